@@ -1,0 +1,65 @@
+"""Database faults in Lutra's terms: each names the store, what is wrong and the fix."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError
+
+from ..networks.errors import (
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreLockedError,
+    StoreReadOnlyError,
+)
+
+_ELSEWHERE: Final = "or point LUTRA_STORE at another file"
+
+# Primary result codes of SQLite (sqlite.org/rescode.html) and SQLSTATEs of PostgreSQL (its appendix A).
+_READ_ONLY: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, "25006", "42501"}
+_FULL: Final = {sqlite3.SQLITE_FULL, "53100"}
+_LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "55P03", "40001", "40P01"}
+_CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, "XX001", "XX002"}
+# A write that the system cuts short for any reason but ENOSPC (a quota, a limit on the size of a file).
+_CUT_SHORT: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Turn database errors raised inside into `StoreError` and its children.
+
+    Args:
+        where: names the store (a path, or a URL without its password).
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        raise translate(where, error.orig or error) from error
+    except sqlite3.Error as error:
+        raise translate(where, error) from error
+
+
+def translate(where: str, error: BaseException) -> StoreError:
+    """Return Lutra's error for one of the database driver's."""
+    extended: int | str | None = getattr(error, "sqlite_errorcode", None)
+    code = extended & 0xFF if isinstance(extended, int) else getattr(error, "sqlstate", None)
+    if code in _FULL or extended in _CUT_SHORT:
+        return StoreFullError(f"no room to write to {where} ({error})", hint=f"free some space, {_ELSEWHERE}")
+    if code in _READ_ONLY:
+        return StoreReadOnlyError(
+            f"{where} cannot be written ({error})", hint=f"make it and its folder writable, {_ELSEWHERE}"
+        )
+    if code in _LOCKED:
+        return StoreLockedError(
+            f"another process is writing to {where} ({error})", hint="wait until it is done, then try again"
+        )
+    if code in _CORRUPT:
+        return StoreCorruptError(
+            f"{where} is damaged, or not a Lutra store ({error})",
+            hint=f"restore it from a backup, move it away and profile again, {_ELSEWHERE}",
+        )
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return StoreError(f"{where} cannot be opened ({error})", hint=f"check path and permissions, {_ELSEWHERE}")
+    return StoreError(f"{where} failed: {error}", hint=f"check the disk and the system log, {_ELSEWHERE}")

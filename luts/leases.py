@@ -1,0 +1,142 @@
+"""One process profiles one device at a time: a row in the store says who, and a heartbeat says still."""
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from types import TracebackType
+from typing import Final, Self
+
+from sqlalchemy import ColumnElement, RowMapping, delete, select, update
+
+from ..networks.errors import StoreError, StoreLockedError
+from . import schema
+from .database import Database
+from .dialects import insert_into
+from .measurement import utc_now
+
+logger = logging.getLogger(__name__)
+
+STALE_AFTER_S: Final = 60.0
+_BEATS: Final = 4  # heartbeats within the time after which a lease counts as abandoned
+
+
+class Lease:
+    """The right to profile a device, held while the ``with`` block runs.
+
+    A lease is abandoned, and the next process may take it, when its process is dead (seen on the same host)
+    or its heartbeat is older than ``stale_after_s``. A background thread beats a few times within that span.
+
+    Args:
+        database: where the row is.
+        device_id: the device's number in the store.
+        device: names the device in messages.
+        stale_after_s: age of a heartbeat, in seconds, after which its lease is abandoned.
+    """
+
+    def __init__(self, database: Database, device_id: int, device: str, stale_after_s: float) -> None:
+        self._database = database
+        self._device_id = device_id
+        self._device = device
+        self._stale_after_s = stale_after_s
+        self._token = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._lost = False
+        self._thread = threading.Thread(target=self._beat_until_stopped, name="lutra-lease", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._acquire()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        try:
+            with self._database.write() as connection:
+                connection.execute(delete(schema.lease).where(*self._mine()))
+        except StoreError as fault:
+            # The row is abandoned with this process; the block's own outcome matters more.
+            logger.warning("the lease on %s was not given back: %s", self._device, fault)
+
+    def require(self) -> None:
+        """Check that the lease is still this process's (it is lost when the process was stopped for long).
+
+        Raises:
+            StoreLockedError: another process took it.
+        """
+        if self._lost:
+            raise StoreLockedError(
+                f"the lease on {self._device} was lost: this process was silent for over {self._stale_after_s:g} s",
+                hint="start the campaign again; committed rows are kept",
+            )
+
+    def beat(self) -> None:
+        """Write a heartbeat now."""
+        with self._database.write() as connection:
+            beat = update(schema.lease).where(*self._mine()).values(heartbeat_ms=_now_ms())
+            if connection.execute(beat).rowcount == 0:
+                self._lost = True
+
+    def _acquire(self) -> None:
+        with self._database.write() as connection:
+            found = select(schema.lease).where(schema.lease.c.device_id == self._device_id)
+            holder = connection.execute(found).mappings().one_or_none()
+            if holder is not None:
+                if not self._abandoned(holder):
+                    raise self._held_by(holder)
+                logger.warning("taking over the abandoned lease of process %s on %s", holder["pid"], self._device)
+                connection.execute(delete(schema.lease).where(schema.lease.c.token == holder["token"]))
+            row = {
+                "device_id": self._device_id,
+                "token": self._token,
+                "host": socket.gethostname(),
+                "pid": os.getpid(),
+                "acquired_at": utc_now(),
+                "heartbeat_ms": _now_ms(),
+            }
+            if connection.execute(insert_into(connection, schema.lease, row, ("device_id",))).rowcount == 0:
+                raise self._held_by(connection.execute(found).mappings().one())
+
+    def _abandoned(self, holder: RowMapping) -> bool:
+        if holder["host"] == socket.gethostname() and not _alive(holder["pid"]):
+            return True
+        return _now_ms() - int(holder["heartbeat_ms"]) > self._stale_after_s * 1000
+
+    def _held_by(self, holder: RowMapping) -> StoreLockedError:
+        age_s = max(0, _now_ms() - int(holder["heartbeat_ms"])) / 1000
+        return StoreLockedError(
+            f"{self._device} is being profiled by process {holder['pid']} on {holder['host']} "
+            f"since {holder['acquired_at']} (last heard of {age_s:.0f} s ago)",
+            hint="wait until it is done, or stop that process",
+        )
+
+    def _mine(self) -> tuple[ColumnElement[bool], ...]:
+        return (schema.lease.c.device_id == self._device_id, schema.lease.c.token == self._token)
+
+    def _beat_until_stopped(self) -> None:
+        while not self._lost and not self._stop.wait(self._stale_after_s / _BEATS):
+            try:
+                self.beat()
+            except StoreError as fault:  # a full disk or a busy store now may pass by the next beat
+                logger.warning("no heartbeat for the lease on %s: %s", self._device, fault)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True  # no way to ask without harm; the heartbeat decides
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -1,0 +1,114 @@
+"""Measurements as columns of the store, and back."""
+
+import json
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import RowMapping
+
+from ..networks.errors import StoreCorruptError, UsageError
+from ._json import canonical
+from .measurement import Measurement
+from .packing import pack, unpack
+
+_INT64_END: Final = 1 << 63
+_STATISTICS: Final = ("latency_ns", "p10_ns", "median_ns", "p90_ns", "iqr_ns")
+
+
+def subject_columns(row: Measurement) -> dict[str, Any]:
+    """Return the columns of the measured subject."""
+    return {
+        "kind": row.subject_kind,
+        "key": row.subject_key,
+        "label": row.label,
+        "spec": canonical(row.spec),
+        "macs": _count(row.spec.get("macs")),
+        "bytes_moved": _count(row.spec.get("bytes_moved")),
+    }
+
+
+def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]:
+    """Return the columns of a measurement, without the device and subject it belongs to.
+
+    Args:
+        row: the measurement.
+        subject: the subject's stored columns; what equals them is not stored again.
+    """
+    spec = canonical(row.spec)
+    return {
+        "status": row.status,
+        **_statistics(row),
+        "rel_halfwidth": row.rel_halfwidth,
+        "sample_count": row.n,
+        "executions_per_sample": row.executions_per_sample,
+        "overhead_ns": row.overhead_ns,
+        "reference_ratio": row.reference_ratio,
+        "measured_at": row.measured_at,
+        "flags": canonical(row.flags),
+        "reason": row.reason,
+        "versions": canonical(row.versions),
+        "conditions": canonical(row.conditions),
+        "label": None if row.label == subject["label"] else row.label,
+        "spec": None if spec == subject["spec"] else spec,
+        "rounds": pack(row.rounds),
+        "samples": pack(row.samples_ns),
+    }
+
+
+def measurement_from(columns: RowMapping, device: str) -> Measurement:
+    """Read a measurement from its columns, joined with its subject's as ``subject_*``.
+
+    Args:
+        columns: the columns.
+        device: names the device in an error.
+
+    Raises:
+        StoreCorruptError: names the row and what is wrong with it.
+    """
+    where = f"{columns['subject_kind']} {columns['subject_key']} on {device}"
+    samples, rounds = (unpack(columns[name], where=where) for name in ("samples", "rounds"))
+    try:
+        return Measurement(
+            subject_kind=columns["subject_kind"],
+            subject_key=columns["subject_key"],
+            label=columns["subject_label"] if columns["label"] is None else columns["label"],
+            status=columns["status"],
+            reason=columns["reason"],
+            samples_ns=samples,
+            rounds=rounds.astype(np.int32),
+            executions_per_sample=columns["executions_per_sample"],
+            overhead_ns=columns["overhead_ns"],
+            rel_halfwidth=columns["rel_halfwidth"],
+            reference_ratio=columns["reference_ratio"],
+            flags=tuple(json.loads(columns["flags"])),
+            conditions=json.loads(columns["conditions"]),
+            versions=json.loads(columns["versions"]),
+            measured_at=columns["measured_at"],
+            spec=json.loads(columns["subject_spec"] if columns["spec"] is None else columns["spec"]),
+        )
+    except (UsageError, ValueError, TypeError, RecursionError) as error:
+        detail = error.message if isinstance(error, UsageError) else str(error)
+        raise StoreCorruptError(
+            f"the row of {where} is damaged: {detail}", hint="delete the device's rows and profile it again"
+        ) from error
+
+
+def contradictions(columns: RowMapping, row: Measurement) -> list[str]:
+    """Name the stored statistics that are not what the stored samples give."""
+    expected = {**_statistics(row), "sample_count": row.n}
+    return [name for name, value in expected.items() if not _agree(columns[name], value)]
+
+
+def _statistics(row: Measurement) -> dict[str, float | None]:
+    return {name: None if row.status == "failed" else getattr(row, name) for name in _STATISTICS}
+
+
+def _agree(stored: Any, expected: Any) -> bool:
+    if stored is None or expected is None:
+        return stored is expected
+    return isinstance(stored, int | float) and bool(np.isclose(stored, expected, rtol=1e-9, atol=0))
+
+
+def _count(value: Any) -> int | None:
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _INT64_END
+    return value if usable else None

@@ -1,0 +1,336 @@
+"""The rows of one device in memory: what a kernel costs, what is missing, and how well the sums came out."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import numpy as np
+
+from ..networks.errors import FingerprintMismatchError, FormatVersionError, UsageError
+from ._json import canonical, parse_object
+from .fingerprint import Fingerprint
+from .measurement import Measurement
+
+FORMAT: Final = "lutra.table"
+FORMAT_VERSION: Final = 1
+
+Source: TypeAlias = Literal["measured", "not covered"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a table says about one kernel or constant.
+
+    Attributes:
+        key: what was asked for.
+        source: ``"measured"``, or ``"not covered"``: then there is no number.
+        latency_ns: the latency in ns; None when not covered.
+        rel_halfwidth: half the confidence interval relative to the latency; None where it is not known.
+        row: the row behind the answer; a failed one stands here with source ``"not covered"``, so that its
+            reason can be shown.
+    """
+
+    key: str
+    source: Source
+    latency_ns: float | None
+    rel_halfwidth: float | None
+    row: Measurement | None
+
+    @property
+    def covered(self) -> bool:
+        """Whether there is a number."""
+        return self.latency_ns is not None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """The latency in ms; None when not covered."""
+        return None if self.latency_ns is None else self.latency_ns / 1e6
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Which of the asked kernels have a number.
+
+    Attributes:
+        measured: distinct keys with a number, in the order asked.
+        missing: distinct keys without one, in the order asked.
+    """
+
+    measured: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.missing
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """A whole network that was measured beside the rows it is predicted from.
+
+    Attributes:
+        network: its label.
+        status: ``"ok"`` or ``"noisy"``.
+        measured_ms: measured latency.
+        predicted_ms: what the table predicted when it was measured.
+        error_pct: 100 (predicted - measured) / measured; None when the measured latency is 0.
+    """
+
+    network: str
+    status: str
+    measured_ms: float
+    predicted_ms: float
+    error_pct: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSummary:
+    """A table in a few numbers.
+
+    Attributes:
+        name: the device's name.
+        digest: the fingerprint's digest.
+        kind: ``"real"``, ``"simulated"`` or ``"null"``.
+        counts: rows by subject kind.
+        statuses: rows by status.
+        flags: rows by quality flag.
+        median_rel_halfwidth: over the kernels where it is known; None when it is known for none.
+        first_measured_at: oldest row, ISO 8601; None in an empty table.
+        last_measured_at: newest row.
+        self_check_mape_pct: mean absolute error of the self-checks in percent; None without any.
+    """
+
+    name: str
+    digest: str
+    kind: str
+    counts: Mapping[str, int]
+    statuses: Mapping[str, int]
+    flags: Mapping[str, int]
+    median_rel_halfwidth: float | None
+    first_measured_at: str | None
+    last_measured_at: str | None
+    self_check_mape_pct: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain JSON data."""
+        return asdict(self)
+
+
+class Table:
+    """The rows of one device, by subject.
+
+    Args:
+        fingerprint: the device the rows were measured on.
+        rows: measurements, at most one for a subject.
+        name: the device's name, for people.
+
+    Raises:
+        UsageError: two rows for the same subject.
+    """
+
+    def __init__(self, fingerprint: Fingerprint, rows: Iterable[Measurement] = (), *, name: str = "") -> None:
+        self.fingerprint = fingerprint
+        self.name = name
+        self._rows: dict[tuple[str, str], Measurement] = {}
+        for row in rows:
+            subject = (row.subject_kind, row.subject_key)
+            if subject in self._rows:
+                raise UsageError(f"two rows for {' '.join(subject)}", hint="keep one of them")
+            self._rows[subject] = row
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Measurement]:
+        return iter(self._rows.values())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Table):
+            return NotImplemented
+        mine, theirs = (self.fingerprint, self.name), (other.fingerprint, other.name)
+        return mine == theirs and self._rows == other._rows
+
+    __hash__ = None  # type: ignore[assignment]  # compared by content, which may be large
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r}, {len(self)} rows, device {self.fingerprint.digest[:12]})"
+
+    def rows(self, kind: str | None = None) -> Iterator[Measurement]:
+        """Iterate over the rows of one subject kind, or of all."""
+        return (row for row in self if kind is None or row.subject_kind == kind)
+
+    def get(self, kind: str, key: str) -> Measurement | None:
+        """Return the row of a subject whatever its status, or None."""
+        return self._rows.get((kind, key))
+
+    def lookup(self, kernel_key: str) -> Answer:
+        """Say what a kernel costs. A kernel that is absent or failed is answered "not covered"."""
+        return self._answer("kernel", kernel_key)
+
+    def constant(self, name: str) -> Answer:
+        """Say what a constant of the runtime costs, such as ``"run"`` (once a network)."""
+        return self._answer("constant", name)
+
+    def cover(self, keys: Iterable[str]) -> Coverage:
+        """Say which kernels have a number. Repeated keys count once."""
+        found: dict[bool, list[str]] = {True: [], False: []}
+        for key in dict.fromkeys(keys):
+            found[self.lookup(key).covered].append(key)
+        return Coverage(tuple(found[True]), tuple(found[False]))
+
+    def self_checks(self) -> list[SelfCheck]:
+        """Return the networks that were measured beside their prediction, in the order of the rows.
+
+        The prediction is ``spec["predicted_ns"]`` of the network's row. Failed networks have none.
+        """
+        checks = []
+        for row in self.rows("network"):
+            predicted_ns = row.spec.get("predicted_ns")
+            if row.status != "failed" and isinstance(predicted_ns, int | float):
+                checks.append(_self_check(row, float(predicted_ns)))
+        return checks
+
+    def require_fingerprint(self, expected: Fingerprint) -> None:
+        """Refuse a table of another device.
+
+        Raises:
+            FingerprintMismatchError: lists what differs, as ``expected -> this table's``.
+        """
+        differences = expected.differences(self.fingerprint)
+        if differences:
+            raise FingerprintMismatchError(
+                f"the table {self.name!r} was measured on another device",
+                differences,
+                hint="use the table of this device, or profile this device",
+            )
+
+    def summary(self) -> TableSummary:
+        """Return the table in a few numbers."""
+        halfwidths = [row.rel_halfwidth for row in self.rows("kernel") if row.rel_halfwidth is not None]
+        errors = [abs(check.error_pct) for check in self.self_checks() if check.error_pct is not None]
+        moments = sorted(row.measured_at for row in self)
+        return TableSummary(
+            name=self.name,
+            digest=self.fingerprint.digest,
+            kind=self.fingerprint.kind,
+            counts=_tally(row.subject_kind for row in self),
+            statuses=_tally(row.status for row in self),
+            flags=_tally(flag for row in self for flag in row.flags),
+            median_rel_halfwidth=float(np.median(halfwidths)) if halfwidths else None,
+            first_measured_at=moments[0] if moments else None,
+            last_measured_at=moments[-1] if moments else None,
+            self_check_mape_pct=float(np.mean(errors)) if errors else None,
+        )
+
+    def to_json(self) -> str:
+        """Return the whole table, raw samples included, as JSON; ``from_json`` reads it back without loss."""
+        return canonical(
+            {
+                "format": FORMAT,
+                "version": FORMAT_VERSION,
+                "name": self.name,
+                "fingerprint": self.fingerprint.to_dict(),
+                "rows": [row.to_dict() for row in self],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            FormatVersionError: a newer version of Lutra wrote it.
+            UsageError: not JSON, not a table, or a row is malformed (named by its number, from 1).
+        """
+        data = parse_object(text, "the table")
+        version = data.get("version")
+        if data.get("format") != FORMAT or isinstance(version, bool) or not isinstance(version, int):
+            raise UsageError("this JSON is not a Lutra table", hint="export one with 'lutra table'")
+        if version > FORMAT_VERSION:
+            raise FormatVersionError("the table", version, FORMAT_VERSION)
+        rows, name = data.get("rows"), data.get("name")
+        if not isinstance(rows, list) or not isinstance(name, str) or "fingerprint" not in data:
+            raise UsageError("the table lacks its rows, name or fingerprint", hint="export it again")
+        fingerprint = Fingerprint.from_dict(data["fingerprint"])
+        return cls(fingerprint, (_row(number, row) for number, row in enumerate(rows, 1)), name=name)
+
+    def to_csv(self) -> str:
+        """Return one line a row for spreadsheets: the numbers in ms, without raw samples."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(_csv_row(row) for row in self)
+        return out.getvalue()
+
+    def _answer(self, kind: str, key: str) -> Answer:
+        row = self._rows.get((kind, key))
+        if row is None or row.status == "failed":
+            return Answer(key=key, source="not covered", latency_ns=None, rel_halfwidth=None, row=row)
+        return Answer(key=key, source="measured", latency_ns=row.latency_ns, rel_halfwidth=row.rel_halfwidth, row=row)
+
+
+CSV_COLUMNS: Final = (
+    "kind",
+    "key",
+    "label",
+    "status",
+    "latency_ms",
+    "rel_halfwidth",
+    "p10_ms",
+    "median_ms",
+    "p90_ms",
+    "iqr_ms",
+    "n",
+    "executions_per_sample",
+    "overhead_ms",
+    "reference_ratio",
+    "flags",
+    "reason",
+    "macs",
+    "bytes_moved",
+    "measured_at",
+)
+
+
+def _csv_row(row: Measurement) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "kind": row.subject_kind,
+        "key": row.subject_key,
+        "label": row.label,
+        "status": row.status,
+        "rel_halfwidth": row.rel_halfwidth,
+        "n": row.n,
+        "executions_per_sample": row.executions_per_sample,
+        "overhead_ms": row.overhead_ns / 1e6,
+        "reference_ratio": row.reference_ratio,
+        "flags": " ".join(row.flags),
+        "reason": row.reason,
+        "macs": row.spec.get("macs"),
+        "bytes_moved": row.spec.get("bytes_moved"),
+        "measured_at": row.measured_at,
+    }
+    if row.status != "failed":
+        for name in ("latency", "p10", "median", "p90", "iqr"):
+            cells[f"{name}_ms"] = getattr(row, f"{name}_ns") / 1e6
+    return cells
+
+
+def _self_check(row: Measurement, predicted_ns: float) -> SelfCheck:
+    measured_ns = row.latency_ns
+    error_pct = 100 * (predicted_ns - measured_ns) / measured_ns if measured_ns else None
+    return SelfCheck(row.label, row.status, measured_ns / 1e6, predicted_ns / 1e6, error_pct)
+
+
+def _row(number: int, data: Any) -> Measurement:
+    try:
+        return Measurement.from_dict(data)
+    except UsageError as error:
+        raise UsageError(f"row {number} of the table: {error.message}", hint=error.hint) from error
+
+
+def _tally(items: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(items).items()))

@@ -1,0 +1,120 @@
+"""The migrations lead to the schema that the code uses, on both databases; upgrading keeps the rows."""
+
+import io
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import postgresql
+
+from lutra.luts import Store, schema
+from lutra.luts.dialects import insert_into
+from lutra.luts.migrate import MIGRATIONS
+from lutra.luts.testing import make_measurement
+from lutra.networks.errors import SchemaTooNewError, StoreReadOnlyError
+
+NEXT = '''
+"""Adds a column, as some later version may."""
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision = "0002", "0001"
+branch_labels = depends_on = None
+def upgrade():
+    op.add_column("device", sa.Column("place", sa.Text))
+'''
+
+
+def alembic_config(folder: Path = MIGRATIONS) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    return config
+
+
+def test_revisions_are_those_of_the_migration_files() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config())
+    assert tuple(reversed([script.revision for script in scripts.walk_revisions()])) == schema.REVISIONS
+
+
+def test_migrations_lead_to_the_schema(filled: Path) -> None:
+    engine = create_engine(f"sqlite:///{filled}")
+    with engine.connect() as connection:
+        options = {"version_table": schema.REVISION_TABLE, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, schema.metadata) == []
+    engine.dispose()
+
+
+def test_postgresql_gets_the_same_tables() -> None:
+    config = alembic_config()
+    config.set_main_option("dialect", "postgresql")
+    config.output_buffer = io.StringIO()
+    command.upgrade(config, "head", sql=True)
+    statements = config.output_buffer.getvalue()
+    for table in schema.metadata.tables:
+        assert f"CREATE TABLE {table} " in statements
+    assert "BYTEA NOT NULL" in statements
+    assert "BIGSERIAL NOT NULL" in statements
+    assert "DOUBLE PRECISION" in statements or "FLOAT(53)" in statements
+
+
+@pytest.mark.parametrize(("replace", "expected"), [(False, "DO NOTHING"), (True, "DO UPDATE SET value")])
+def test_postgresql_upsert_compiles(replace: bool, expected: str) -> None:
+    class Connection:
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+    row = {"key": "k", "value": "v"}
+    statement = insert_into(Connection(), schema.meta, row, ("key",), replace=replace)  # type: ignore[arg-type]
+    assert f"ON CONFLICT (key) {expected}" in str(statement.compile(dialect=Connection.dialect))
+
+
+def test_new_store_says_when_it_was_made(filled: Path) -> None:
+    connection = sqlite3.connect(filled)
+    ((key, value),) = connection.execute("SELECT key, value FROM meta").fetchall()
+    connection.close()
+    assert key == "created_at"
+    assert make_measurement(measured_at=value).measured_at == value
+
+
+def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "100% later"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "0002_later.py").write_text(NEXT)
+    with monkeypatch.context() as later:
+        later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
+        later.setattr("lutra.luts.schema.REVISIONS", ("0001", "0002"))
+        with pytest.raises(StoreReadOnlyError, match="older schema 0001"):
+            Store.open(filled, read_only=True)
+        with Store.open(filled) as store:
+            assert len(store.table("host")) == 40
+            assert store.check().ok
+        Store.open(filled).close()  # nothing more to do: no second backup
+    with pytest.raises(SchemaTooNewError):
+        Store.open(filled)
+    (copy,) = tmp_path.glob("filled.db.*.bak")
+    assert copy.name == "filled.db.schema-0001.bak"
+    with Store.open(copy) as store:
+        assert len(store.table("host")) == 40
+
+
+def test_failed_upgrade_changes_nothing(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "later"
+    shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "versions" / "0002_later.py").write_text(NEXT + "    raise RuntimeError('half-way')\n")
+    with monkeypatch.context() as later:
+        later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
+        later.setattr("lutra.luts.schema.REVISIONS", ("0001", "0002"))
+        with pytest.raises(RuntimeError, match="half-way"):
+            Store.open(filled)
+    with Store.open(filled) as store:
+        assert len(store.table("host")) == 40
+        assert store.check().ok
+    connection = sqlite3.connect(filled)
+    assert "place" not in [column[1] for column in connection.execute("PRAGMA table_info(device)")]
+    connection.close()
