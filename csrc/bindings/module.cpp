@@ -1,0 +1,12 @@
+#include "bindings/bindings.hpp"
+
+PYBIND11_MODULE(_native, module) {
+  module.doc() =
+      "Timing core and the runtimes that it drives. Wrapped by lutra.profiler; not a public interface.";
+  bind_timing(module);
+  bind_statistics(module);
+  bind_ort(module);
+#if LUTRA_HAVE_CPU
+  bind_cpu(module);
+#endif
+}

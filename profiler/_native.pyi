@@ -1,0 +1,287 @@
+"""Compiled timing core and the runtimes it drives (built from csrc/).
+
+Times are integer nanoseconds. Errors: `RuntimeError` with the cause for a runtime that cannot be loaded or
+refuses a model, `ValueError` and `TypeError` for arguments.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# --- clocks ---------------------------------------------------------------------------------------------------
+
+class ClockCalibration:
+    @property
+    def resolution_ns(self) -> int:
+        """Smallest step seen between two successive readings of the wall clock."""
+    @property
+    def overhead_ns(self) -> int:
+        """Wall time that an empty sample shows."""
+    @property
+    def cpu_overhead_ns(self) -> int:
+        """Thread-CPU time that an empty sample shows."""
+    @property
+    def min_sample_ns(self) -> int:
+        """How long a sample must be so that the clock matters little: 1000 resolutions and 100 overheads."""
+
+def calibrate_clock() -> ClockCalibration:
+    """Measures the machine's clocks; takes well under a millisecond."""
+
+class FakeClock:
+    """A clock that moves only when told to, so that a measurement takes no time and is exact."""
+
+    def __init__(self, *, tick_ns: int = 0) -> None:
+        """`tick_ns` is what each reading of the wall clock costs."""
+    def advance(self, ns: int) -> None: ...
+    @property
+    def now_ns(self) -> int: ...
+
+# --- what can be timed ----------------------------------------------------------------------------------------
+
+class Runnable:
+    """Base of everything that can be timed."""
+
+    def run(self) -> None:
+        """One execution, as a measurement does it."""
+
+class NullRunnable(Runnable):
+    """Computes nothing; each run moves its clock by `duration_ns` and up to `jitter` (a share) more."""
+
+    def __init__(self, clock: FakeClock, duration_ns: int, *, jitter: float = 0.0, seed: int = 0) -> None: ...
+
+class ComputeReference(Runnable):
+    """Fixed multiply-add work on registers: follows the clock frequency."""
+
+    def __init__(self) -> None: ...
+
+class MemoryReference(Runnable):
+    """Fixed pass over 8 MiB: follows the speed of outer caches or memory."""
+
+    def __init__(self) -> None: ...
+
+# --- measuring ------------------------------------------------------------------------------------------------
+
+class Series:
+    """Samples of one entry in the order they were taken; all arrays have the same length."""
+
+    @property
+    def batch(self) -> int:
+        """Executions in each sample; `wall_ns / batch` is the time of one."""
+    def __len__(self) -> int: ...
+    @property
+    def start_ns(self) -> NDArray[np.int64]:
+        """Since the start of the measurement."""
+    @property
+    def wall_ns(self) -> NDArray[np.int64]:
+        """Wall time of the whole batch."""
+    @property
+    def cpu_ns(self) -> NDArray[np.int64]:
+        """CPU time of the measuring thread for the whole batch; other threads' work is not in it."""
+    @property
+    def involuntary_switches(self) -> NDArray[np.int64]: ...
+    @property
+    def minor_faults(self) -> NDArray[np.int64]: ...
+    @property
+    def cpu(self) -> NDArray[np.int64]:
+        """Logical CPU at the end of the sample; -1 where it cannot be known."""
+    @property
+    def round(self) -> NDArray[np.int64]: ...
+
+class EntryResult:
+    @property
+    def samples(self) -> Series: ...
+    @property
+    def converged(self) -> bool: ...
+    @property
+    def halfwidth(self) -> float:
+        """Relative half-width of the 95 % interval of p25; NaN with fewer than two rounds."""
+    @property
+    def error(self) -> str | None:
+        """Why the entry was given up: what its run raised. Samples taken before are kept."""
+
+class Measured:
+    @property
+    def entries(self) -> list[EntryResult]:
+        """In the order of the entries given."""
+    @property
+    def compute_reference(self) -> Series: ...
+    @property
+    def memory_reference(self) -> Series: ...
+    @property
+    def clock(self) -> ClockCalibration: ...
+    @property
+    def rounds(self) -> int:
+        """Rounds begun."""
+    @property
+    def elapsed_s(self) -> float: ...
+    @property
+    def interrupted(self) -> bool:
+        """The cancel flag ended it; what was measured until then is here."""
+    @property
+    def out_of_time(self) -> bool:
+        """The time budget ended it before every entry had converged."""
+
+class CancelFlag:
+    """Ends a measurement from a signal handler or another thread."""
+
+    def __init__(self) -> None: ...
+    def set(self) -> None: ...
+    def is_set(self) -> bool: ...
+
+def measure_interleaved(
+    entries: Sequence[Runnable],
+    *,
+    min_rounds: int = 8,
+    max_rounds: int = 64,
+    samples_per_visit: int = 3,
+    warmup_runs: int = 3,
+    time_budget_s: float = ...,
+    target_halfwidth: float = 0.02,
+    metric: Literal["wall", "cpu"] = "wall",
+    min_sample_ns: int = 0,
+    reference_interval_s: float = 0.1,
+    every_round: Sequence[int] = (),
+    seed: int,
+    progress: Callable[[int, int, int, int, float], Any] | None = None,
+    cancel: CancelFlag | None = None,
+    clock: FakeClock | None = None,
+) -> Measured:
+    """Times all entries against each other, in rounds of random order, with the GIL released.
+
+    Each entry is warmed up and given a batch size; then every round visits all entries that have not converged
+    and the two references (at each round's start and at least every `reference_interval_s`). An entry has
+    converged after `min_rounds` once the relative half-width of the bootstrap interval of p25 over rounds is
+    below `target_halfwidth` (0: never), judged by wall or thread-CPU time. The time budget (default: none) is
+    looked at between entries once `min_rounds` are complete. `min_sample_ns=0` takes what the clock asks for.
+    Entries whose indices are in `every_round` are visited in every one, converged or not, while others need more.
+
+    `progress(converged, entries, current, round, seconds)` is called at most five times a second, between entries;
+    signal handlers run there as well. What it raises ends the measurement. With `clock`, time is the fake
+    clock's, and the references are fakes of 0.1 and 1 ms.
+
+    Raises `ValueError` for an option out of range.
+    """
+
+# --- statistics -----------------------------------------------------------------------------------------------
+
+class TukeyCounts:
+    """Values inside Tukey's fences, and mildly (1.5 IQR) or severely (3 IQR) outside of them."""
+
+    @property
+    def low_severe(self) -> int: ...
+    @property
+    def low_mild(self) -> int: ...
+    @property
+    def inside(self) -> int: ...
+    @property
+    def high_mild(self) -> int: ...
+    @property
+    def high_severe(self) -> int: ...
+
+class Summary:
+    """Figures of one series; NaN where there is no value."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def min(self) -> float: ...
+    @property
+    def p10(self) -> float: ...
+    @property
+    def p25(self) -> float: ...
+    @property
+    def median(self) -> float: ...
+    @property
+    def p75(self) -> float: ...
+    @property
+    def p90(self) -> float: ...
+    @property
+    def max(self) -> float: ...
+    @property
+    def mean(self) -> float: ...
+    @property
+    def iqr(self) -> float: ...
+    @property
+    def mdape(self) -> float: ...
+    @property
+    def outliers(self) -> TukeyCounts: ...
+
+class Interval:
+    @property
+    def estimate(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+    @property
+    def relative_halfwidth(self) -> float: ...
+
+def quantile(values: ArrayLike, q: float) -> float:
+    """Linear interpolation between order statistics (numpy's default); NaN without values."""
+
+def mdape(values: ArrayLike) -> float:
+    """Median absolute percent error around the median, as a fraction."""
+
+def summarize(values: ArrayLike) -> Summary: ...
+def bootstrap_interval(
+    values: ArrayLike,
+    rounds: ArrayLike,
+    *,
+    q: float = 0.25,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Percentile-bootstrap interval of a quantile, drawing whole rounds; NaN bounds below two rounds."""
+
+# --- ONNX Runtime ---------------------------------------------------------------------------------------------
+
+class OrtLibrary:
+    """The shared library of an installed onnxruntime, 1.17 or newer. It is never unloaded."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+class OrtEnvironment:
+    """Threads and memory arena that all sessions share.
+
+    One thread count per process: while one environment lives, another with the same count is the same one,
+    and another count is refused with `RuntimeError`.
+    """
+
+    def __init__(self, library: OrtLibrary, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def session(
+        self,
+        model: bytes,
+        *,
+        optimize: bool,
+        inputs: Mapping[str, NDArray[Any]] = ...,
+        seed: int = 0,
+        config: Mapping[str, str] = ...,
+    ) -> OrtSession:
+        """Loads a serialised ONNX model, binds inputs and outputs, and runs it once.
+
+        Inputs are copied. Those not given are filled with seeded values of mean 0 and variance 1 if they are
+        float32 or float64 of a static shape; any other must be given. `optimize=False` runs the graph as it
+        is. `config` holds session configuration entries by ONNX Runtime's own keys.
+
+        Raises `ValueError` for inputs that the model lacks or that must be given, `RuntimeError` for a model
+        that ONNX Runtime refuses.
+        """
+
+class OrtSession(Runnable):
+    @property
+    def input_names(self) -> list[str]: ...
+    @property
+    def output_names(self) -> list[str]: ...
+    def outputs(self) -> dict[str, NDArray[Any]]:
+        """Copies of what the last run left."""
+    def outputs_finite(self) -> bool:
+        """Whether no output holds an infinity or NaN."""
