@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import blocks, zoo
+    from .load import load_network
     from .graph import Network, NetworkBuilder, Node, prune
     from .ops import Op, OpSpec, TensorType, catalogue, make_op, spec_of
 
@@ -23,6 +24,7 @@ _HOMES = {
     "TensorType": "ops",
     "blocks": "",
     "catalogue": "ops",
+    "load_network": "load",
     "make_op": "ops",
     "prune": "graph",
     "spec_of": "ops",
@@ -38,6 +40,7 @@ __all__ = [
     "TensorType",
     "blocks",
     "catalogue",
+    "load_network",
     "make_op",
     "prune",
     "spec_of",

@@ -104,13 +104,14 @@ class UnsupportedOpError(NotSupportedError):
     """Ops that the catalogue, or a runtime, does not have.
 
     Attributes:
+        where: the model or runtime, as it stands in the message.
         counts: how often each unsupported op occurs.
     """
 
     code = "LUTRA-E201"
 
     def __init__(self, where: str, counts: Mapping[str, int], *, hint: str | None = None) -> None:
-        self.counts = dict(counts)
+        self.where, self.counts = where, dict(counts)
         listed = ", ".join(f"{name} x{count}" for name, count in sorted(self.counts.items()))
         super().__init__(f"{where} has ops that are not supported: {listed}", hint=hint)
 

@@ -200,7 +200,9 @@ class Network:
             return cls(_text(document["name"]), inputs, tuple(nodes), tuple(map(_text, document["outputs"])))
         except LutraError as error:
             raise CorruptModelError(f"the network file is damaged: {error.message}", hint=error.hint) from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
+            raise CorruptModelError(f"the network file is damaged: {error} is missing") from None
+        except (TypeError, ValueError, AttributeError) as error:
             raise CorruptModelError(f"the network file is damaged: {error!r}") from None
 
     def save(self, path: str | Path) -> None:

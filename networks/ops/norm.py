@@ -48,7 +48,8 @@ class BatchNorm(OpSpec):
     def onnx(self, op: Op, emit: OnnxEmitter) -> None:
         scale, shift = _affine_names(op, emit, op.inputs[0].shape[1])
         statistics = (emit.weight("running_mean"), emit.weight("running_var"))
-        emit.node("BatchNormalization", (emit.inputs[0], scale, shift, *statistics), emit.outputs, epsilon=op["eps"])
+        attrs = {"epsilon": op["eps"], "momentum": 1 - op["momentum"]}  # ONNX weighs the old statistics
+        emit.node("BatchNormalization", (emit.inputs[0], scale, shift, *statistics), emit.outputs, **attrs)
 
     def module(self, op: Op) -> "nn.Module":
         from torch import nn

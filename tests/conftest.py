@@ -1,0 +1,20 @@
+"""What all tests share: where measured data lies, and that no test depends on the clock."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("lutra", deadline=None)  # no test asserts a wall time
+settings.load_profile("lutra")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of measured data: ``LUTRA_SHARED_DATA``, or ``../shared/data`` beside the repository."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("LUTRA_SHARED_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"measured data is not here ({folder}); set LUTRA_SHARED_DATA to its folder")
+    return folder
