@@ -1,0 +1,71 @@
+"""Lowering: how each runtime turns a network into the kernels it really runs.
+
+Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
+optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from ..errors import UnknownNameError
+from ..graph import Network
+from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
+from .native import lower_native
+from .onnxruntime import lower_model, lower_onnx, runtime_version
+
+CACHE_SIZE = 256
+"""Lowered networks that are kept; they hold no weights."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a lowering depends on; the network itself is told apart by its fingerprint."""
+
+    fingerprint: str
+    runtime: str
+    version: str
+    network: Network = field(compare=False)
+
+
+def lower(network: Network, runtime: str) -> LoweredNetwork:
+    """The kernels that ``runtime`` runs for ``network``, in execution order. Repeated calls are answered from memory.
+
+    Raises:
+        UnknownNameError: no lowering of that name; see `lowerings`.
+        MissingDependencyError: the runtime's own optimiser is needed and not installed.
+        UnsupportedOpError: the runtime lacks an op.
+    """
+    if runtime not in _LOWERINGS:
+        raise UnknownNameError("runtime", runtime, _LOWERINGS)
+    version = runtime_version() if runtime == "onnxruntime" else ""
+    return _lower(_Request(network.fingerprint, runtime, version, network))
+
+
+def lowerings() -> tuple[str, ...]:
+    """Names of the runtimes that networks can be lowered for."""
+    return tuple(_LOWERINGS)
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _lower(request: _Request) -> LoweredNetwork:
+    return _LOWERINGS[request.runtime](request.network)
+
+
+def _lower_by_onnxruntime(network: Network) -> LoweredNetwork:
+    from ..exporters.onnx import to_onnx
+
+    return lower_model(to_onnx(network), network.fingerprint)
+
+
+def _lower_for_null(network: Network) -> LoweredNetwork:
+    return lower_native(network, "null")
+
+
+_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
+    "onnxruntime": _lower_by_onnxruntime,
+    "native": lower_native,
+    "null": _lower_for_null,
+}
+
+__all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]

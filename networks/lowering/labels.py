@@ -1,0 +1,123 @@
+"""What people see of a kernel: one short line."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from ..ops import Op, TensorType
+from .kernel import KernelNode
+
+MAX_LENGTH = 80
+
+Types = Mapping[str, TensorType]
+
+_CONVS = ("Conv", "FusedConv")
+_PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+_SILENT = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+
+
+def onnx_label(nodes: Sequence[KernelNode], types: Types) -> str:
+    """Label of a segment of ONNX nodes, such as ``Conv 3x3/2 3->32 + Clip @112``.
+
+    Where that gets too long, only convolutions and matrix products are told, then only the first and the last.
+    """
+    spoken = [node for node in nodes if node.op not in _SILENT] or list(nodes)
+    size = _size(types[spoken[-1].outputs[0]])
+    heavy = [_onnx_part(node, types) for node in spoken if node.op in _CONVS + _PRODUCTS]
+    rest = len(spoken) - len(heavy)
+    hint = _hint({node.op for node in spoken})
+    choices = [_joined([" + ".join([_onnx_part(node, types), *_fused(node)]) for node in spoken]) + size]
+    if heavy:
+        more = [f"{rest} more"] if rest else []
+        choices.append(_joined([*heavy, *more]) + size + hint)
+        choices.append(f"{heavy[0]} ... {heavy[-1]} ({len(spoken)} ops){size}{hint}")
+    choices.append(f"{spoken[0].op} ... {spoken[-1].op} ({len(spoken)} ops){size}{hint}")
+    return next((choice for choice in choices if len(choice) <= MAX_LENGTH), choices[-1][:MAX_LENGTH])
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """The parts in a row, equal neighbours counted."""
+    runs = [(part, len(list(run))) for part, run in groupby(parts)]
+    return " + ".join(part if count == 1 else f"{count} x {part}" for part, count in runs)
+
+
+def native_label(op: Op, fused: Sequence[str]) -> str:
+    """Label of one of our own kernels: an op and what is fused into it."""
+    return (" + ".join([_native_part(op), *fused]) + _size(op.outputs[0]))[:MAX_LENGTH]
+
+
+def _hint(ops: set[str]) -> str:
+    """What a person calls a segment with these ops."""
+    if {"Softmax", "MatMul"} <= ops:
+        return " (attention)"
+    return " (squeeze-excite)" if {"GlobalAveragePool", "Mul"} <= ops else ""
+
+
+def _fused(node: KernelNode) -> list[str]:
+    """What is computed in the same node behind a convolution or product."""
+    attrs = dict(node.attrs)
+    total = ["Sum"] if node.op in _CONVS and len(node.inputs) > 3 else []
+    return [*total, str(attrs["activation"])] if "activation" in attrs else total
+
+
+def _onnx_part(node: KernelNode, types: Types) -> str:
+    attrs = dict(node.attrs)
+    if node.op in _CONVS:
+        return _conv_text(types[node.inputs[1]].shape, _numbers(attrs.get("strides")), _number(attrs.get("group", 1)))
+    if node.op in _PRODUCTS:
+        out, depth = types[node.outputs[0]].shape, _depth(types[node.inputs[0]], bool(attrs.get("transA", 0)))
+        return f"{node.op.removeprefix('Fused')} {math.prod(out[:-1])}x{depth}x{out[-1] if out else 1}"
+    return node.op
+
+
+def _depth(left: TensorType, transposed: bool) -> int:
+    return left.shape[-2] if transposed and left.rank > 1 else left.shape[-1]
+
+
+def _native_part(op: Op) -> str:
+    if op.kind in ("conv2d", "conv1d"):
+        return _conv_text(op.weights["weight"], op["stride"], op["groups"])
+    if op.kind == "linear":
+        x = op.inputs[0]
+        return f"linear {x.numel // x.shape[-1]}x{x.shape[-1]}x{op['out_features']}"
+    if op.kind == "matmul":
+        out = op.outputs[0].shape
+        return f"matmul {math.prod(out[:-1])}x{op.inputs[0].shape[-1]}x{out[-1]}"
+    if "kernel_size" in op.attributes:
+        return f"{op.kind} {_by(op['kernel_size'])}{_stride(op['stride'])}"
+    return op.kind
+
+
+def _conv_text(weight: tuple[int, ...], stride: tuple[int, ...], groups: int) -> str:
+    """``weight`` is filters x channels of a group x window."""
+    filters, channels, *window = weight
+    shape = f"{_by(window)}{_stride(stride)}"
+    if channels == 1 and groups == filters and groups > 1:
+        return f"DWConv {shape} {filters}"
+    grouped = f" g{groups}" if groups > 1 else ""
+    return f"Conv {shape} {channels * groups}->{filters}{grouped}"
+
+
+def _stride(stride: Sequence[int]) -> str:
+    return "" if all(step == 1 for step in stride) else f"/{_by(stride) if len(set(stride)) > 1 else stride[0]}"
+
+
+def _by(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
+
+
+def _size(type_: TensorType) -> str:
+    """Spatial size of an image, or the whole shape of anything else."""
+    if type_.rank != 4:
+        return f" @{_by(type_.shape)}" if type_.shape else ""
+    height, width = type_.shape[2:]
+    batch = f"{type_.shape[0]}x" if type_.shape[0] > 1 else ""
+    return f" @{batch}{height}" if height == width else f" @{batch}{height}x{width}"
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    return tuple(int(v) for v in value) if isinstance(value, tuple) else ()
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int) else 1
