@@ -1,5 +1,6 @@
 """From kernels to a network: the sum of the rows and the fixed part."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,35 +16,38 @@ class Composition:
     """What a table says about a network's kernels.
 
     Attributes:
-        answers: one per kernel, in execution order.
-        fixed_ns: what is paid once per run.
+        kernels: one answer per kernel, in execution order.
+        run: the constant that is paid once; a table without one adds nothing.
     """
 
-    answers: tuple[Answer, ...]
-    fixed_ns: float
+    kernels: tuple[Answer, ...]
+    run: Answer
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """Distinct keys of kernels without a row, in execution order."""
-        return tuple(dict.fromkeys(answer.key for answer in self.answers if not answer.covered))
+        """Distinct keys of kernels without a number, in execution order."""
+        return tuple(dict.fromkeys(answer.key for answer in self.kernels if not answer.covered))
+
+    @property
+    def run_ns(self) -> float:
+        return self.run.latency_ns or 0.0
 
     @property
     def total_ns(self) -> float:
         """Latency of the network.
 
         Raises:
-            NotCoveredError: some kernels have no row.
+            NotCoveredError: some kernels have no number.
         """
         if self.missing:
             raise NotCoveredError(
-                f"the table has no row for {len(self.missing)} of the network's kernels",
+                f"the table has no number for {len(self.missing)} of the network's kernels",
                 self.missing,
                 hint="profile the network on this device: lutra profile NETWORK",
             )
-        return self.fixed_ns + sum(answer.latency_ns or 0.0 for answer in self.answers)
+        return math.fsum([self.run_ns, *(answer.latency_ns or 0.0 for answer in self.kernels)])
 
 
 def compose(table: Table, kernel_keys: Iterable[str]) -> Composition:
     """Look up the kernels of a network, given in execution order and with repetitions."""
-    fixed = table.constant(RUN_CONSTANT)
-    return Composition(tuple(map(table.lookup, kernel_keys)), fixed.latency_ns or 0.0)
+    return Composition(tuple(map(table.lookup, kernel_keys)), table.constant(RUN_CONSTANT))

@@ -1,0 +1,92 @@
+"""From what users hand in to the kernels that will run, remembered."""
+
+import hashlib
+import os
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from ..networks import Network
+from ..networks.errors import CorruptModelError
+from ..networks.lowering import LoweredNetwork, lower, lower_onnx
+from .base import InputShapes, NetworkLike
+
+_CAPACITY: Final = 64  # files; their kernels hold no weights
+
+
+class Lowerer:
+    """Lowers networks for a runtime. Safe to share between threads.
+
+    `lower` remembers networks; this remembers files, by their content, so that a file that was predicted before is
+    not imported again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._files: OrderedDict[str, LoweredNetwork] = OrderedDict()
+
+    def __call__(
+        self, source: NetworkLike, runtime: str, input_shapes: InputShapes | None = None
+    ) -> tuple[str, LoweredNetwork]:
+        """Name and kernels of a network.
+
+        An ONNX file is lowered as it is for ONNX Runtime, so that what is predicted is what will run. Importing
+        comes first all the same: it refuses a file that is damaged, hostile or not supported.
+
+        Raises:
+            ModelFileError: the file cannot be read.
+            UnsupportedOpError: the network, or the runtime, has ops that are not supported.
+            UnknownNameError: no such name in the zoo.
+        """
+        path = _onnx_path(source)
+        if path is not None and runtime == "onnxruntime":
+            return path.stem, self._lowered_file(path)
+        network = _loaded(source, input_shapes)
+        return network.name, lower(network, runtime)
+
+    def __reduce__(self) -> tuple[type["Lowerer"], tuple[()]]:
+        """A copy starts empty: what is kept can be made again, and a lock cannot be copied."""
+        return (Lowerer, ())
+
+    def _lowered_file(self, path: Path) -> LoweredNetwork:
+        content = _content(path)
+        digest = hashlib.sha256(content).hexdigest()
+        with self._lock:
+            if digest in self._files:
+                self._files.move_to_end(digest)
+                return self._files[digest]
+        lowered = _checked_and_lowered(path, content)
+        with self._lock:
+            self._files[digest] = lowered
+            if len(self._files) > _CAPACITY:
+                self._files.popitem(last=False)
+        return lowered
+
+
+def _onnx_path(source: NetworkLike) -> Path | None:
+    if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == ".onnx":
+        return Path(source).expanduser()
+    return None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorruptModelError(f"{path} cannot be read ({error.strerror})", hint="check the path") from error
+
+
+def _loaded(source: NetworkLike, input_shapes: InputShapes | None) -> Network:
+    if isinstance(source, Network):
+        return source
+    from ..networks import load_network  # brings onnx
+
+    return load_network(source, input_shapes=input_shapes)
+
+
+def _checked_and_lowered(path: Path, content: bytes) -> LoweredNetwork:
+    from ..networks.importers import from_onnx
+
+    network = from_onnx(content, name=path.stem).network
+    return lower_onnx(content, network.fingerprint)

@@ -1,0 +1,133 @@
+"""`load_predictor`: from the name of a device, or a saved predictor, to something that predicts."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias, Union
+
+from ..luts import Fingerprint
+from ..networks.errors import FingerprintMismatchError, NotCoveredError, UnknownNameError, UsageError
+from .additive import TablePredictor
+from .base import LatencyPredictor
+
+if TYPE_CHECKING:
+    from ..luts import DeviceRecord, Store
+
+HOST: Final = "host"
+_FIRST_PROFILE: Final = "lutra profile mobilenet_v2"
+_DIGEST_PREFIX: Final = 6  # fewest digits that name a device by its digest, as in the store
+
+StoreLike: TypeAlias = Union["Store", str, os.PathLike[str], None]
+"""An open store, its path or URL, or None for the default one."""
+
+
+def load_predictor(
+    device: str | os.PathLike[str] = HOST,
+    *,
+    store: StoreLike = None,
+    runtime: str | None = None,
+    threads: int | None = None,
+) -> LatencyPredictor:
+    """Return the predictor of a device, from the rows in the store; or read a saved one.
+
+    Args:
+        device: ``"host"`` for this machine; the name of another device in the store, or the first six or more
+            digits of its digest; or the path of a folder that `LatencyPredictor.save` wrote (text with a
+            separator in it, such as ``"./tuned"``, or a ``pathlib.Path``).
+        store: the store, or where it is; it is only read.
+        runtime: who executes the network. None takes this machine's default for the host, and any that was
+            profiled for another device.
+        threads: how many threads the runtime uses. None takes 1 for the host, and any for another device.
+
+    Raises:
+        UnknownNameError: no such device in the store.
+        NotCoveredError: this machine has not been profiled yet.
+        FingerprintMismatchError: the host's rows were measured on another machine, runtime version or setting.
+        UsageError: several devices match.
+        StoreError: the store cannot be read.
+        ArtifactError: the folder holds no predictor (or a child, when it is damaged).
+        FormatVersionError: a newer version of Lutra saved it.
+    """
+    if isinstance(device, os.PathLike) or os.sep in device:
+        if (store, runtime, threads) != (None, None, None):
+            raise UsageError("a saved predictor has its device in it", hint="leave out store, runtime, threads")
+        return LatencyPredictor.load(device)
+    with _opened(store) as opened:
+        records = opened.devices() if opened else []
+        if device == HOST:
+            record = _host_record(records, runtime, 1 if threads is None else threads)
+        else:
+            record = _named_record(records, device, runtime, threads)
+        assert opened is not None  # without a store there are no records, and both raise
+        table = opened.table(record)
+    return TablePredictor(table, HOST if device == HOST else record.name)
+
+
+@contextmanager
+def _opened(store: StoreLike) -> "Iterator[Store | None]":
+    """The store to read; None where there is none yet."""
+    from ..luts import Store
+    from ..luts.location import locate
+
+    if isinstance(store, Store):
+        yield store
+        return
+    path = locate(store).path
+    if path is not None and not path.exists():
+        yield None
+        return
+    with Store.open(store, create=False, read_only=True) as opened:
+        yield opened
+
+
+def _host_record(records: "Sequence[DeviceRecord]", runtime: str | None, threads: int) -> "DeviceRecord":
+    from ..luts.host import host_fingerprint
+
+    wanted = host_fingerprint(runtime, threads=threads)
+    for record in records:
+        if record.digest == wanted.digest:
+            return record
+    flags = f" --runtime {runtime}" * bool(runtime) + f" --threads {threads}" * (threads != 1)
+    hint = f"{_FIRST_PROFILE}{flags}"
+    others = [record.fingerprint.differences(wanted) for record in records if record.name == HOST]
+    if others:
+        raise FingerprintMismatchError(
+            "the host's rows were measured under other conditions (then -> now)",
+            min(others, key=len),
+            hint=f"profile it as it is now: {hint}",
+        )
+    raise NotCoveredError(
+        f"this machine has not been profiled yet ({_setting(wanted)})", (), hint=f"profile it first: {hint}"
+    )
+
+
+def _named_record(
+    records: "Sequence[DeviceRecord]", device: str, runtime: str | None, threads: int | None
+) -> "DeviceRecord":
+    named = [record for record in records if record.name == device or _is_digest_of(device, record)]
+    if not named:
+        raise UnknownNameError("device", device, {HOST, *(record.name for record in records)})
+    matching = [
+        record
+        for record in named
+        if runtime in (None, record.fingerprint.runtime_name) and threads in (None, record.fingerprint.threads)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    listed = "; ".join(f"{record.digest[:12]} ({_setting(record.fingerprint)})" for record in matching or named)
+    if matching:
+        raise UsageError(
+            f"{len(matching)} tables of {device}: {listed}", hint="give runtime, threads, or the digest as the device"
+        )
+    raise UsageError(f"no table of {device} with this runtime and threads", hint=f"there are: {listed}")
+
+
+def _is_digest_of(text: str, record: "DeviceRecord") -> bool:
+    return len(text) >= _DIGEST_PREFIX and record.digest.startswith(text)
+
+
+def _setting(fingerprint: Fingerprint) -> str:
+    runtime = dict(fingerprint.runtime)
+    version = f" {runtime['version']}" if "version" in runtime else ""
+    threads = f"{fingerprint.threads} thread{'s' * (fingerprint.threads != 1)}"
+    return f"{fingerprint.runtime_name}{version}, {threads}, {fingerprint.precision}"
