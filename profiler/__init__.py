@@ -1,0 +1,30 @@
+"""Profiling: devices, runtimes, and resumable campaigns that fill a table of latencies."""
+
+if __name__ != "lutra.profiler":
+    raise ImportError("import lutra.profiler, not profiler")
+
+from .campaign import CampaignResult, Progress, Settings, run_campaign
+from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
+from .machine import Finding, examine_machine
+from .plan import Plan, Subject, make_plan
+from .runtimes import Runtime, RuntimeInfo, register_runtime
+
+__all__ = [
+    "CampaignResult",
+    "Device",
+    "DeviceInfo",
+    "Finding",
+    "Plan",
+    "Progress",
+    "Runtime",
+    "RuntimeInfo",
+    "Settings",
+    "Subject",
+    "devices",
+    "examine_machine",
+    "make_plan",
+    "register_runtime",
+    "resolve_device",
+    "run_campaign",
+    "runtimes",
+]

@@ -1,0 +1,28 @@
+"""How many copies of a kernel one sample runs.
+
+In a network a kernel finds its weights where the whole model left them: mostly out of the near caches. One kernel
+run again and again would find them there, and look up to four times faster than it is. So a sample runs several
+copies with distinct weights, enough of them to turn over `ROTATED_BYTES`; activations stay shared and warm, as the
+previous kernel leaves them in a network.
+"""
+
+ROTATED_BYTES = 64 << 20
+"""Weights that pass by between two uses of the same copy."""
+
+_FEWEST, _MOST, _MOST_WITHOUT_WEIGHTS = 4, 64, 8
+_SMALL_WEIGHTS_BYTES = 2048
+_LONGEST_SAMPLE_NS = 8_000_000
+_MEMORY_BYTES = 1 << 30
+
+
+def choose_copies(weight_bytes: int, run_ns: int) -> int:
+    """Copies for a kernel with so many bytes of weights that takes about ``run_ns`` once.
+
+    At least 4 where memory allows, at most 64; fewer for kernels so long that a sample would pass 8 ms (their
+    weights are large, or their arithmetic hides the difference).
+    """
+    most = _MOST if weight_bytes > _SMALL_WEIGHTS_BYTES else _MOST_WITHOUT_WEIGHTS
+    wanted = -(-ROTATED_BYTES // max(weight_bytes, 1))
+    in_time = max(_FEWEST, _LONGEST_SAMPLE_NS // max(run_ns, 1))
+    in_memory = max(1, _MEMORY_BYTES // max(weight_bytes, 1))
+    return max(1, min(max(wanted, _FEWEST), most, in_time, in_memory))

@@ -1,0 +1,96 @@
+"""Devices: this machine under each runtime, and the null device."""
+
+from dataclasses import dataclass
+
+from ..luts import Fingerprint
+from ..luts.host import default_runtime, host_fingerprint
+from ..networks.errors import MissingDependencyError, UnknownNameError, UsageError
+from .runtimes import RuntimeInfo, runtime_class, runtime_classes
+
+
+@dataclass(frozen=True)
+class Device:
+    """Hardware under one runtime, precision and thread count.
+
+    Attributes:
+        name: what people call it.
+        fingerprint: its identity; the key of its rows.
+    """
+
+    name: str
+    fingerprint: Fingerprint
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime."""
+        return self.fingerprint.runtime_name
+
+    @property
+    def threads(self) -> int:
+        return self.fingerprint.threads
+
+    @property
+    def kind(self) -> str:
+        """What stands behind it: "real", "simulated" or "null"."""
+        return self.fingerprint.kind
+
+    def __str__(self) -> str:
+        plural = "s" if self.threads > 1 else ""
+        return f"{self.name} ({self.runtime}, {self.fingerprint.precision}, {self.threads} thread{plural})"
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """A device that could be profiled here, and whether it can be now."""
+
+    name: str
+    kind: str
+    runtime: str
+    available: bool
+    note: str
+
+
+def runtimes() -> list[RuntimeInfo]:
+    """Every runtime and whether it can be used here."""
+    return [cls.info() for cls in runtime_classes().values()]
+
+
+def devices() -> list[DeviceInfo]:
+    """Every device that can be profiled from this machine, the usable ones first."""
+    listed = []
+    for info in runtimes():
+        name = "null" if info.kind == "null" else "host"
+        note = f"{info.note} {info.version}".strip() if info.available else info.note
+        listed.append(DeviceInfo(name, info.kind, info.name, info.available, note))
+    return sorted(listed, key=lambda d: (not d.available, d.kind != "real", d.runtime != default_runtime()))
+
+
+def resolve_device(name: str = "host", *, runtime: str | None = None, threads: int = 1) -> Device:
+    """The device called ``name``.
+
+    Args:
+        name: "host" for this machine, or "null".
+        runtime: what runs the networks; None takes the best one installed.
+        threads: how many threads it may use.
+
+    Raises:
+        UnknownNameError: no such device or runtime.
+        UsageError: the runtime does not belong to the device, or a wrong number of threads.
+        MissingDependencyError: the runtime is not installed.
+    """
+    if name not in ("host", "null"):
+        raise UnknownNameError("device", name, ("host", "null"))
+    if name == "null":
+        if runtime not in (None, "null"):
+            raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
+        return Device(name, host_fingerprint("null", threads=threads))
+    runtime = runtime or default_runtime()
+    info = runtime_class(runtime).info()
+    if info.kind == "null":
+        raise UsageError("device 'host' has no runtime 'null'", hint="use --device null")
+    if not info.available:
+        raise MissingDependencyError(runtime, "ort", f"runtime {runtime!r}")
+    if threads > runtime_class(runtime).max_threads:
+        most = runtime_class(runtime).max_threads
+        raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")
+    return Device(name, host_fingerprint(runtime, threads=threads, version=info.version))

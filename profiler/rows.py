@@ -1,0 +1,150 @@
+"""From samples to rows: which time counts, what is subtracted, and which doubts are noted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..luts import Measurement, QualityFlag
+from .client import EntrySamples, GroupResult, PreparedInfo, Samples
+from .machine import OTHERS_LIMIT, STEAL_LIMIT
+
+NOISY_HALFWIDTH = 0.05
+"""A row whose p25 is known to no better than this is marked noisy."""
+
+_PREEMPTED_SHARE = 0.2
+_FAULTS_SHARE = 0.1
+_DRIFT_LIMIT = 0.10
+_FEW_SAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the rows of one group share.
+
+    Attributes:
+        metric: "cpu" (thread time, immune to preemption; for one thread) or "wall".
+        target_halfwidth: relative half-width asked for.
+        conditions: state of the machine while the group was measured.
+        versions: of the runtime and of Lutra.
+        result: the group's samples.
+    """
+
+    metric: str
+    target_halfwidth: float
+    conditions: Mapping[str, Any]
+    versions: Mapping[str, str]
+    result: GroupResult
+
+    @property
+    def column(self) -> str:
+        """The sample column that counts."""
+        return f"{self.metric}_ns"
+
+
+def metric_for(threads: int) -> str:
+    """Thread-CPU time for one thread, because the scheduler cannot disturb it; wall time for more."""
+    return "cpu" if threads == 1 else "wall"
+
+
+def failed_row(kind: str, key: str, label: str, reason: str, spec: Mapping[str, Any]) -> Measurement:
+    """A row that says why there is no number."""
+    return Measurement(
+        subject_kind=kind,
+        subject_key=key,
+        label=label,
+        status="failed",
+        reason=reason or "unknown error",
+        spec=spec,
+    )
+
+
+def measured_row(
+    subject: tuple[str, str, str],
+    entry: EntrySamples,
+    prepared: PreparedInfo,
+    overheads_ns: Mapping[str, float],
+    context: Context,
+    spec: Mapping[str, Any],
+) -> Measurement:
+    """The row of one entry; a failed one if the entry threw or computed nonsense.
+
+    Args:
+        subject: kind, key and label.
+        entry: its samples.
+        prepared: executions in one call, and how often each constant occurs in it.
+        overheads_ns: value of each constant.
+        context: what the group shares.
+        spec: enough to build the subject again.
+    """
+    kind, key, label = subject
+    if entry.error is not None:
+        return failed_row(kind, key, label, entry.error, spec)
+    if not entry.finite:
+        return failed_row(kind, key, label, "the runtime computed NaN or infinity", spec)
+    samples = entry.samples
+    per_call_ns = sum(count * overheads_ns.get(name, 0.0) for name, count in prepared.overheads.items())
+    overhead_ns = per_call_ns * samples.batch
+    p25_ns = float(np.quantile(samples[context.column], 0.25))
+    net_share = max(p25_ns - overhead_ns, 0.0) / p25_ns if p25_ns else 0.0
+    halfwidth = None if entry.halfwidth is None or not net_share else entry.halfwidth / net_share
+    flags = _flags(entry, net_share, halfwidth, context)
+    disturbed = {QualityFlag.LOAD, QualityFlag.STEAL}.intersection(flags)
+    return Measurement(
+        subject_kind=kind,
+        subject_key=key,
+        label=label,
+        status="noisy" if halfwidth is None or halfwidth > NOISY_HALFWIDTH or disturbed else "ok",
+        samples_ns=samples[context.column],
+        rounds=samples["round"].astype(np.int32),
+        executions_per_sample=samples.batch * prepared.executions,
+        overhead_ns=overhead_ns,
+        rel_halfwidth=halfwidth,
+        reference_ratio=_reference_ratio(samples, context),
+        flags=tuple(flags),
+        conditions={**context.conditions, "metric": context.metric, "copies": prepared.executions},
+        versions=context.versions,
+        spec=spec,
+    )
+
+
+def _flags(entry: EntrySamples, net_share: float, halfwidth: float | None, context: Context) -> list[str]:
+    samples, conditions = entry.samples, context.conditions
+    governor = conditions.get("governor", "")
+    checks = {
+        QualityFlag.LOAD: conditions.get("others_share", 0.0) > OTHERS_LIMIT,
+        QualityFlag.STEAL: conditions.get("steal_share", 0.0) > STEAL_LIMIT,
+        QualityFlag.GOVERNOR: governor not in ("", "performance"),
+        QualityFlag.PREEMPTED: _share(samples, "involuntary_switches") > _PREEMPTED_SHARE,
+        QualityFlag.PAGE_FAULTS: _share(samples, "minor_faults") > _FAULTS_SHARE,
+        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > _DRIFT_LIMIT,
+        QualityFlag.WIDE: halfwidth is None or halfwidth > context.target_halfwidth,
+        QualityFlag.FEW_SAMPLES: len(samples) < _FEW_SAMPLES,
+        QualityFlag.NEAR_CLOCK: np.quantile(samples["wall_ns"], 0.25) < context.result.clock["min_sample_ns"],
+        QualityFlag.OVERHEAD: net_share < 0.5,
+    }
+    return [str(flag) for flag, raised in checks.items() if raised]
+
+
+def _share(samples: Samples, column: str) -> float:
+    return float(np.mean(samples[column] > 0)) if len(samples) else 0.0
+
+
+def _drift(reference: Samples) -> float:
+    """Spread of the reference's p10 between rounds: middle 80 % over the median; 0 below 5 rounds."""
+    rounds = np.unique(reference["round"])
+    if len(rounds) < 5:
+        return 0.0
+    per_round = [np.quantile(reference["cpu_ns"][reference["round"] == r], 0.1) for r in rounds]
+    low, middle, high = np.quantile(per_round, (0.1, 0.5, 0.9))
+    return float((high - low) / middle)
+
+
+def _reference_ratio(samples: Samples, context: Context) -> float | None:
+    """Compute reference in the entry's rounds over that in all rounds of the group (both p10)."""
+    reference = context.result.compute_reference
+    own = reference["cpu_ns"][np.isin(reference["round"], samples["round"])]
+    if not len(own):
+        return None
+    return float(np.quantile(own, 0.1) / np.quantile(reference["cpu_ns"], 0.1))

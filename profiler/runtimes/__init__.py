@@ -1,0 +1,16 @@
+"""Runtimes: one file each. Third parties add theirs through the entry point group ``lutra.runtimes``."""
+
+from . import native, null, onnxruntime
+from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime, runtime_class, runtime_classes
+
+__all__ = [
+    "Overhead",
+    "Prepared",
+    "Runtime",
+    "RuntimeInfo",
+    "null",
+    "onnxruntime",
+    "register_runtime",
+    "runtime_class",
+    "runtime_classes",
+]

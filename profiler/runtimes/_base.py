@@ -1,0 +1,139 @@
+"""What a runtime is to the profiler: something that prepares kernels and networks for the timing core.
+
+A runtime lives in a worker process of its own (`lutra.profiler.worker`), because libraries fight over thread pools
+and allocators, and because one that crashes must not take the campaign with it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import ClassVar
+
+from ...networks import Network
+from ...networks.errors import UnknownNameError
+from ...networks.lowering import Kernel
+from .._native import FakeClock, Runnable
+
+
+@dataclass(frozen=True)
+class RuntimeInfo:
+    """Whether a runtime can be used here.
+
+    Attributes:
+        name: what to ask for.
+        kind: "real", or "null" for the stand-in.
+        available: it can be used now.
+        version: of the library; "" where it is missing.
+        note: what it is, or what to install.
+    """
+
+    name: str
+    kind: str
+    available: bool
+    version: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Something ready to be timed.
+
+    Attributes:
+        runnable: one call of it is what a sample times.
+        executions: how often the subject runs in one call (copies of the kernel with distinct weights).
+        finite: whether the outputs of the last call are all finite; checked outside of timing.
+        overheads: how often each constant of the runtime occurs in one call, by name.
+    """
+
+    runnable: Runnable
+    executions: int
+    finite: Callable[[], bool]
+    overheads: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """A constant of the runtime, measured once per device.
+
+    Its value is (p25(runnable) - the base's value) / executions; ``base`` names a constant measured before it.
+    """
+
+    name: str
+    label: str
+    prepared: Prepared
+    base: str | None = None
+
+
+class Runtime(ABC):
+    """One way of running networks on this machine.
+
+    Args:
+        threads: number of threads it may use, at most ``max_threads``.
+
+    """
+
+    name: ClassVar[str]
+    kind: ClassVar[str] = "real"
+    max_threads: ClassVar[int] = 1 << 16
+    clock: FakeClock | None = None
+    """A simulated clock that its runnables advance; None (almost always) for the real one."""
+
+    def __init__(self, threads: int) -> None:
+        self.threads = threads
+
+    @classmethod
+    @abstractmethod
+    def info(cls) -> RuntimeInfo:
+        """Whether it can be used here; must not load the library."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, str]:
+        """Versions and implementation names, for the record."""
+
+    @abstractmethod
+    def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
+        """``copies`` of ``kernel`` with distinct random weights, in one runnable."""
+
+    @abstractmethod
+    def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
+        """The whole network as a user would run it.
+
+        Args:
+            network: the graph.
+            model: the user's own ONNX file, if that is where the network came from.
+            seed: of the random weights and inputs.
+        """
+
+    def overheads(self) -> Iterator[Overhead]:
+        """The runtime's constants, in an order in which every base comes first."""
+        return iter(())
+
+
+_RUNTIMES: dict[str, type[Runtime]] = {}
+
+
+def register_runtime(cls: type[Runtime]) -> type[Runtime]:
+    """Class decorator: makes a runtime known by its name."""
+    _RUNTIMES[cls.name] = cls
+    return cls
+
+
+def runtime_classes() -> dict[str, type[Runtime]]:
+    """Every runtime by name: the built-in ones and those of installed packages (entry points ``lutra.runtimes``)."""
+    for entry in entry_points(group="lutra.runtimes"):
+        if entry.name not in _RUNTIMES:
+            _RUNTIMES[entry.name] = entry.load()
+    return dict(_RUNTIMES)
+
+
+def runtime_class(name: str) -> type[Runtime]:
+    """The runtime called ``name``.
+
+    Raises:
+        UnknownNameError: no such runtime.
+    """
+    classes = runtime_classes()
+    if name not in classes:
+        raise UnknownNameError("runtime", name, classes)
+    return classes[name]

@@ -1,0 +1,107 @@
+"""Our own kernels (``csrc/cpu``): portable, vectorised, and there on any machine, so that none is without a table."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ...luts.host import KERNEL_CODE_VERSION
+from ...networks import Network, TensorType
+from ...networks.lowering import Constant, Kernel, lower_native
+from .._native import CpuProgram, isa_name
+from ._base import Prepared, Runtime, RuntimeInfo, register_runtime
+
+_Tensor = tuple[str, tuple[int, ...], str, str]
+_Step = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
+
+
+@register_runtime
+class NativeRuntime(Runtime):
+    """One thread, float32, batch norm folded, activations and residual sums fused."""
+
+    name = "native"
+    max_threads = 1
+
+    @classmethod
+    def info(cls) -> RuntimeInfo:
+        return RuntimeInfo(cls.name, cls.kind, True, str(KERNEL_CODE_VERSION), "Lutra's own kernels")
+
+    def describe(self) -> dict[str, str]:
+        return {"native": str(KERNEL_CODE_VERSION), "native isa": isa_name()}
+
+    def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
+        assembly = _Assembly({name: type_ for name, type_ in kernel.inputs})
+        assembly.add(kernel)
+        return assembly.prepared(tuple(dict(kernel.outputs)), copies, seed)
+
+    def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
+        del model  # our kernels run graphs, not files
+        assembly = _Assembly(dict(network.inputs))
+        sources = {node.name: node.inputs[0] for node in network if node.inputs}
+        for kernel in lower_native(network).kernels:
+            for name, type_ in kernel.inputs:
+                assembly.alias(name, type_, sources)
+            assembly.add(kernel)
+        outputs = tuple(assembly.alias(name, network.types[name], sources) for name in network.outputs)
+        return assembly.prepared(outputs, 1, seed)
+
+
+class _Assembly:
+    """Tensors and steps of a program, gathered kernel by kernel."""
+
+    def __init__(self, inputs: dict[str, TensorType]) -> None:
+        self._inputs = inputs
+        self._constants: dict[str, Constant] = {}
+        self._made: dict[str, TensorType] = dict(inputs)
+        self._steps: list[_Step] = []
+        self._renamed: dict[tuple[str, TensorType], str] = {}
+
+    def alias(self, name: str, type_: TensorType, sources: dict[str, str]) -> str:
+        """The tensor called ``name`` with the shape its reader wants; views have no kernel, so they are made here.
+
+        Args:
+            name: a value of the network.
+            type_: what its reader expects.
+            sources: first input of every node, to find what a view looks at.
+        """
+        root = name
+        while root not in self._made:
+            root = sources[root]
+        if self._made[root] == type_:
+            self._renamed[name, type_] = root
+        elif (name, type_) not in self._renamed:
+            viewed = f"{name} as {type_}"
+            self._steps.append(("reshape", (root,), (viewed,), {"shape": type_.shape}))
+            self._made[viewed] = type_
+            self._renamed[name, type_] = viewed
+        return self._renamed[name, type_]
+
+    def add(self, kernel: Kernel) -> None:
+        """Append the step of a kernel."""
+        types = dict(kernel.inputs)
+        self._constants.update(kernel.constants)
+        for node in kernel.nodes:
+            names = tuple(self._renamed.get((n, types[n]), n) if n in types else n for n in node.inputs)
+            # That the last input is a residual tells kernels apart; the program sees it from the shapes.
+            attributes = {name: value for name, value in node.attrs if name != "residual"}
+            self._steps.append((node.op, names, node.outputs, attributes))
+            self._made.update(kernel.outputs)
+
+    def prepared(self, outputs: tuple[str, ...], copies: int, seed: int) -> Prepared:
+        """The program, its constants filled where their values matter."""
+        tensors: list[_Tensor] = [(n, c.type.shape, c.type.dtype, "constant") for n, c in self._constants.items()]
+        for name, type_ in self._made.items():
+            role = "input" if name in self._inputs else "output" if name in outputs else "intermediate"
+            tensors.append((name, type_.shape, type_.dtype, role))
+        program = CpuProgram(tensors, self._steps, copies=copies, seed=seed)
+        for name, constant in self._constants.items():
+            if constant.values is not None:
+                values = np.asarray(constant.values, constant.type.dtype).reshape(constant.type.shape)
+                program.set_constant(name, values)
+        program.run()
+        readable = [name for name in outputs if name not in self._inputs]
+        return Prepared(program, copies, partial(_finite, program, readable), {})
+
+
+def _finite(program: CpuProgram, outputs: list[str]) -> bool:
+    return all(bool(np.isfinite(program.output(name)).all()) for name in outputs)

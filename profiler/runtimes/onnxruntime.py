@@ -1,0 +1,99 @@
+"""ONNX Runtime, from its wheel: the library is opened by path and driven through its C function table.
+
+Kernels are pieces of the graph that its own optimiser writes, run with optimisation off; whole networks run with
+everything on. With one thread sessions run in the caller; with more they share one global pool, because the
+spinning threads of many private pools would measure each other.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...luts.host import runtime_version
+from ...networks import Network, TensorType
+from ...networks.errors import MissingDependencyError
+from ...networks.exporters import to_onnx
+from ...networks.lowering import Kernel
+from .._native import OrtEnvironment, OrtLibrary
+from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
+from .onnx_kernels import CHAIN_LENGTH, kernel_model, relu_chain, shape_chain, shape_nodes
+
+
+@register_runtime
+class OnnxRuntime(Runtime):
+    """ONNX Runtime on the CPU."""
+
+    name = "onnxruntime"
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self._library = OrtLibrary(str(library_path()))
+        self._environment = OrtEnvironment(self._library, threads)
+
+    @classmethod
+    def info(cls) -> RuntimeInfo:
+        version = runtime_version(cls.name)
+        note = "Microsoft's ONNX Runtime, CPU" if version else "not installed: pip install 'lutra[ort]'"
+        return RuntimeInfo(cls.name, cls.kind, bool(version), version, note)
+
+    def describe(self) -> dict[str, str]:
+        return {"onnxruntime": self._library.version}
+
+    def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
+        model, feeds = kernel_model(kernel, copies, np.random.default_rng(seed))
+        session = self._environment.session(model, optimize=False, inputs=feeds)
+        overheads = {"run": 1, "shape node": shape_nodes(kernel, copies)}
+        return Prepared(session, copies, partial(self._computes_numbers, kernel, seed), overheads)
+
+    def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
+        rng = np.random.default_rng(seed)
+        if model is None:
+            model = to_onnx(network, seed=seed).SerializeToString()
+        feeds = {name: _feed(type_, rng) for name, type_ in network.inputs}
+        session = self._environment.session(model, optimize=True, inputs=feeds)
+        return Prepared(session, 1, session.outputs_finite, {})
+
+    def overheads(self) -> Iterator[Overhead]:
+        chains = {
+            "node": ("one Relu node on 16 numbers", relu_chain),
+            "shape node": ("one Shape node", shape_chain),
+        }
+        for name, (label, chain) in chains.items():
+            single, long = (self._chain(*chain(length)) for length in (1, CHAIN_LENGTH))
+            yield Overhead(f"{name} base", f"a call with {label}", single)
+            long = Prepared(long.runnable, CHAIN_LENGTH - 1, long.finite, {})
+            yield Overhead(name, label, long, base=f"{name} base")
+        yield Overhead("run", "one call without nodes", self._chain(*relu_chain(1)), base="node")
+
+    def _chain(self, model: bytes, feeds: dict[str, np.ndarray[Any, Any]]) -> Prepared:
+        session = self._environment.session(model, optimize=False, inputs=feeds)
+        return Prepared(session, 1, session.outputs_finite, {})
+
+    def _computes_numbers(self, kernel: Kernel, seed: int) -> bool:
+        """Whether the kernel's outputs are finite; the timed session keeps nothing of them but their shapes."""
+        model, feeds = kernel_model(kernel, 1, np.random.default_rng(seed), exposed=True)
+        return self._environment.session(model, optimize=False, inputs=feeds).outputs_finite()
+
+
+def _feed(type_: TensorType, rng: np.random.Generator) -> np.ndarray[Any, Any]:
+    if type_.dtype.startswith("float"):
+        return rng.standard_normal(type_.shape, dtype=np.float32).astype(type_.dtype)
+    return rng.integers(0, 2, type_.shape).astype(type_.dtype)
+
+
+def library_path() -> Path:
+    """The shared library inside the installed onnxruntime package.
+
+    Raises:
+        MissingDependencyError: the package is not installed, or holds no such library.
+    """
+    spec = importlib.util.find_spec("onnxruntime")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        found = sorted(Path(folder, "capi").glob("libonnxruntime.*"))
+        if found:
+            return found[0]
+    raise MissingDependencyError("onnxruntime", "ort", "timing networks on ONNX Runtime")

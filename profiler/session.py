@@ -1,0 +1,142 @@
+"""A worker with what is prepared in it, that comes back when it dies."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
+from .client import GroupResult, PreparedInfo, WorkerClient
+from .plan import Plan, Subject
+
+CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
+
+
+def entry_name(kind: str, key: str) -> str:
+    """Name under which a worker knows something."""
+    return f"{kind} {key}"
+
+
+class Session:
+    """Prepares and times constants, kernels and networks of a plan in a worker process.
+
+    A context manager; leaving it ends the worker.
+
+    Attributes:
+        prepared: what is ready in the worker, by name.
+        overheads: descriptions of the runtime's constants, once prepared.
+    """
+
+    def __init__(self, plan: Plan, subjects: Iterable[Subject], seed: int) -> None:
+        self._device, self._seed = plan.device, seed
+        self._kernels = plan.kernels
+        self._subjects = {subject.network.fingerprint: subject for subject in subjects}
+        self._worker = self._start()
+        self.prepared: dict[str, PreparedInfo] = {}
+        self.overheads: list[dict[str, Any]] = []
+
+    def _start(self) -> WorkerClient:
+        return WorkerClient(self._device.runtime, self._device.threads)
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._worker.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the worker."""
+        return self._worker.pid
+
+    def describe(self) -> dict[str, str]:
+        """Versions of the runtime and its parts."""
+        return self._worker.describe()
+
+    def prepare_constants(self) -> None:
+        """Make the runtime's constants ready."""
+        self.overheads = self._worker.prepare_overheads()
+        for overhead in self.overheads:
+            base = {overhead["base"]: 1} if overhead["base"] else {}
+            name = entry_name(CONSTANT, overhead["name"])
+            self.prepared[name] = PreparedInfo(overhead["executions"], base)
+
+    def prepare(self, name: str) -> None:
+        """Make a kernel or a network ready.
+
+        Raises:
+            MeasurementError: it cannot be; if that killed the worker, a fresh one has everything else.
+        """
+        if name in self.prepared:
+            return
+        try:
+            self.prepared[name] = self._prepare(name)
+        except (WorkerCrashedError, WorkerTimeoutError):
+            self.restart(self.prepared)
+            raise
+
+    def _prepare(self, name: str) -> PreparedInfo:
+        kind, _, key = name.partition(" ")
+        if kind == KERNEL:
+            return self._worker.prepare(name, self._kernels[key], self._seed)
+        subject = self._subjects[key]
+        return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
+
+    def measure(
+        self, options: dict[str, Any], labels: dict[str, str], progress: Callable[[dict[str, int], str], bool]
+    ) -> GroupResult:
+        """Time everything that is prepared.
+
+        Args:
+            options: of the timing core.
+            labels: what to call entries when reporting progress.
+            progress: gets counts and the current label; returns whether to go on.
+        """
+        names = list(self.prepared)
+
+        def report(counts: dict[str, int]) -> None:
+            name = names[counts["current"]]
+            if not progress(counts, labels.get(name, name)):
+                self._worker.cancel()
+
+        # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
+        every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
+        return self._worker.measure(names, options | {"every_round": every_round}, report)
+
+    def drop_culprits(self) -> list[str]:
+        """After a measurement killed the worker: run each entry alone in a fresh one, and drop those that kill it too.
+
+        Returns:
+            Names of what was dropped: all entries where none is guilty alone.
+        """
+        names = [name for name in self.prepared if not name.startswith(CONSTANT)]
+        culprits = [name for name in names if not self._survives(name)] or names
+        self.restart([name for name in names if name not in culprits])
+        return culprits
+
+    def _survives(self, name: str) -> bool:
+        try:
+            self.restart([name])
+            once = {"min_rounds": 1, "max_rounds": 1, "seed": self._seed}
+            self._worker.measure([name], once, lambda _: None)
+        except MeasurementError:
+            return False
+        return True
+
+    def restart(self, names: Iterable[str]) -> None:
+        """A fresh worker with ``names`` prepared in it, and the constants where they were."""
+        wanted = [name for name in names if not name.startswith(CONSTANT)]
+        self._worker.close()
+        self._worker = self._start()
+        self.prepared = {}
+        if self.overheads:
+            self.prepare_constants()
+        for name in wanted:
+            self.prepared[name] = self._prepare(name)
+
+    def release(self, kinds: Iterable[str]) -> None:
+        """Forget what is prepared of these kinds."""
+        names = [name for name in self.prepared if name.partition(" ")[0] in tuple(kinds)]
+        self._worker.release(names)
+        for name in names:
+            del self.prepared[name]
+        if CONSTANT in tuple(kinds):
+            self.overheads = []

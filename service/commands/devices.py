@@ -1,0 +1,44 @@
+"""``lutra devices``: what can be profiled here, and what the store has rows of."""
+
+from ..options import JsonOption, StoreOption, echo_json
+
+
+def devices(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the devices that can be profiled from here and those that the store has tables of."""
+    from ...profiler import devices as profilable
+    from ..stores import open_store
+
+    here = profilable()
+    with open_store(store, read_only=True) as opened:
+        records = opened.devices() if opened else []
+        rows = {record.digest: len(opened.keys(record, "kernel")) for record in records} if opened else {}
+    if as_json:
+        stored = [
+            {
+                "name": record.name,
+                "digest": record.digest,
+                "runtime": record.fingerprint.runtime_name,
+                "threads": record.fingerprint.threads,
+                "precision": record.fingerprint.precision,
+                "kind": record.fingerprint.kind,
+                "kernels": rows[record.digest],
+                "used_at": record.used_at,
+            }
+            for record in records
+        ]
+        echo_json({"here": [vars(device) for device in here], "stored": stored})
+        return
+    from ..render import console, grid
+
+    out = console()
+    cells = [[d.name, d.runtime, d.kind, "yes" if d.available else "no", d.note] for d in here]
+    out.print(grid(["device", "runtime", "kind", "usable", "note"], cells, left=5))
+    out.print()
+    if not records:
+        out.print("no tables yet: lutra profile mobilenet_v2")
+        return
+    cells = [
+        [r.name, r.fingerprint.runtime_name, str(r.fingerprint.threads), str(rows[r.digest]), r.digest[:12], r.used_at]
+        for r in records
+    ]
+    out.print(grid(["table of", "runtime", "threads", "kernels", "digest", "last used"], cells, left=2))

@@ -1,0 +1,131 @@
+"""``lutra table``: look at a device's table, check it, and hand it on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..options import JsonOption, StoreOption, echo_json
+
+if TYPE_CHECKING:
+    from ...luts import Table
+
+app = typer.Typer(no_args_is_help=True, help="Look at a device's table, check it, export it.")
+
+DeviceArgument = Annotated[
+    str,
+    typer.Argument(metavar="DEVICE", help="A device's name (the one used last), or the first digits of its digest."),
+]
+
+
+def _table(device: str, store: str | None) -> "Table":
+    from ..stores import open_store, require_store
+
+    with open_store(store, read_only=True) as opened:
+        return require_store(opened).table(device)
+
+
+@app.command("list")
+def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """List the tables in the store."""
+    from ..stores import open_store
+
+    with open_store(store, read_only=True) as opened:
+        summaries = [opened.table(record).summary() for record in opened.devices()] if opened else []
+    if as_json:
+        echo_json([summary.to_dict() for summary in summaries])
+        return
+    if not summaries:
+        typer.echo("no tables yet: lutra profile mobilenet_v2")
+        return
+    from ..render import console, grid
+
+    cells = [
+        [
+            s.name,
+            s.kind,
+            s.digest[:12],
+            str(s.counts.get("kernel", 0)),
+            str(s.counts.get("network", 0)),
+            s.last_measured_at or "",
+        ]
+        for s in summaries
+    ]
+    console().print(grid(["device", "kind", "digest", "kernels", "networks", "last row"], cells, left=3))
+
+
+@app.command()
+def show(device: DeviceArgument = "host", store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show the rows of a table: kernels, the runtime's constants, and whole networks beside their prediction."""
+    table = _table(device, store)
+    if as_json:
+        rows = [row.to_dict() | {"samples_ns": None, "rounds": None, "spec": None} for row in table]
+        echo_json({"summary": table.summary().to_dict(), "rows": rows})
+        return
+    from ..render import console, grid
+
+    cells = []
+    for row in table:
+        number = "failed" if row.status == "failed" else f"{row.latency_ns / 1e3:,.2f}"
+        spread = "" if row.rel_halfwidth is None else f"{100 * row.rel_halfwidth:.1f} %"
+        cells.append([row.subject_kind, row.label, number, spread, str(row.n), " ".join(row.flags) or row.reason])
+    out = console()
+    out.print(grid(["kind", "what", "us", "+-", "samples", "flags"], cells, left=2))
+    for check in table.self_checks():
+        error = "" if check.error_pct is None else f", {check.error_pct:+.1f} %"
+        out.print(f"{check.network}: measured {check.measured_ms:.3f} ms, predicted {check.predicted_ms:.3f} ms{error}")
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Argument(help="File to write: .json (complete) or .csv (one line a row).")],
+    device: Annotated[str, typer.Option("--device", "-d", help="Device's name or digest.")] = "host",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Write a table to a file."""
+    from ...networks.errors import UsageError
+
+    if output.suffix not in (".json", ".csv"):
+        raise UsageError(f"unknown format {output.suffix or output.name!r}", hint="name the file .json or .csv")
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists already", hint="give another name, or --force")
+    table = _table(device, store)
+    text = table.to_json() if output.suffix == ".json" else table.to_csv()
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="give another place") from None
+    typer.echo(f"{len(table)} rows to {output}")
+
+
+@app.command()
+def check(store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Read everything in the store and report what is damaged."""
+    from ..stores import open_store, require_store
+
+    with open_store(store, read_only=True) as opened:
+        report = require_store(opened).check()
+    if as_json:
+        echo_json({"rows": report.rows, "problems": list(report.problems)})
+    else:
+        typer.echo("\n".join([f"{report.rows} rows, {len(report.problems)} problems", *report.problems]))
+    if not report.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def delete(
+    device: DeviceArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Remove a device with all its rows."""
+    from ..stores import open_store, require_store
+
+    with open_store(store, read_only=False) as opened:
+        record = require_store(opened).device(device)
+        if not yes:
+            typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", abort=True)
+        removed = require_store(opened).delete_device(record)
+    typer.echo(f"{removed} rows removed")

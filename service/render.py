@@ -1,0 +1,81 @@
+"""How results look on a terminal: plain text where it is none."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Table as Grid
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..profiler import Progress
+
+_LINE_EVERY = 10  # kernels between two lines of progress where there is no terminal
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A console on ``stream`` (standard output); wide and without colour where that is no terminal."""
+    stream = stream or sys.stdout
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else 160)
+
+
+def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Grid:
+    """A table whose first ``left`` columns are text and the others numbers."""
+    table = Grid(box=None, pad_edge=False, header_style="bold")
+    for i, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if i < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+@contextmanager
+def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
+    """A progress bar on standard error: kernels done of all, time to go, what is being measured, noisy rows.
+
+    Where standard error is no terminal, a line every few kernels instead.
+    """
+    if not sys.stderr.isatty():
+        yield _line_printer()
+        return
+    bar = ProgressBar(
+        TextColumn("kernels"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[noisy]}"),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=None, noisy="")
+
+        def show(progress: "Progress") -> None:
+            noisy = f"[yellow]{progress.noisy} noisy[/]" if progress.noisy else ""
+            current = escape(progress.current[:60])
+            bar.update(task, completed=progress.done, total=progress.total, description=current, noisy=noisy)
+
+        yield show
+
+
+def _line_printer() -> "Callable[[Progress], None]":
+    shown = -_LINE_EVERY
+
+    def show(progress: "Progress") -> None:
+        nonlocal shown
+        if progress.done >= shown + _LINE_EVERY or (progress.done == progress.total != shown):
+            shown = progress.done
+            eta = "" if progress.eta_s is None else f", about {progress.eta_s:.0f} s to go"
+            sys.stderr.write(f"{progress.done}/{progress.total} kernels{eta}: {progress.current}\n")
+
+    return show
+
+
+__all__ = ["campaign_progress", "console", "escape", "grid"]

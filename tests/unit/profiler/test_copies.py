@@ -1,0 +1,30 @@
+"""The number of copies in a sample."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lutra.profiler.copies import ROTATED_BYTES, choose_copies
+
+
+def test_enough_copies_to_turn_the_caches_over() -> None:
+    assert choose_copies(4 << 20, 100_000) * (4 << 20) == ROTATED_BYTES
+
+
+def test_small_weights_get_the_most_copies() -> None:
+    assert choose_copies(10_000, 10_000) == 64
+
+
+def test_kernels_without_weights_get_few() -> None:
+    assert choose_copies(0, 10_000) == 8
+
+
+def test_long_kernels_get_as_many_as_fit_into_a_sample() -> None:
+    assert choose_copies(1 << 20, 1_000_000) == 8
+    assert choose_copies(1 << 20, 100_000_000) == 4
+
+
+@given(st.integers(0, 1 << 40), st.integers(0, 10**12))
+def test_never_none_and_never_more_memory_than_allowed(weight_bytes: int, run_ns: int) -> None:
+    copies = choose_copies(weight_bytes, run_ns)
+    assert 1 <= copies <= 64
+    assert copies == 1 or copies * weight_bytes <= 1 << 30
