@@ -153,7 +153,6 @@ class _Campaign:
         self._progress, self._cancel = progress, cancel
         self._device = plan.device.fingerprint
         self._metric = metric_for(plan.device.threads)
-        self._network_samples: dict[str, list[tuple[EntrySamples, Context]]] = {}
         self._done = 0
         self._total = 0
         self._started_s = time.monotonic()
@@ -163,51 +162,60 @@ class _Campaign:
         kernels = self._plan.kernels
         have = set() if fresh else self._store.keys(self._device, KERNEL, statuses=("ok", "noisy"))
         pending = {key: kernel for key, kernel in kernels.items() if key not in have}
-        subjects = self._subjects_to_check(set(pending), recheck)
+        to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
-        if not pending and not subjects:
-            return
-        with Session(self._plan, subjects, self._settings.seed) as session:
-            self._versions = session.describe() | {"lutra": _own_version()}
-            if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
-                session.prepare_constants()
-            for subject in subjects:
-                self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
-            for group in _groups(pending, self._settings.group_kernels) or [{}]:
-                if not self._cancel.is_set():
-                    self._run_group(session, group)
-        self._record_networks(subjects)
+        if pending or to_check:
+            with Session(self._plan, self._settings.seed) as session:
+                self._versions = session.describe() | {"lutra": _own_version()}
+                if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
+                    session.prepare_constants()
+                for subject in self._plan.subjects:
+                    mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
+                    self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
         self.result.interrupted = self._cancel.is_set()
 
-    def _subjects_to_check(self, pending: set[str], recheck: bool) -> list[Subject]:
-        """Networks to measure whole: those with new kernels, and those never measured."""
+    def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
+        """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
+        if check:
+            self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
+        parts = []
+        for group in _groups(kernels, self._settings.group_kernels) or ([{}] if check else []):
+            if not self._cancel.is_set():
+                parts += self._run_group(session, group)
+        if parts:
+            self._record_network(subject, parts)
+        session.release((NETWORK,))
+
+    def _networks_to_check(self, pending: set[str], recheck: bool) -> set[str]:
+        """Fingerprints of networks to measure whole: those with new kernels, and those never measured."""
         if not self._plan.check:
-            return []
+            return set()
         have = set() if recheck else self._store.keys(self._device, NETWORK, statuses=("ok", "noisy"))
-        return [
-            subject
+        return {
+            subject.network.fingerprint
             for subject in self._plan.subjects
             if subject.network.fingerprint not in have or pending.intersection(subject.lowered.distinct)
-        ]
+        }
 
-    def _run_group(self, session: Session, group: dict[str, Kernel]) -> None:
-        """Measure one group and commit its rows."""
+    def _run_group(self, session: Session, group: dict[str, Kernel]) -> list[tuple[EntrySamples, Context]]:
+        """Measure one group and commit its rows. Returns the samples of the whole network, if it was among them."""
         for key, kernel in group.items():
             if self._cancel.is_set():
-                return
+                return []
             self._prepare(session, KERNEL, key, kernel.label)
         labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
         before = MachineState.now(session.pid)
         result = self._measure(session, labels)
         if result is None:
-            return
+            return []
         # A simulated device does not care how busy this machine is.
         real = self._device.kind == "real"
         conditions = conditions_between(before, MachineState.now(session.pid)) if real else {}
         context = Context(self._metric, self._settings.target_halfwidth, conditions, self._versions, result)
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
+        networks = []
         for name, entry in result.entries.items():
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
@@ -224,8 +232,9 @@ class _Campaign:
                 self._record(row)
                 self._done += 1
             elif kind == NETWORK:
-                self._network_samples.setdefault(key, []).append((entry, context))
+                networks.append((entry, context))
         session.release((KERNEL, CONSTANT))
+        return networks
 
     def _prepare(self, session: Session, kind: str, key: str, label: str) -> None:
         """Make something ready, or record why that is impossible."""
@@ -264,33 +273,31 @@ class _Campaign:
             subject = (CONSTANT, overhead["name"], overhead["label"])
             entry, prepared = context.result.entries[name], session.prepared[name]
             spec = {"base": overhead["base"], "executions": overhead["executions"]}
-            self._record(measured_row(subject, entry, prepared, self._overheads_ns(), context, spec))
+            row = measured_row(subject, entry, prepared, self._overheads_ns(), context, spec)
+            if row.status == "failed":  # no kernel's number would mean anything
+                raise MeasurementError(f"the runtime's constant {overhead['name']!r} cannot be measured: {row.reason}")
+            self._record(row)
 
     def _overheads_ns(self) -> dict[str, float]:
         rows = self._store.measurements(self._device, CONSTANT)
         return {row.subject_key: row.latency_ns for row in rows if row.status != "failed"}
 
-    def _record_networks(self, subjects: list[Subject]) -> None:
-        """One row per network from its samples in all groups, beside what the table predicts for it."""
-        table = self._store.table(self._device)
-        for subject in subjects:
-            parts = self._network_samples.get(subject.network.fingerprint)
-            if not parts:
-                continue
-            network, keys = subject.network, [kernel.key for kernel in subject.lowered.kernels]
-            sums = compose(table, keys)
-            spec = {
-                "name": network.name,
-                "macs": network.macs,
-                "bytes_moved": network.bytes_moved,
-                "params": network.params,
-                "kernels": keys,
-                # Nothing is predicted where a kernel failed, or the campaign was interrupted.
-                "predicted_ns": None if sums.missing else sums.total_ns,
-            }
-            name = (NETWORK, network.fingerprint, network.name)
-            entry, context = _joined([part for part, _ in parts]), parts[-1][1]
-            self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
+    def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
+        """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
+        network, keys = subject.network, [kernel.key for kernel in subject.lowered.kernels]
+        sums = compose(self._store.table(self._device), keys)
+        spec = {
+            "name": network.name,
+            "macs": network.macs,
+            "bytes_moved": network.bytes_moved,
+            "params": network.params,
+            "kernels": keys,
+            # Nothing is predicted where a kernel failed, or the campaign was interrupted.
+            "predicted_ns": None if sums.missing else sums.total_ns,
+        }
+        name = (NETWORK, network.fingerprint, network.name)
+        entry, context = _joined([part for part, _ in parts]), parts[-1][1]
+        self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
 
     def _record(self, row: Measurement) -> None:
         """Commit a row. It replaces any earlier one, because nothing that has a good row is measured again unasked."""

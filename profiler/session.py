@@ -5,7 +5,7 @@ from typing import Any
 
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from .client import GroupResult, PreparedInfo, WorkerClient
-from .plan import Plan, Subject
+from .plan import Plan
 
 CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
 
@@ -25,10 +25,10 @@ class Session:
         overheads: descriptions of the runtime's constants, once prepared.
     """
 
-    def __init__(self, plan: Plan, subjects: Iterable[Subject], seed: int) -> None:
+    def __init__(self, plan: Plan, seed: int) -> None:
         self._device, self._seed = plan.device, seed
         self._kernels = plan.kernels
-        self._subjects = {subject.network.fingerprint: subject for subject in subjects}
+        self._subjects = {subject.network.fingerprint: subject for subject in plan.subjects}
         self._worker = self._start()
         self.prepared: dict[str, PreparedInfo] = {}
         self.overheads: list[dict[str, Any]] = []
