@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import blocks, zoo
-    from .load import load_network
     from .graph import Network, NetworkBuilder, Node, prune
+    from .load import load_network
     from .ops import Op, OpSpec, TensorType, catalogue, make_op, spec_of
 
 _HOMES = {

@@ -219,8 +219,12 @@ class Network:
         """
         try:
             document = json.loads(Path(path).read_text())
-        except (OSError, ValueError, RecursionError) as error:
-            raise CorruptModelError(f"{path} cannot be read as a network: {error}") from None
+        except OSError as error:
+            raise CorruptModelError(f"{path} cannot be read: {error.strerror}", hint="check the path") from None
+        except (ValueError, RecursionError) as error:
+            raise CorruptModelError(
+                f"{path} cannot be read as a network: {error}", hint="write one with Network.save"
+            ) from None
         return cls.from_json(document)
 
 

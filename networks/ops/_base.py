@@ -61,7 +61,7 @@ class TensorType:
         if any(not isinstance(d, int) or isinstance(d, bool) or d < 1 for d in self.shape):
             raise ShapeError(f"shape {self.shape} has a dimension that is not a positive integer")
         if self.numel > MAX_NUMEL:
-            raise ShapeError(f"a tensor of shape {self.shape} has over {MAX_NUMEL} elements")
+            raise ShapeError(f"a tensor of shape {self.shape} has over {MAX_NUMEL} elements", hint="use smaller sizes")
 
     @property
     def numel(self) -> int:

@@ -140,7 +140,7 @@ def positive_int(what: str, value: Any) -> int:
         UsageError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UsageError(f"{what} must be a positive integer, not {value!r}")
+        raise UsageError(f"{what} must be a positive integer, not {value!r}", hint=f"give {what} as 1 or more")
     return value
 
 
