@@ -285,3 +285,50 @@ class OrtSession(Runnable):
         """Copies of what the last run left."""
     def outputs_finite(self) -> bool:
         """Whether no output holds an infinity or NaN."""
+
+# --- our own kernels ------------------------------------------------------------------------------------------
+
+class CpuProgram(Runnable):
+    """A list of operations of the op catalogue, in float32 on one thread, ready to run.
+
+    One run executes all steps once per copy; each copy has constants of its own, with distinct content. Inputs and
+    constants are random until they are set. Running allocates nothing.
+    """
+
+    def __init__(
+        self,
+        tensors: Sequence[tuple[str, Sequence[int], str, str]],
+        steps: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]],
+        *,
+        copies: int = 1,
+        seed: int = 0,
+        isa: str | None = None,
+    ) -> None:
+        """Tensors are (name, shape, "float32" | "int64", "input" | "constant" | "intermediate" | "output"); steps are
+        (op, inputs, outputs, attributes), with the inputs of an op first, then its weights, then a residual.
+
+        Raises `ValueError`, naming the step and what is expected, for whatever does not fit.
+        """
+    def run_reference(self) -> None:
+        """One execution by naive twins of the kernels, with the constants of the last copy."""
+    def set_input(self, name: str, values: ArrayLike) -> None: ...
+    def set_constant(self, name: str, values: ArrayLike) -> None:
+        """Gives all copies this content."""
+    def output(self, name: str) -> NDArray[Any]:
+        """A copy of an output."""
+    @property
+    def copies(self) -> int: ...
+    @property
+    def peak_bytes(self) -> int:
+        """Everything the program holds: constants of all copies, activations, workspace."""
+    @property
+    def activation_bytes(self) -> int: ...
+
+def supported_ops() -> list[str]:
+    """Ops that `CpuProgram` has kernels for."""
+
+def isa_name() -> str:
+    """Instruction set that kernels use on this machine: "avx512", "avx2", "sse2", "neon" or "generic"."""
+
+def available_isas() -> list[str]:
+    """Instruction sets this machine has kernels for, the best last."""

@@ -85,10 +85,13 @@ class WorkerClient:
         self._silence_timeout_s = silence_timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lutra.profiler.worker", runtime, str(threads)],
+            # -P: modules of the user's own in the current folder are not imported in place of the ones we mean.
+            [sys.executable, "-P", "-m", "lutra.profiler.worker", runtime, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            # Ctrl-C goes to all of the terminal's process group; a worker that is just starting would die of it.
+            process_group=0,
         )
         self._answers: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()

@@ -60,7 +60,7 @@ def devices() -> list[DeviceInfo]:
     listed = []
     for info in runtimes():
         name = "null" if info.kind == "null" else "host"
-        note = f"{info.note} {info.version}".strip() if info.available else info.note
+        note = f"{info.note}, version {info.version}" if info.available else info.note
         listed.append(DeviceInfo(name, info.kind, info.name, info.available, note))
     return sorted(listed, key=lambda d: (not d.available, d.kind != "real", d.runtime != default_runtime()))
 

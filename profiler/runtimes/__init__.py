@@ -8,6 +8,7 @@ __all__ = [
     "Prepared",
     "Runtime",
     "RuntimeInfo",
+    "native",
     "null",
     "onnxruntime",
     "register_runtime",

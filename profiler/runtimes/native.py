@@ -30,7 +30,7 @@ class NativeRuntime(Runtime):
         return {"native": str(KERNEL_CODE_VERSION), "native isa": isa_name()}
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
-        assembly = _Assembly({name: type_ for name, type_ in kernel.inputs})
+        assembly = _Assembly(dict(kernel.inputs))
         assembly.add(kernel)
         return assembly.prepared(tuple(dict(kernel.outputs)), copies, seed)
 

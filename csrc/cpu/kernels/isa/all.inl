@@ -1,0 +1,44 @@
+// Everything that is compiled once per instruction set. The including file sets LUTRA_ISA (a namespace),
+// LUTRA_LANES, LUTRA_GEMM_ROWS and LUTRA_GEMM_VECTORS, and has included the standard headers and
+// cpu/kernels/table.hpp *before* it changed the compiler's target: functions of those headers stay baseline
+// code, so that no copy of an inline function that the linker keeps can hold instructions this machine lacks.
+
+// clang-format off: the order matters
+#include "cpu/kernels/isa/vector.inl"
+#include "cpu/kernels/isa/math.inl"
+#include "cpu/kernels/isa/gemm.inl"
+#include "cpu/kernels/isa/columns.inl"
+#include "cpu/kernels/isa/copy.inl"
+#include "cpu/kernels/isa/window.inl"
+#include "cpu/kernels/isa/elementwise.inl"
+#include "cpu/kernels/isa/rows.inl"
+// clang-format on
+
+namespace lutra::cpu::LUTRA_ISA {
+
+static constexpr KernelTable kTable{
+    .lanes = kLanes,
+    .gemm_rows = kGemmRows,
+    .gemm_columns = kGemmColumns,
+    .gemm_block = &gemm_block,
+    .pack_columns = &pack_columns,
+    .window_weighted = &window_rows<WindowKind::kWeighted>,
+    .window_sum = &window_rows<WindowKind::kSum>,
+    .window_max = &window_rows<WindowKind::kMax>,
+    .copy_rows = &copy_rows,
+    .split_rows = &split_rows,
+    .activate = &activate,
+    .binary = &binary,
+    .clip = &clip,
+    .leaky_relu = &leaky_relu,
+    .affine = &affine,
+    .normalise = &normalise,
+    .accumulate = &accumulate,
+    .lerp = &lerp,
+    .sum = &sum,
+    .squared_deviation = &squared_deviation,
+    .softmax_row = &softmax_row,
+    .softmax_columns = &softmax_columns,
+};
+
+}  // namespace lutra::cpu::LUTRA_ISA

@@ -1,0 +1,27 @@
+// Kernels for AVX-512 (F, VL, BW, DQ).
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "cpu/dispatch.hpp"
+#include "cpu/kernels/table.hpp"
+
+#if LUTRA_X86_VARIANTS
+
+LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+
+#define LUTRA_ISA avx512
+#define LUTRA_LANES 16
+// 32 vector registers: 12 x 2 of C, two of B; A is broadcast from memory.
+#define LUTRA_GEMM_ROWS 12
+#define LUTRA_GEMM_VECTORS 2
+#include "cpu/kernels/isa/all.inl"
+
+LUTRA_TARGET_END
+
+namespace lutra::cpu {
+const KernelTable& avx512_kernels() { return avx512::kTable; }
+}  // namespace lutra::cpu
+
+#endif

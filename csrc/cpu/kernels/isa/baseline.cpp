@@ -1,0 +1,26 @@
+// Kernels for whatever the compiler targets by default: 4 lanes suit SSE2 and NEON, and lower to scalars
+// elsewhere.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "cpu/dispatch.hpp"
+#include "cpu/kernels/table.hpp"
+
+#define LUTRA_ISA baseline
+#define LUTRA_LANES 4
+#if defined(__x86_64__)
+// 16 vector registers: 6 x 2 of C, two of B, one of A.
+#define LUTRA_GEMM_ROWS 6
+#define LUTRA_GEMM_VECTORS 2
+#else
+// 32 vector registers: 6 x 4 of C, four of B, one of A.
+#define LUTRA_GEMM_ROWS 6
+#define LUTRA_GEMM_VECTORS 4
+#endif
+#include "cpu/kernels/isa/all.inl"
+
+namespace lutra::cpu {
+const KernelTable& baseline_kernels() { return baseline::kTable; }
+}  // namespace lutra::cpu

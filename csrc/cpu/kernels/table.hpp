@@ -1,0 +1,144 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/activation.hpp"
+
+namespace lutra::cpu {
+
+/// `count` rounded up to whole cache lines: parts of a workspace start there, so that no vector straddles two
+/// lines.
+constexpr int64_t whole_lines(int64_t count) { return (count + 15) / 16 * 16; }
+
+/// Rows of a matrix split into panels whose heights differ by at most one, so that no panel is too low to
+/// hide the latency of the multiply-adds. Panel `i` starts at row `start(i)`.
+struct RowPanels {
+  RowPanels(int64_t rows_, int64_t highest)
+      : rows(rows_), count((rows_ + highest - 1) / highest), low(rows_ / count), taller(rows_ % count) {}
+
+  int64_t start(int64_t panel) const { return panel * low + std::min(panel, taller); }
+  int64_t height(int64_t panel) const { return low + (panel < taller ? 1 : 0); }
+
+  int64_t rows;
+  int64_t count;
+  int64_t low;     ///< height of the panels after the first `taller` ones
+  int64_t taller;  ///< so many panels are one row higher
+};
+
+/// One cache block of C = clamp(A B + add + row_bias + column_bias), where A is M x K, B is K x N.
+///
+/// A is either packed (panel p holds element (r, k) at p * a_panel_stride + k * gemm_rows + r) or row-major
+/// with row stride `a_row_stride`. B comes in panels of `gemm_columns` columns: element (k, c) of panel q at
+/// q * b_panel_stride + k * b_row_stride + c; every panel is readable in its full width.
+struct GemmBlock {
+  RowPanels panels{1, 1};   ///< of all rows of C
+  int64_t first_panel = 0;  ///< this block computes panels [first_panel, last_panel)
+  int64_t last_panel = 0;
+  int64_t columns = 0;  ///< of this block
+  int64_t depth = 0;    ///< of this block
+  bool a_packed = true;
+  const float* a = nullptr;  ///< row 0 (or panel 0) at this block's first k
+  int64_t a_panel_stride = 0;
+  int64_t a_row_stride = 0;
+  const float* b = nullptr;
+  int64_t b_panel_stride = 0;
+  int64_t b_row_stride = 0;
+  float* c = nullptr;  ///< row 0 at this block's first column
+  int64_t c_row_stride = 0;
+  const float* add = nullptr;  ///< optional, laid out as `c`; may be `c` itself
+  int64_t add_row_stride = 0;
+  const float* row_bias = nullptr;     ///< optional, M values
+  const float* column_bias = nullptr;  ///< optional, one value per column of this block
+  Clamp clamp;
+};
+
+/// A matrix that exists only as addresses: element (k, n) is source[offsets[k] + (n / width) * row_stride + n
+/// % width]. With `offsets` running over the taps of a filter this is im2col without the copy.
+struct ColumnSource {
+  const float* source = nullptr;
+  const int64_t* offsets = nullptr;
+  int64_t width = 0;               ///< columns that lie side by side in memory
+  int64_t row_stride = 0;          ///< from one run of `width` columns to the next
+  int64_t columns = 0;             ///< all columns
+  bool readable_past_end = false;  ///< whether a whole vector may be read from any valid element
+};
+
+/// Rows of a matrix, to be copied. The two may not overlap.
+struct RowCopy {
+  const float* from = nullptr;
+  int64_t from_stride = 0;
+  float* to = nullptr;
+  int64_t to_stride = 0;
+  int64_t rows = 0;
+  int64_t columns = 0;
+};
+
+/// Output rows of one channel of a sliding window whose taps lie at source[offsets[t] + row * row_stride +
+/// column]. The source is readable for one vector past any valid element.
+struct WindowRows {
+  const float* source = nullptr;
+  const int64_t* offsets = nullptr;
+  int64_t kernel_h = 0;
+  int64_t kernel_w = 0;
+  int64_t row_stride = 0;     ///< between the inputs of neighbouring output rows
+  int64_t kernel_stride = 0;  ///< between the rows of the kernel; where both are equal, inputs are reused
+  int64_t rows = 0;
+  int64_t columns = 0;
+  float* out = nullptr;            ///< rows x columns, dense
+  const float* weights = nullptr;  ///< one per tap; weighted windows only
+  float bias = 0.0F;
+  const float* add = nullptr;  ///< optional, laid out as `out`; weighted windows only
+  Clamp clamp;
+};
+
+enum class BinaryOp { kAdd, kSub, kMul, kDiv };
+
+/// How one operand of a row operation advances: a vector, or one value for the whole row.
+enum class Operand { kVector, kScalar };
+
+/// The kernels that are compiled once per instruction set. Everything else is built from these.
+struct KernelTable {
+  int64_t lanes;         ///< floats per vector
+  int64_t gemm_rows;     ///< most rows of a packed panel of A
+  int64_t gemm_columns;  ///< columns of a packed panel of B
+
+  void (*gemm_block)(const GemmBlock& block);
+  /// Packs rows [k0, k0 + depth) x columns [n0, n0 + count) of `source` into panels of B; the last panel is
+  /// padded. Writes up to `gemm_columns` floats past the last panel.
+  void (*pack_columns)(const ColumnSource& source, int64_t k0, int64_t depth, int64_t n0, int64_t count,
+                       float* packed);
+  void (*window_weighted)(const WindowRows& window);
+  void (*window_sum)(const WindowRows& window);
+  void (*window_max)(const WindowRows& window);
+  void (*copy_rows)(const RowCopy& copy);
+  /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
+  /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].
+  void (*split_rows)(const RowCopy& copy, int64_t first_column, int64_t odd_offset);
+
+  /// `y` may be `x`.
+  void (*activate)(Activation activation, const float* x, float* y, int64_t count);
+  void (*binary)(BinaryOp op, const float* a, Operand a_kind, const float* b, Operand b_kind, float* y,
+                 int64_t count);
+  void (*clip)(const float* x, Clamp bounds, float* y, int64_t count);
+  /// y = x where x is positive, slope * x elsewhere.
+  void (*leaky_relu)(const float* x, float slope, float* y, int64_t count);
+  /// y = x * scale + shift
+  void (*affine)(const float* x, float scale, float shift, float* y, int64_t count);
+  /// y = (x - mean) * inverse_deviation * scale + shift; `scale` and `shift` are optional vectors.
+  void (*normalise)(const float* x, float mean, float inverse_deviation, const float* scale,
+                    const float* shift, float* y, int64_t count);
+  /// y += x
+  void (*accumulate)(const float* x, float* y, int64_t count);
+  /// y = a + (b - a) * t
+  void (*lerp)(const float* a, const float* b, float t, float* y, int64_t count);
+  float (*sum)(const float* x, int64_t count);
+  /// Sum of (x - mean)^2.
+  float (*squared_deviation)(const float* x, float mean, int64_t count);
+  /// Softmax of `scale * x`; `y` may be `x`.
+  void (*softmax_row)(const float* x, float scale, float* y, int64_t count);
+  /// Softmax over `length` rows of `inner` values, column by column. `scratch` holds 2 * inner floats.
+  void (*softmax_columns)(const float* x, int64_t length, int64_t inner, float* y, float* scratch);
+};
+
+}  // namespace lutra::cpu

@@ -1,0 +1,179 @@
+#include "cpu/kernels/conv2d.hpp"
+#include "cpu/kernels/conv_transpose2d.hpp"
+#include "cpu/ops/registry.hpp"
+#include "cpu/ops/window.hpp"
+#include "cpu/reference/reference.hpp"
+
+namespace lutra::cpu {
+
+namespace {
+
+void expect_groups(const Step& step, int64_t groups, int64_t in_channels, int64_t out_channels) {
+  step.expect(groups >= 1 && in_channels % groups == 0 && out_channels % groups == 0,
+              std::to_string(groups) + " groups do not divide " + std::to_string(in_channels) + " -> " +
+                  std::to_string(out_channels) + " channels");
+}
+
+int64_t output_size(const Step& step, int64_t in, int64_t extent, int64_t stride, int64_t padding) {
+  step.expect(in + padding >= extent, "the kernel spans " + std::to_string(extent) +
+                                          " pixels, the padded input only " + std::to_string(in + padding));
+  return (in + padding - extent) / stride + 1;
+}
+
+template <class Kernel>
+Plan convolution_plan(const Step& step, const Conv2dShape& shape, const FusedInputs& fused,
+                      Activation activation,
+                      void (*reference)(const Conv2dShape&, Activation, const reference::ConvArgs&)) {
+  const Kernel kernel(shape, activation, step.kernels());
+  Plan plan;
+  plan.workspace_floats = kernel.workspace_floats();
+  plan.packed_floats = kernel.packed_floats();
+  plan.packed_input = 1;
+  plan.pack = [kernel](const float* raw, float* packed) { kernel.pack(raw, packed); };
+  plan.run = [kernel, fused](const StepArgs& args) {
+    kernel.run(
+        {args.in(0), args.packed, args.in(fused.bias), args.in(fused.residual), args.out(), args.workspace});
+  };
+  plan.reference = [=](const StepArgs& args) {
+    reference(shape, activation,
+              {args.in(0), args.in(1), args.in(fused.bias), args.in(fused.residual), args.out()});
+  };
+  return plan;
+}
+
+// A one-dimensional convolution is a two-dimensional one over images of one row.
+Shape as_image(const Shape& shape) {
+  return shape.size() == 3 ? Shape{shape[0], shape[1], 1, shape[2]} : shape;
+}
+
+/// The attributes of a convolution over `rank` spatial axes, as those of a two-dimensional one.
+struct ConvAttributes {
+  ConvAttributes(Step& step, size_t rank)
+      : stride(step.ints("stride", std::vector<int64_t>(rank, 1), rank)),
+        padding(step.ints("padding", std::vector<int64_t>(2 * rank, 0), 2 * rank)),
+        dilation(step.ints("dilation", std::vector<int64_t>(rank, 1), rank)),
+        groups(step.integer("groups", 1)) {
+    step.ignore({"out_channels", "kernel_size", "bias"});
+    expect_at_least(step, stride, 1, "stride");
+    expect_at_least(step, padding, 0, "padding");
+    expect_at_least(step, dilation, 1, "dilation");
+    if (rank == 2) return;
+    stride.insert(stride.begin(), 1);
+    dilation.insert(dilation.begin(), 1);
+    padding = {0, padding[0], 0, padding[1]};
+  }
+
+  std::vector<int64_t> stride;
+  std::vector<int64_t> padding;  ///< top, left, bottom, right
+  std::vector<int64_t> dilation;
+  int64_t groups;
+};
+
+Plan plan_conv(Step& step, size_t rank) {
+  step.expect_inputs(2, 4);
+  step.expect_outputs(1);
+  step.expect_types();
+  step.expect_constant(1, "weight");
+  const char* layout = rank == 2 ? "N x C x H x W" : "N x C x L";
+  step.expect_rank(0, rank + 2, layout);
+  step.expect_rank(1, rank + 2, rank == 2 ? "O x C/groups x KH x KW" : "O x C/groups x K");
+  const ConvAttributes attributes(step, rank);
+  const Shape x = as_image(step.input(0));
+  const Shape weight = as_image(step.input(1));
+  Conv2dShape shape{.batch = x[0],
+                    .in_channels = x[1],
+                    .out_channels = weight[0],
+                    .groups = attributes.groups,
+                    .window = {}};
+  expect_groups(step, shape.groups, shape.in_channels, shape.out_channels);
+  Shape wanted = step.input(1);
+  wanted[1] = shape.in_channels / shape.groups;
+  step.expect_input(1, wanted, "weight");
+
+  const std::vector<int64_t>& pad = attributes.padding;
+  Window2d& w = shape.window;
+  w = {.in_h = x[2],
+       .in_w = x[3],
+       .kernel_h = weight[2],
+       .kernel_w = weight[3],
+       .stride_h = attributes.stride[0],
+       .stride_w = attributes.stride[1],
+       .pad_top = pad[0],
+       .pad_left = pad[1],
+       .dilation_h = attributes.dilation[0],
+       .dilation_w = attributes.dilation[1]};
+  w.out_h = output_size(step, w.in_h, kernel_extent(w.kernel_h, w.dilation_h), w.stride_h, pad[0] + pad[2]);
+  w.out_w = output_size(step, w.in_w, kernel_extent(w.kernel_w, w.dilation_w), w.stride_w, pad[1] + pad[3]);
+  const Shape out{shape.batch, shape.out_channels, w.out_h, w.out_w};
+  step.expect_output(rank == 2 ? out : Shape{out[0], out[1], out[3]});
+  expect_stageable(step, w, shape.in_channels / shape.groups);
+
+  const FusedInputs fused = fused_inputs(step, shape.out_channels);
+  const Activation activation = step.activation();
+  if (shape.depthwise())
+    return convolution_plan<DepthwiseConv2d>(step, shape, fused, activation, &reference::conv2d);
+  return convolution_plan<Conv2d>(step, shape, fused, activation, &reference::conv2d);
+}
+
+/// x: N x C x L or N x C x H x W; weight: O x C/groups x K...; optional bias: O; optional residual: as the
+/// output. Attributes: stride, padding (before every axis, then after), dilation, groups, activation.
+Plan plan_conv1d(Step& step) { return plan_conv(step, 1); }
+Plan plan_conv2d(Step& step) { return plan_conv(step, 2); }
+
+/// x: N x C x H x W; weight: C x O/groups x KH x KW; optional bias: O. Attributes: stride, padding and
+/// output_padding (height, width), dilation, groups, activation.
+Plan plan_conv_transpose2d(Step& step) {
+  step.expect_inputs(2, 3);
+  step.expect_outputs(1);
+  step.expect_types();
+  step.expect_constant(1, "weight");
+  step.expect_rank(0, 4, "N x C x H x W");
+  step.expect_rank(1, 4, "C x O/groups x KH x KW");
+  const std::vector<int64_t> padding = step.ints("padding", {0, 0}, 2);
+  const std::vector<int64_t> extra = step.ints("output_padding", {0, 0}, 2);
+  const std::vector<int64_t> stride = step.ints("stride", {1, 1}, 2);
+  const std::vector<int64_t> dilation = step.ints("dilation", {1, 1}, 2);
+  step.ignore({"out_channels", "kernel_size", "bias"});
+  expect_at_least(step, padding, 0, "padding");
+  expect_at_least(step, extra, 0, "output_padding");
+  expect_at_least(step, stride, 1, "stride");
+  expect_at_least(step, dilation, 1, "dilation");
+  const Shape& x = step.input(0);
+  const Shape& weight = step.input(1);
+  const int64_t groups = step.integer("groups", 1);
+  expect_groups(step, groups, x[1], x[1]);
+  step.expect_input(1, {x[1], weight[1], weight[2], weight[3]}, "weight");
+  step.expect(weight[1] <= kMaxTensorBytes / groups, "too many output channels");
+
+  Conv2dShape shape{
+      .batch = x[0], .in_channels = x[1], .out_channels = weight[1] * groups, .groups = groups, .window = {}};
+  Window2d& w = shape.window;
+  const auto size = [&](size_t i) {
+    return (x[i + 2] - 1) * stride[i] - 2 * padding[i] + kernel_extent(weight[i + 2], dilation[i]) + extra[i];
+  };
+  w = {.in_h = size(0),
+       .in_w = size(1),
+       .kernel_h = weight[2],
+       .kernel_w = weight[3],
+       .stride_h = stride[0],
+       .stride_w = stride[1],
+       .pad_top = padding[0],
+       .pad_left = padding[1],
+       .dilation_h = dilation[0],
+       .dilation_w = dilation[1],
+       .out_h = x[2],
+       .out_w = x[3]};
+  step.expect_output({shape.batch, shape.out_channels, w.in_h, w.in_w});
+  const FusedInputs fused = fused_inputs(step, shape.out_channels);
+  step.expect(!fused.residual, "takes no residual");
+  return convolution_plan<ConvTranspose2d>(step, shape, fused, step.activation(),
+                                           &reference::conv_transpose2d);
+}
+
+}  // namespace
+
+std::vector<OpDefinition> convolution_ops() {
+  return {{"conv1d", &plan_conv1d}, {"conv2d", &plan_conv2d}, {"conv_transpose2d", &plan_conv_transpose2d}};
+}
+
+}  // namespace lutra::cpu
