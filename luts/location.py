@@ -38,6 +38,14 @@ class Location:
     url: URL
     path: Path | None
 
+    @property
+    def missing(self) -> bool:
+        """Whether it is a file that does not exist. One that cannot be reached is not: opening it says why."""
+        try:
+            return self.path is not None and not self.path.exists()
+        except OSError:
+            return False
+
     def __str__(self) -> str:
         return str(self.path) if self.path else self.url.render_as_string(hide_password=True)
 

@@ -17,7 +17,7 @@ _PATH = re.compile(r"^[./~]|\\|\.[A-Za-z]\w*$")
 
 
 def load_network(
-    source: "str | Path | Network | nn.Module",
+    source: "str | os.PathLike[str] | Network | nn.Module",
     *,
     input_shapes: Mapping[str, Sequence[int]] | Sequence[Any] | None = None,
     trusted: bool = False,
@@ -37,8 +37,8 @@ def load_network(
         UsageError: ``input_shapes`` for a source that takes none, or none for a torch module.
         NotSupportedError: the model has ops or element types that are not supported.
     """
-    if isinstance(source, str | Path):
-        return _named(source, input_shapes, trusted)
+    if isinstance(source, str | os.PathLike):
+        return _named(os.fspath(source), input_shapes, trusted)
     if isinstance(source, Network):
         _no_shapes(input_shapes, "a Network")
         return source
@@ -54,7 +54,7 @@ def load_network(
     return from_torch(source, input_shapes=input_shapes).network
 
 
-def _named(source: str | Path, input_shapes: Any, trusted: bool) -> Network:
+def _named(source: str | os.PathLike[str], input_shapes: Any, trusted: bool) -> Network:
     path = Path(source)
     if path.suffix.lower() == ".onnx":
         from .importers import from_onnx
@@ -71,7 +71,7 @@ def _named(source: str | Path, input_shapes: Any, trusted: bool) -> Network:
         network = zoo.build(str(source))
     except UnknownNameError:
         exists = os.path.exists(source)  # False, unlike Path.exists, for what is too long to be a path
-        if not (isinstance(source, Path) or exists or _PATH.search(source)):
+        if isinstance(source, str) and not exists and not _PATH.search(source):
             raise
         what = "is no model file" if exists else "does not exist"
         hint = "give an .onnx file, a .json file that Network.save wrote, or a name of the zoo"

@@ -72,8 +72,7 @@ def _opened(store: StoreLike) -> "Iterator[Store | None]":
     if isinstance(store, Store):
         yield store
         return
-    path = locate(store).path
-    if path is not None and not path.exists():
+    if locate(store).missing:
         yield None
         return
     with Store.open(store, create=False, read_only=True) as opened:

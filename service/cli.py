@@ -1,8 +1,10 @@
 """``lutra``: one module per command in `lutra.service.commands`, errors turned into exit codes here.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not supported here, 4 too noisy, 5 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not supported here, 4 too noisy, 5 interrupted. A command that
+only reports (``doctor``) ends with 0 whatever it finds wrong with the measuring conditions.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -14,21 +16,22 @@ import typer
 from ..networks.errors import LutraError
 from .commands import devices, doctor, ops, predict, profile, table, validate
 
-INTERRUPTED = 5
+FAILED, INTERRUPTED = 1, 5
 
 app = typer.Typer(
     name="lutra",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: reads the same in a pipe, and needs no import of rich
     help="Profile a device, predict the latency of networks on it, and check the prediction against the clock.",
 )
-app.command("doctor")(doctor.doctor)
-app.command("devices")(devices.devices)
-app.command("ops")(ops.ops)
-app.command("profile")(profile.profile)
-app.command("predict")(predict.predict)
-app.command("validate")(validate.validate)
+app.command("doctor", short_help="What is here, and what would disturb measuring.")(doctor.doctor)
+app.command("devices", short_help="What can be profiled, and what has a table.")(devices.devices)
+app.command("ops", short_help="The ops of networks, and the networks of the zoo.")(ops.ops)
+app.command("profile", short_help="Measure the kernels of networks on a device.")(profile.profile)
+app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
+app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.add_typer(table.app, name="table")
 
 
@@ -60,26 +63,54 @@ def options(
 
 def main() -> None:
     """Run the command line; never shows a traceback for an error that Lutra raises on purpose."""
+    sys.exit(_run(sys.argv[1:]))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code."""
     try:
-        status = app(standalone_mode=False)
+        return _invoke(arguments)
     except LutraError as error:
         sys.stderr.write(f"error: {error.message}  [{error.code}]\n")
         if error.hint:
             sys.stderr.write(f"  fix: {error.hint}\n")
-        status = error.exit_code
+        return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         sys.stderr.write("interrupted\n")
-        status = INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of our output has had enough, as `head` has
+            _forget_output()
+            return 0
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _forget_output()
+        sys.stderr.write(f"error: the result cannot be written: {error.strerror}\n  fix: free some space\n")
+        return FAILED
     except Exception as error:
         # Typer carries its own click and does not export the base class of wrong usage; what can show itself is one.
         if not isinstance(error, _ShowsItself):
             raise
         error.show()
-        status = error.exit_code
-    sys.exit(status or 0)
+        return error.exit_code
+
+
+def _invoke(arguments: list[str]) -> int:
+    """Run the command, without Typer's own handling of Ctrl-C and broken pipes, which has other exit codes."""
+    command = typer.main.get_command(app)
+    status = 0
+    try:
+        with command.make_context("lutra", arguments) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        status = ended.exit_code
+    sys.stdout.flush()  # here, where a broken pipe or a full disk is still caught
+    return status
+
+
+def _forget_output() -> None:
+    """Send what is still in the buffer nowhere, so that the interpreter does not fail on it when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @runtime_checkable

@@ -14,25 +14,37 @@ NetworksArgument = Annotated[
         metavar="NETWORK...", help="Names from the zoo (* matches any), .onnx files, or network .json files."
     ),
 ]
-NetworkArgument = Annotated[
-    str, typer.Argument(metavar="NETWORK", help="A name from the zoo, an .onnx file, or a network .json file.")
+DeviceOption = Annotated[
+    str, typer.Option("--device", "-d", metavar="NAME", help="Device: 'host' is this machine, 'null' a stand-in.")
 ]
-DeviceOption = Annotated[str, typer.Option("--device", "-d", help="Device: 'host' is this machine, 'null' a stand-in.")]
 RuntimeOption = Annotated[
-    str | None, typer.Option("--runtime", "-r", help="What runs the network; the best one installed if omitted.")
+    str | None,
+    typer.Option("--runtime", "-r", metavar="NAME", help="What runs the network; the best one installed if omitted."),
 ]
-ThreadsOption = Annotated[int, typer.Option("--threads", "-t", help="Threads the runtime may use.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help="Threads the runtime may use.")]
+# The environment variable is read where the store is located, so that an option that is absent stays absent.
 StoreOption = Annotated[
     str | None,
-    typer.Option("--store", envvar="LUTRA_STORE", help="Database file or URL; in the user's data folder if omitted."),
+    typer.Option(
+        "--store",
+        metavar="PATH",
+        help="Database file or URL; if omitted that of LUTRA_STORE, else lutra.db in the user's data folder.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-BatchOption = Annotated[int | None, typer.Option("--batch", help="Batch size of zoo networks (1).")]
-ResolutionOption = Annotated[int | None, typer.Option("--resolution", help="Input resolution of zoo networks.")]
+BatchOption = Annotated[
+    int | None, typer.Option("--batch", metavar="N", help="Batch size of zoo networks; 1 if omitted.")
+]
+ResolutionOption = Annotated[
+    int | None,
+    typer.Option("--resolution", metavar="N", help="Input resolution of zoo networks; as published if omitted."),
+]
 InputShapesOption = Annotated[
     list[str] | None,
     typer.Option("--input-shape", metavar="NAME=1x3x224x224", help="Pin the shape of a file's input; may be repeated."),
 ]
+
+_FILES = (".onnx", ".json")
 
 
 def sources_of(
@@ -42,7 +54,7 @@ def sources_of(
     resolution: int | None = None,
     input_shapes: list[str] | None = None,
 ) -> "list[Network | Path]":
-    """What arguments name: networks, and paths of ONNX files that are to be run as they are.
+    """What arguments name, each once: networks, and paths of ONNX files that are to be run as they are.
 
     A file whose input shapes had to be pinned is not run itself, because it has no fixed shapes: the graph that is
     read from it is.
@@ -55,19 +67,19 @@ def sources_of(
     from ..networks.errors import UsageError
 
     options = {key: value for key, value in {"batch": batch, "resolution": resolution}.items() if value is not None}
-    shapes = dict(map(_parse_shape, input_shapes or []))
+    shapes = _parse_shapes(input_shapes or [])
     sources: list[Network | Path] = []
-    for name in names:
-        if Path(name).suffix in (".onnx", ".json"):
-            if options:
-                raise UsageError(f"--batch and --resolution do not apply to the file {name}", hint="use --input-shape")
-            as_it_is = Path(name).suffix == ".onnx" and not shapes
-            sources.append(Path(name) if as_it_is else load_network(name, input_shapes=shapes or None))
+    for name in _expanded(names):
+        path = Path(name)
+        if path.suffix.lower() not in _FILES:
+            if shapes:
+                raise UsageError(f"--input-shape does not apply to {name}", hint="use --batch and --resolution")
+            sources.append(zoo.build(name, **options) if options else load_network(name))
             continue
-        matching = zoo.names(name) if "*" in name else [name]
-        if not matching:
-            raise UsageError(f"no network of the zoo matches {name!r}", hint="list them: lutra ops --networks")
-        sources += [zoo.build(match, **options) for match in matching]
+        if options:
+            raise UsageError(f"--batch and --resolution do not apply to the file {name}", hint="use --input-shape")
+        as_it_is = path.suffix.lower() == ".onnx" and not shapes
+        sources.append(path if as_it_is else load_network(path, input_shapes=shapes or None))
     return sources
 
 
@@ -78,17 +90,42 @@ def subject_of(source: "Network | Path") -> "Network | tuple[Network, bytes]":
     return (load_network(source), source.read_bytes()) if isinstance(source, Path) else source
 
 
-def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+def _expanded(names: list[str]) -> list[str]:
+    """``names`` with patterns replaced by the names of the zoo that match, and no name twice."""
+    from ..networks import zoo
     from ..networks.errors import UsageError
 
-    name, separator, dims = text.partition("=")
-    try:
-        shape = tuple(int(dim) for dim in dims.split("x"))
-    except ValueError:
-        shape = ()
-    if not separator or not name or not shape or min(shape) < 1:
+    expanded: dict[str, None] = {}
+    for name in names:
+        is_pattern = "*" in name and Path(name).suffix.lower() not in _FILES
+        matching = zoo.names(name) if is_pattern else [name]
+        if not matching:
+            raise UsageError(f"no network of the zoo matches {name!r}", hint="list them: lutra ops --networks")
+        expanded |= dict.fromkeys(matching)
+    return list(expanded)
+
+
+def _parse_shapes(texts: list[str]) -> dict[str, tuple[int, ...]]:
+    from ..networks.errors import UsageError
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in map(_parse_shape, texts):
+        if shapes.setdefault(name, shape) != shape:
+            raise UsageError(f"two shapes of the input {name!r}", hint="give --input-shape once for each input")
+    return shapes
+
+
+def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """The name and the shape in ``NAME=1x3x224x224``; a name may itself contain "="."""
+    from ..networks.errors import UsageError
+
+    name, _, dims = text.rpartition("=")
+    sizes = dims.split("x")
+    # isdecimal() alone lets other scripts' digits through, and int() underscores, signs and blanks.
+    well_formed = all(size.isascii() and size.isdecimal() and len(size) < 20 and int(size) > 0 for size in sizes)
+    if not name or not well_formed:
         raise UsageError(f"malformed shape {text!r}", hint="write it as --input-shape input=1x3x224x224")
-    return name, shape
+    return name, tuple(map(int, sizes))
 
 
 def echo_json(document: Any) -> None:

@@ -1,6 +1,8 @@
 """How results look on a terminal: plain text where it is none."""
 
+import errno
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -16,13 +18,24 @@ if TYPE_CHECKING:
 
     from ..profiler import Progress
 
-_LINE_EVERY = 10  # kernels between two lines of progress where there is no terminal
+# Where there is no terminal, a line of progress comes after so many kernels, or so many seconds.
+_LINE_EVERY = 10
+_LINE_EVERY_S = 10.0
+_UNFOLDED = 10_000  # columns; wider than any line
+
+
+class _Console(Console):
+    """A console that leaves a broken pipe to `lutra.service.cli`, instead of ending the program with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        raise BrokenPipeError(errno.EPIPE, "the reader has gone")
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """A console on ``stream`` (standard output); wide and without colour where that is no terminal."""
+    """A console on ``stream`` (standard output); without colour or folded lines where that is no terminal."""
     stream = stream or sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else 160)
+    return _Console(file=stream, highlight=False, width=None if stream.isatty() else _UNFOLDED)
 
 
 def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> Grid:
@@ -39,7 +52,7 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 
 def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
     """A progress bar on standard error: kernels done of all, time to go, what is being measured, noisy rows.
 
-    Where standard error is no terminal, a line every few kernels instead.
+    Where standard error is no terminal, a line every few kernels or seconds instead.
     """
     if not sys.stderr.isatty():
         yield _line_printer()
@@ -66,12 +79,14 @@ def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
 
 
 def _line_printer() -> "Callable[[Progress], None]":
-    shown = -_LINE_EVERY
+    shown, shown_at_s = -_LINE_EVERY, time.monotonic()
 
     def show(progress: "Progress") -> None:
-        nonlocal shown
-        if progress.done >= shown + _LINE_EVERY or (progress.done == progress.total != shown):
-            shown = progress.done
+        nonlocal shown, shown_at_s
+        now_s = time.monotonic()
+        late = now_s >= shown_at_s + _LINE_EVERY_S
+        if late or progress.done >= shown + _LINE_EVERY or (progress.done == progress.total != shown):
+            shown, shown_at_s = progress.done, now_s
             eta = "" if progress.eta_s is None else f", about {progress.eta_s:.0f} s to go"
             sys.stderr.write(f"{progress.done}/{progress.total} kernels{eta}: {progress.current}\n")
 

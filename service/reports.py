@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..predictors.prediction import significant
+
 if TYPE_CHECKING:
     from ..networks import Network
     from ..predictors import Prediction, Report, TablePredictor
@@ -37,6 +39,15 @@ class Comparison:
     def __str__(self) -> str:
         lines = [str(self.report)] if self.report else []
         return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.missing.items())])
+
+    def detailed(self) -> str:
+        """As text that shows where the time goes, for a single network; for several the same as `str`."""
+        if len(self.predictions) != 1 or self.missing or self.report is None:
+            return str(self)
+        (row,) = self.report.rows
+        where = "inside" if row.inside else "outside"
+        measured = f"{significant(row.measured_ms)} ms, error of the prediction {row.error_pct:+.1f} %"
+        return f"{self.predictions[0]}\n\nmeasured as a whole: {measured}, {where} the interval"
 
 
 def comparison(predictor: "TablePredictor", sources: "Sequence[Network | Path]", work: "Plan") -> Comparison:

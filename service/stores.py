@@ -1,24 +1,26 @@
 """Opening the store of a command."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..luts import Store
+    from ..luts.location import Location
+    from ..profiler import Finding
 
 
 @contextmanager
-def open_store(store: str | None, *, read_only: bool) -> "Iterator[Store | None]":
-    """The store; None where it is only to be read and does not exist yet."""
+def open_store(store: str | None, *, read_only: bool = True, create: bool = False) -> "Iterator[Store | None]":
+    """The store; None where there is none yet and none is to be made."""
     from ..luts import Store
     from ..luts.location import locate
 
-    path = locate(store).path
-    if read_only and path is not None and not path.exists():
+    if not create and locate(store).missing:
         yield None
         return
-    with Store.open(store, create=not read_only, read_only=read_only) as opened:
+    with Store.open(store, create=create, read_only=read_only) as opened:
         yield opened
 
 
@@ -33,3 +35,34 @@ def require_store(opened: "Store | None") -> "Store":
     if opened is None:
         raise NotCoveredError("there is no store yet", (), hint="profile a device first: lutra profile mobilenet_v2")
     return opened
+
+
+def examine_store(location: "Location") -> "Finding":
+    """Whether rows can be read from the store and written to it. Looks only: makes and changes nothing."""
+    from ..luts import Store
+    from ..luts.location import check_file
+    from ..networks.errors import LutraError
+    from ..profiler import Finding
+
+    if location.missing:
+        return _examine_place(location)
+    try:
+        with Store.open(location.url.render_as_string(hide_password=False), create=False, read_only=True) as opened:
+            devices = len(opened.devices())
+        if location.path is not None:
+            check_file(location.path, create=False, read_only=False)
+    except LutraError as error:
+        return Finding("store", "bad", error.message, error.hint or "")
+    return Finding("store", "ok", f"tables of {devices} device{'s' * (devices != 1)}")
+
+
+def _examine_place(location: "Location") -> "Finding":
+    """Whether a store that does not exist yet could be made."""
+    from ..profiler import Finding
+
+    assert location.path is not None  # a server is never missing
+    folder = next(parent for parent in location.path.parents if parent.exists())
+    if folder.is_dir() and os.access(folder, os.W_OK):
+        return Finding("store", "ok", "none yet; the first profile makes it")
+    cure = "point LUTRA_STORE at a file in a folder that you can write to"
+    return Finding("store", "bad", f"it cannot be made: {folder} is not a folder that you can write to", cure)

@@ -9,7 +9,7 @@ def devices(store: StoreOption = None, as_json: JsonOption = False) -> None:
     from ..stores import open_store
 
     here = profilable()
-    with open_store(store, read_only=True) as opened:
+    with open_store(store) as opened:
         records = opened.devices() if opened else []
         rows = {record.digest: len(opened.keys(record, "kernel")) for record in records} if opened else {}
     if as_json:

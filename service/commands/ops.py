@@ -17,9 +17,12 @@ def ops(
 ) -> None:
     """List the ops that networks may be made of, or the networks of the zoo."""
     from ...networks import catalogue, spec_of, zoo
+    from ...networks.errors import UsageError
     from ..render import console, grid
 
     if networks:
+        if kind:
+            raise UsageError(f"--networks lists networks, not the op {kind!r}", hint="leave one of the two out")
         names = zoo.names()
         if as_json:
             echo_json(names)

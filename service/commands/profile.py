@@ -56,7 +56,7 @@ def profile(
     if dry_run:
         _show_plan(work, store, fresh, as_json)
         return
-    with open_store(store, read_only=False) as opened:
+    with open_store(store, read_only=False, create=True) as opened:
         result = campaigns.run(work, require_store(opened), fresh=fresh)
         location = require_store(opened).location
     campaigns.summarise(result, location)
@@ -74,9 +74,7 @@ def profile(
         }
         echo_json(document | ({"networks": compared.to_dict()} if compared else {}))
     elif compared:
-        if len(sources) == 1 and compared.predictions:
-            typer.echo(f"{compared.predictions[0]}\n")
-        typer.echo(compared)
+        typer.echo(compared.detailed())
     if result.interrupted:
         raise typer.Exit(5)
     if result.failed:
@@ -87,7 +85,7 @@ def _show_plan(work: "Plan", store: str | None, fresh: bool, as_json: bool) -> N
     from ..stores import open_store
 
     have: set[str] = set()
-    with open_store(store, read_only=True) as opened:
+    with open_store(store) as opened:
         known = {record.digest for record in opened.devices()} if opened else set()
         if opened and not fresh and work.device.fingerprint.digest in known:
             have = opened.keys(work.device.fingerprint, "kernel", statuses=("ok", "noisy"))

@@ -1,5 +1,7 @@
 """``lutra table``: look at a device's table, check it, and hand it on."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +23,7 @@ DeviceArgument = Annotated[
 def _table(device: str, store: str | None) -> "Table":
     from ..stores import open_store, require_store
 
-    with open_store(store, read_only=True) as opened:
+    with open_store(store) as opened:
         return require_store(opened).table(device)
 
 
@@ -30,7 +32,7 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """List the tables in the store."""
     from ..stores import open_store
 
-    with open_store(store, read_only=True) as opened:
+    with open_store(store) as opened:
         summaries = [opened.table(record).summary() for record in opened.devices()] if opened else []
     if as_json:
         echo_json([summary.to_dict() for summary in summaries])
@@ -93,10 +95,20 @@ def export(
     table = _table(device, store)
     text = table.to_json() if output.suffix == ".json" else table.to_csv()
     try:
-        output.write_text(text)
+        _write(output, text)
     except OSError as error:
         raise UsageError(f"{output} cannot be written: {error.strerror}", hint="give another place") from None
     typer.echo(f"{len(table)} rows to {output}")
+
+
+def _write(output: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @app.command()
@@ -104,7 +116,7 @@ def check(store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Read everything in the store and report what is damaged."""
     from ..stores import open_store, require_store
 
-    with open_store(store, read_only=True) as opened:
+    with open_store(store) as opened:
         report = require_store(opened).check()
     if as_json:
         echo_json({"rows": report.rows, "problems": list(report.problems)})
@@ -125,7 +137,8 @@ def delete(
 
     with open_store(store, read_only=False) as opened:
         record = require_store(opened).device(device)
-        if not yes:
-            typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", abort=True)
+        if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
+            sys.stderr.write("nothing removed\n")
+            raise typer.Exit(1)
         removed = require_store(opened).delete_device(record)
     typer.echo(f"{removed} rows removed")

@@ -45,7 +45,7 @@ def validate(
     target = resolve_device(device, runtime=runtime, threads=threads)
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     work = make_plan(target, map(subject_of, sources), check=True)
-    with open_store(store, read_only=False) as opened:
+    with open_store(store, read_only=False, create=True) as opened:
         result = campaigns.run(work, require_store(opened), fresh=fresh, recheck=True)
         location = require_store(opened).location
     campaigns.summarise(result, location)
