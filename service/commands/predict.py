@@ -44,17 +44,19 @@ def predict(
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
     wanted |= {"--threads": threads, "--batch": batch, "--resolution": resolution, "--store": store}
-    hint = f"measure what is missing: {_profile_command(networks, wanted, input_shape or [])}"
+    command = _profile_command(networks, wanted, input_shape or [])
     try:
         predictor = load_predictor(device, store=store, runtime=runtime, threads=threads)
         predictions = [predictor.explain(source, coverage=coverage) for source in sources]
     except NotCoveredError as error:
         if device not in ("host", "null"):  # that has to be done on the device itself
             raise
+        hint = f"measure them with: {command}" if error.missing else f"profile it first: {command}"
         raise NotCoveredError(error.message, error.missing, hint=hint) from None
     except UnknownNameError as error:
         if error.what != "device" or device != "null":
             raise
+        hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
     if as_json:
         echo_json([prediction.to_dict() for prediction in predictions])
