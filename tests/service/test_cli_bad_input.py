@@ -115,7 +115,9 @@ def files(tmp_path):
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    """Files and their contents, without those that SQLite keeps beside a store while it reads."""
+    files = (path for path in folder.iterdir() if path.is_file() and not path.name.endswith(("-shm", "-wal")))
+    return {path.name: path.read_bytes() for path in files}
 
 
 def assert_one_error(outcome, code: int, message: str, fix: str) -> None:
