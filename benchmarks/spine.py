@@ -74,11 +74,11 @@ def _quickstart(folder: Path) -> Figure:
     note(f"profiling MobileNetV2 {CAMPAIGNS} times into an empty store")
     errors = spread([quickstart_error_pct(folder) for _ in range(CAMPAIGNS)])
     return _figure(
-        "MobileNetV2: absolute error of the prediction",
+        "quickstart_mobilenet_v2_error_pct",
         errors.median,
         "%",
         10,
-        "Lower quartiles of the whole network and of its kernels, timed in turns in one run by `lutra profile "
+        "Absolute error of the prediction. Lower quartiles of the whole network and of its kernels, timed in turns in one run by `lutra profile "
         f"mobilenet_v2`, 1 thread, float32, batch 1, empty store: {errors}.",
     )
 
@@ -90,7 +90,7 @@ def _imports(folder: Path) -> Iterator[Figure]:
         path.write_bytes(to_onnx(zoo.build(name)).SerializeToString())
         seconds = repeat(partial(_python, _TIMED_IMPORT, str(path)), PROCESSES)
         yield _figure(
-            f"{name}: import from ONNX",
+            f"{name}_onnx_import_s",
             seconds.median,
             "s",
             2,
@@ -99,7 +99,7 @@ def _imports(folder: Path) -> Iterator[Figure]:
         )
         milliseconds = repeat(partial(_python, _TIMED_COUNT, str(path)), PROCESSES)
         yield _figure(
-            f"{name}: count of MACs",
+            f"{name}_count_macs_ms",
             milliseconds.median,
             "ms",
             5,
@@ -111,9 +111,9 @@ def _imports(folder: Path) -> Iterator[Figure]:
 def _start_up() -> Iterator[Figure]:
     note("importing lutra.luts")
     seconds = repeat(partial(_python, _TIMED_LUTS), PROCESSES)
-    yield _figure("import lutra.luts", seconds.median, "s", 0.3, _fresh("The import statement", seconds))
+    yield _figure("import_luts_s", seconds.median, "s", 0.3, _fresh("The import statement", seconds))
     yield _figure(
-        "import lutra.luts without torch",
+        "import_luts_without_torch",
         _python(_TORCH_FREE),
         "(1: yes)",
         1,
@@ -122,7 +122,7 @@ def _start_up() -> Iterator[Figure]:
     )
     note("lutra --help")
     seconds = repeat(partial(_wall, "--help"), PROCESSES)
-    yield _figure("lutra --help", seconds.median, "s", 0.5, _fresh("Start to end of the process", seconds))
+    yield _figure("help_s", seconds.median, "s", 0.5, _fresh("Start to end of the process", seconds))
 
 
 def _fresh(what: str, samples: Spread) -> str:
@@ -135,7 +135,7 @@ def _facts() -> Figure:
     wrong = [f"{fact.network} {fact.quantity}" for fact in checked if not fact.reproduced]
     note(f"not reproduced: {', '.join(wrong) or 'none'}")
     return _figure(
-        "published MACs, params and activation sizes reproduced",
+        "published_counts_reproduced",
         len(checked) - len(wrong),
         f"of {len(checked)}",
         sum(not fact.misprinted for fact in checked),

@@ -35,8 +35,6 @@ REMEDIES = {
     "LUTRA-E500": "Run `lutra doctor`, then the same command again; rows that were measured are kept.",
     "LUTRA-E501": "Run the same command again. If the same kernel crashes again, report it with the kernel's name.",
     "LUTRA-E502": "Run the same command again on a quieter machine.",
-    "LUTRA-E503": "Check the weights of the model for NaN and infinity; a runtime slows down on them.",
-    "LUTRA-E504": "Stop what else runs (`lutra doctor` names it), then run the same command again.",
     "LUTRA-E600": "Point `--store` or `LUTRA_STORE` at another file.",
     "LUTRA-E601": "Make the file and its folder writable, or point `--store` or `LUTRA_STORE` elsewhere.",
     "LUTRA-E602": "Free some space and run the same command again; it goes on where it stopped.",
@@ -63,7 +61,6 @@ class: `from lutra.networks.errors import LutraError`.
 | 1 | failed |
 | 2 | wrong arguments or a model that cannot be read |
 | 3 | sensible, but not supported here |
-| 4 | too noisy to give a number |
 | 5 | interrupted; the same command goes on where it stopped |
 """
 

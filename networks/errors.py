@@ -20,9 +20,7 @@
     ├── FingerprintMismatchError      rows of one machine offered for another
     ├── MeasurementError              a measurement that did not happen
     │   ├── WorkerCrashedError        the runtime's process died
-    │   ├── WorkerTimeoutError        the runtime's process hung and was killed
-    │   ├── InvalidOutputError        the runtime computed NaN or infinity
-    │   └── NoisyMeasurementError     the machine was too busy to give a number                     (exit 4)
+    │   └── WorkerTimeoutError        the runtime's process hung and was killed
     ├── StoreError                    the database of rows
     │   ├── StoreReadOnlyError        it cannot be written
     │   ├── StoreFullError            the disk is full
@@ -225,19 +223,6 @@ class WorkerTimeoutError(MeasurementError):
     """The runtime's process hung and was killed."""
 
     code = "LUTRA-E502"
-
-
-class InvalidOutputError(MeasurementError):
-    """The runtime computed NaN or infinity."""
-
-    code = "LUTRA-E503"
-
-
-class NoisyMeasurementError(MeasurementError):
-    """The machine was too busy to give a number."""
-
-    code = "LUTRA-E504"
-    exit_code = 4
 
 
 class StoreError(LutraError):

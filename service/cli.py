@@ -1,6 +1,6 @@
 """``lutra``: one module per command in `lutra.service.commands`, errors turned into exit codes here.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not supported here, 4 too noisy, 5 interrupted. A command that
+Exit codes: 0 done, 1 failed, 2 wrong usage or input, 3 not supported here, 5 interrupted. A command that
 only reports (``doctor``) ends with 0 whatever it finds wrong with the measuring conditions.
 """
 
