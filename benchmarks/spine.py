@@ -78,7 +78,8 @@ def _quickstart(folder: Path) -> Figure:
         errors.median,
         "%",
         10,
-        "Absolute error of the prediction. Lower quartiles of the whole network and of its kernels, timed in turns in one run by `lutra profile "
+        "Absolute error of the prediction. "
+        "Lower quartiles of the whole network and of its kernels, timed in turns in one run by `lutra profile "
         f"mobilenet_v2`, 1 thread, float32, batch 1, empty store: {errors}.",
     )
 
