@@ -155,6 +155,7 @@ class _Campaign:
         self._metric = metric_for(plan.device.threads)
         self._done = 0
         self._total = 0
+        self._group_size = 0
         self._started_s = time.monotonic()
         self.result = CampaignResult()
 
@@ -204,6 +205,7 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
+        self._group_size = len(group)
         labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
         before = MachineState.now(session.pid)
         result = self._measure(session, labels)
@@ -257,13 +259,18 @@ class _Campaign:
 
     def _on_progress(self, counts: dict[str, int], current: str) -> bool:
         """Tell the caller; returns whether to go on."""
-        self._report(current, extra=counts["converged"])
+        converged = counts["converged"] / counts["entries"]
+        # On a busy machine nothing converges until the rounds are used up.
+        share = max(converged, counts["round"] / self._settings.max_rounds)
+        self._report(current, int(converged * self._group_size), share * self._group_size)
         return not self._cancel.is_set()
 
-    def _report(self, current: str, extra: int = 0) -> None:
-        done = min(self._done + extra, self._total)
+    def _report(self, current: str, converged: int = 0, worked: float = 0.0) -> None:
+        """Tell the caller: of the group under way, how many kernels have converged, and how much work is done."""
+        worked += self._done
         elapsed_s = time.monotonic() - self._started_s
-        eta_s = elapsed_s / done * (self._total - done) if done else None
+        eta_s = elapsed_s / worked * max(self._total - worked, 0.0) if worked else None
+        done = min(self._done + converged, self._total)
         self._progress(Progress(done, self._total, eta_s, current, len(self.result.noisy)))
 
     def _record_constants(self, session: Session, context: Context) -> None:

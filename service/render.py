@@ -5,11 +5,12 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table as Grid
 
@@ -61,19 +62,20 @@ def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
         TextColumn("kernels"),
         BarColumn(),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[eta]}"),
         TextColumn("{task.fields[noisy]}"),
         TextColumn("{task.description}"),
         console=Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task("", total=None, noisy="")
+        task = bar.add_task("", total=None, noisy="", eta="")
 
         def show(progress: "Progress") -> None:
             noisy = f"[yellow]{progress.noisy} noisy[/]" if progress.noisy else ""
             current = escape(progress.current[:60])
-            bar.update(task, completed=progress.done, total=progress.total, description=current, noisy=noisy)
+            eta = "" if progress.eta_s is None else f"{timedelta(seconds=round(progress.eta_s))} to go"
+            bar.update(task, completed=progress.done, total=progress.total, description=current, noisy=noisy, eta=eta)
 
         yield show
 

@@ -1,5 +1,6 @@
 """Our own kernels (``csrc/cpu``): portable, vectorised, and there on any machine, so that none is without a table."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
 from ...networks.lowering import Constant, Kernel, lower_native
 from .._native import CpuProgram, isa_name
-from ._base import Prepared, Runtime, RuntimeInfo, register_runtime
+from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
 _Tensor = tuple[str, tuple[int, ...], str, str]
 _Step = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
@@ -28,6 +29,13 @@ class NativeRuntime(Runtime):
 
     def describe(self) -> dict[str, str]:
         return {"native": str(KERNEL_CODE_VERSION), "native isa": isa_name()}
+
+    def overheads(self) -> Iterator[Overhead]:
+        tensors = [("x", (1,), "float32", "input"), ("y", (1,), "float32", "output")]
+        program = CpuProgram(tensors, [("relu", ("x",), ("y",), {})])
+        yield Overhead(
+            "run", "one call, on a single number", Prepared(program, 1, partial(_finite, program, ["y"]), {})
+        )
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
         assembly = _Assembly(dict(kernel.inputs))
