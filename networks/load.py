@@ -38,7 +38,7 @@ def load_network(
         NotSupportedError: the model has ops or element types that are not supported.
     """
     if isinstance(source, str | os.PathLike):
-        return _named(os.fspath(source), input_shapes, trusted)
+        return _named(source, input_shapes, trusted)
     if isinstance(source, Network):
         _no_shapes(input_shapes, "a Network")
         return source

@@ -32,13 +32,19 @@ def filled(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def unprivileged() -> Iterator[Path]:
-    """A folder, while this process has lost root's right to pass over permission bits."""
+    """A folder with a store of one device, while this process has lost root's right to pass over permission bits.
+
+    The store is made before, because a user without rights may not be able to read the installed package.
+    """
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
+    with Store.open(folder / "lutra.db") as store:
+        store.register_device(make_fingerprint(), "host")
     was_root = os.geteuid() == 0
     try:
         if was_root:
-            os.chown(folder, 65534, 65534)
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, 65534, 65534)
             os.seteuid(65534)
         yield folder
     finally:

@@ -183,7 +183,6 @@ def test_read_only_sees_rows_that_another_process_still_holds_in_its_journal(fil
 
 def test_write_protected_file(unprivileged: Path) -> None:
     path = unprivileged / "lutra.db"
-    Store.open(path).close()
     path.chmod(0o444)
     with pytest.raises(StoreReadOnlyError, match="cannot be written"):
         Store.open(path)
@@ -191,8 +190,6 @@ def test_write_protected_file(unprivileged: Path) -> None:
 
 def test_write_protected_folder(unprivileged: Path) -> None:
     path = unprivileged / "lutra.db"
-    with Store.open(path) as store:
-        store.register_device(make_fingerprint(), "host")
     unprivileged.chmod(0o555)
     with pytest.raises(StoreReadOnlyError, match="the folder"):
         Store.open(path)
