@@ -275,7 +275,7 @@ class TablePredictor(LatencyPredictor):
         notes = {
             "these are numbers of a simulated device, not timed on hardware": kind == "simulated",
             "these are numbers of the null device, made up for tests": kind == "null",
-            f"{noisy} of {len(answers)} rows were measured on a busy machine": noisy,
+            f"{noisy} of {len(answers)} rows are noisy: spread too wide, or other work on the machine": noisy,
             f"{unknown} of {len(answers)} rows have no interval of their own": unknown,
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
