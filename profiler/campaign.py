@@ -207,6 +207,8 @@ class _Campaign:
             self._prepare(session, KERNEL, key, kernel.label)
         self._group_size = len(group)
         labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
+        for subject in self._plan.subjects:
+            labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         before = MachineState.now(session.pid)
         result = self._measure(session, labels)
         if result is None:
