@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..networks import Network
 from ..networks.lowering import Kernel, LoweredNetwork, lower, lower_onnx
@@ -39,7 +40,7 @@ class Plan:
     subjects: tuple[Subject, ...]
     check: bool
 
-    @property
+    @cached_property
     def kernels(self) -> dict[str, Kernel]:
         """Distinct kernels by key, in order of first use."""
         kernels: dict[str, Kernel] = {}
