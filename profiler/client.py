@@ -110,9 +110,10 @@ class WorkerClient:
         versions: dict[str, str] = self._ask({"do": "describe"})[0]["versions"]
         return versions
 
-    def prepare(self, name: str, kernel: Kernel, seed: int) -> PreparedInfo:
-        """Make a kernel ready under ``name``; the worker chooses how many copies."""
-        return self._prepared({"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed})
+    def prepare(self, name: str, kernel: Kernel, seed: int, *, copies: int | None = None) -> PreparedInfo:
+        """Make a kernel ready under ``name``; with ``copies`` None the worker chooses how many."""
+        request = {"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed, "copies": copies}
+        return self._prepared(request)
 
     def prepare_network(self, name: str, network: Network, model: bytes | None, seed: int) -> PreparedInfo:
         """Make a whole network ready under ``name``; ``model`` is the user's own file, if there is one."""

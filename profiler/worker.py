@@ -60,7 +60,7 @@ class Worker:
         del blob
         kernel, seed = Kernel.from_json(message["kernel"]), message["seed"]
         single = self._runtime.prepare(kernel, 1, seed)
-        copies = choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
+        copies = message["copies"] or choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
         prepared = single if copies == 1 else self._runtime.prepare(kernel, copies, seed)
         return self._keep(message["id"], prepared)
 

@@ -47,6 +47,38 @@ InputShapesOption = Annotated[
 _FILES = (".onnx", ".json")
 
 
+ALL_NETWORKS = "zoo"
+"""Stands for every name of the zoo."""
+
+
+def split_names(text: str | None) -> list[str]:
+    """The names in a list separated by commas.
+
+    Raises:
+        UsageError: an empty name.
+    """
+    from ..networks.errors import UsageError
+
+    names = text.split(",") if text is not None else []
+    if not all(name.strip() for name in names):
+        raise UsageError(f"an empty name in {text!r}", hint="separate names by single commas")
+    return [name.strip() for name in names]
+
+
+def split_numbers(text: str, option: str) -> list[int]:
+    """The distinct whole numbers in a list separated by commas, in order.
+
+    Raises:
+        UsageError: something else is in it.
+    """
+    from ..networks.errors import UsageError
+
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() and len(word) < 10 for word in words):
+        raise UsageError(f"{option} {text!r} is not a list of numbers", hint=f"write it as {option} 1 or {option} 1,2")
+    return list(dict.fromkeys(map(int, words)))
+
+
 def sources_of(
     names: list[str],
     *,
@@ -96,7 +128,12 @@ def _expanded(names: list[str]) -> list[str]:
     from ..networks.errors import UsageError
 
     expanded: dict[str, None] = {}
+    if not names:
+        raise UsageError("no network is named", hint="give names, files, or --networks zoo")
     for name in names:
+        if name == ALL_NETWORKS:
+            expanded |= dict.fromkeys(zoo.names())
+            continue
         is_pattern = "*" in name and Path(name).suffix.lower() not in _FILES
         matching = zoo.names(name) if is_pattern else [name]
         if not matching:

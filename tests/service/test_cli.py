@@ -173,7 +173,7 @@ def test_what_is_named_twice_is_measured_once(lutra):
     document = lutra("profile", "resnet18", "resnet1*8", "resnet18", "-d", "null", "--dry-run", "--json").document
     assert document["kernels"] == 21
     compared = lutra("validate", "resnet18", "resnet1*8", "-d", "null", "--json").document
-    assert [row["network"] for row in compared["report"]["rows"]] == ["resnet18"]
+    assert [row["network"] for row in compared["runs"][0]["report"]["rows"]] == ["resnet18"]
 
 
 def test_profile_as_json(lutra, tiny):
@@ -232,9 +232,26 @@ def test_validate(lutra):
     assert outcome.code == 0
     for text in ("MAPE 0.0 %", "within 5 %: 100 %", "within 10 %: 100 %", "Spearman 1.000", "Kendall 1.000"):
         assert text in outcome.out
-    document = lutra("validate", "mobilenet_v2", "resnet18", "-d", "null", "--json").document
-    assert document["report"]["summary"]["networks"] == 2
-    assert document["missing"] == {}
+    (run,) = lutra("validate", "mobilenet_v2", "resnet18", "-d", "null", "--json").document["runs"]
+    assert run["report"]["summary"]["networks"] == 2
+    assert (run["threads"], run["missing"], run["reasons"]) == (1, {}, {})
+
+
+def test_validate_takes_lists(lutra):
+    listed = lutra(
+        "validate", "mcunet_in0", "--networks", "mcunet_in1, mcunet_in0", "-t", "1,2,1", "-d", "null", "--json"
+    )
+    runs = listed.document["runs"]
+    assert [run["threads"] for run in runs] == [1, 2]
+    for run in runs:
+        assert [row["network"] for row in run["report"]["rows"]] == ["mcunet_in0", "mcunet_in1"]
+    assert "2 threads" in lutra("validate", "mcunet_in0", "-t", "1,2", "-d", "null").out
+
+
+def test_the_whole_zoo_can_be_named(lutra):
+    planned = lutra("profile", "zoo", "-d", "null", "--dry-run", "--json").document
+    one = lutra("profile", "mobilenet_v2", "-d", "null", "--dry-run", "--json").document
+    assert planned["kernels"] > 10 * one["kernels"]
 
 
 def test_this_machine_under_our_own_runtime(lutra, tiny):
