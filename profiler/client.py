@@ -42,7 +42,6 @@ class EntrySamples:
 
     samples: Samples
     converged: bool
-    halfwidth: float | None
     error: str | None
     finite: bool
 

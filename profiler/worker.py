@@ -144,8 +144,7 @@ def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes
 
 
 def _entry(entry: EntryResult, finite: bool) -> dict[str, Any]:
-    halfwidth = None if np.isnan(entry.halfwidth) else entry.halfwidth
-    return {"converged": entry.converged, "halfwidth": halfwidth, "error": entry.error, "finite": finite}
+    return {"converged": entry.converged, "error": entry.error, "finite": finite}
 
 
 def _column(series: Series, name: str) -> bytes:
