@@ -10,6 +10,7 @@ from ..options import (
     InputShapesOption,
     JsonOption,
     NetworksArgument,
+    PrecisionOption,
     ResolutionOption,
     RuntimeOption,
     StoreOption,
@@ -25,6 +26,7 @@ def validate(
     device: DeviceOption = "host",
     runtime: RuntimeOption = None,
     threads: ThreadsOption = 1,
+    precision: PrecisionOption = "float32",
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure kernels again that the table has already.")] = False,
     batch: BatchOption = None,
     resolution: ResolutionOption = None,
@@ -42,7 +44,7 @@ def validate(
     from ..reports import comparison
     from ..stores import open_store, require_store
 
-    target = resolve_device(device, runtime=runtime, threads=threads)
+    target = resolve_device(device, runtime=runtime, threads=threads, precision=precision)
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     work = make_plan(target, map(subject_of, sources), check=True)
     with open_store(store, read_only=False, create=True) as opened:
