@@ -76,7 +76,7 @@ def _in_place_ns(subject: Subject, table: Table, seed: int) -> dict[str, float]:
     """Latency of each distinct kernel in place, without the runtime's constants, in ns."""
     fingerprint = table.fingerprint
     metric = metric_for(fingerprint.threads)
-    with WorkerClient(fingerprint.runtime_name, fingerprint.threads) as worker:
+    with WorkerClient(fingerprint.runtime_name, fingerprint.threads, fingerprint.precision) as worker:
         described = {o["name"]: o for o in worker.prepare_overheads()}
         prepared = {
             key: worker.prepare(entry_name(KERNEL, key), kernel, seed, copies=1)

@@ -22,6 +22,13 @@ RuntimeOption = Annotated[
     typer.Option("--runtime", "-r", metavar="NAME", help="What runs the network; the best one installed if omitted."),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help="Threads the runtime may use.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", "-p", metavar="NAME", help="Number format to run in: float32 or int8.")
+]
+AnyPrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", "-p", metavar="NAME", help="Number format: float32 or int8; if omitted any."),
+]
 # The environment variable is read where the store is located, so that an option that is absent stays absent.
 StoreOption = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from ..options import (
     DeviceOption,
     InputShapesOption,
     JsonOption,
+    PrecisionOption,
     ResolutionOption,
     RuntimeOption,
     StoreOption,
@@ -42,6 +43,7 @@ def validate(
     threads: Annotated[
         str, typer.Option("--threads", "-t", metavar="N[,N]", help="Threads the runtime may use; one run for each.")
     ] = "1",
+    precision: PrecisionOption = "float32",
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure kernels again that the table has already.")] = False,
     explain: Annotated[
         int, typer.Option("--explain", metavar="N", min=0, help="Replay the N networks that are furthest off.")
@@ -63,7 +65,10 @@ def validate(
     sources = sources_of(
         [*(networks or ()), *split_names(more)], batch=batch, resolution=resolution, input_shapes=input_shape
     )
-    targets = [resolve_device(device, runtime=runtime, threads=n) for n in split_numbers(threads, "--threads")]
+    targets = [
+        resolve_device(device, runtime=runtime, threads=number, precision=precision)
+        for number in split_numbers(threads, "--threads")
+    ]
     done: list[Validation] = []
     with open_store(store, read_only=False, create=True) as opened:
         for target in targets:

@@ -277,7 +277,7 @@ def test_tables(lutra, tiny):
     assert "no tables yet" in lutra("table", "list").out
     assert lutra("table", "list", "--json").document == []
     lutra("profile", tiny, "-d", "null")
-    assert re.search(r"^null +null +[0-9a-f]{12} +3 +1 ", lutra("table", "list").out, re.MULTILINE)
+    assert re.search(r"^null +null +null, float32, 1t +[0-9a-f]{12} +3 +1 ", lutra("table", "list").out, re.MULTILINE)
     shown = lutra("table", "show", "null")
     assert "constant  one call of the runtime" in shown.out
     assert "tiny: measured 0." in shown.out
@@ -395,6 +395,31 @@ def test_progress_is_told_when_nothing_gets_done(capsys, monkeypatch):
             progress(Progress(0, 25, None, "kernel", 0))
             now_s += 1.0
     assert len(capsys.readouterr().err.splitlines()) == 4
+
+
+# -- precision ------------------------------------------------------------------------------------------
+
+
+def test_each_precision_has_a_table_of_its_own(lutra, tiny):
+    for precision in ("int8", "float32"):
+        assert lutra("profile", tiny, "-d", "null", "-p", precision).code == 0
+    settings = [summary["precision"] for summary in lutra("table", "list", "--json").document]
+    assert sorted(settings) == ["float32", "int8"]
+    assert lutra("predict", tiny, "-d", "null").code == 2  # which of the two?
+    assert lutra("predict", tiny, "-d", "null", "-p", "int8").code == 0
+    assert lutra("table", "show", "null", "-p", "int8").code == 0
+    outcome = lutra("table", "show", "null", "-p", "int4")
+    assert outcome.code == 2
+    assert "no table of null in 'int4'" in outcome.err
+    assert "1 rows" not in lutra("table", "delete", "null", "-p", "int8", "--yes").out
+    assert [summary["precision"] for summary in lutra("table", "list", "--json").document] == ["float32"]
+
+
+def test_the_hint_of_a_prediction_without_rows_names_the_precision(lutra, tiny):
+    assert lutra("profile", tiny, "-d", "null", "-p", "int8").code == 0
+    outcome = lutra("predict", "resnet18", "-d", "null", "-p", "int8")
+    assert outcome.code == 3
+    assert "lutra profile resnet18 --device null --precision int8" in outcome.err
 
 
 # -- small parsers ----------------------------------------------------------------------------------------

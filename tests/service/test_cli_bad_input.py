@@ -75,6 +75,12 @@ WORDS = {
     "unknown pattern": (("profile", "zz*", "-d", "null"), 2, "no network of the zoo matches", "lutra ops --networks"),
     "unknown runtime": (("profile", "resnet18", "-r", "tensorfloo"), 2, "unknown runtime", "known: native"),
     "runtime of another device": (("profile", "resnet18", "-d", "null", "-r", "native"), 2, "no runtime", "--runtime"),
+    "a precision nobody runs in": (
+        ("profile", "resnet18", "-p", "int3"),
+        2,
+        "does not run in 'int3'",
+        "it runs in float32",
+    ),
     "no threads": (("profile", "resnet18", "-t", "0"), 2, "0 threads", "--threads between 1 and"),
     "too many threads": (("profile", "resnet18", "-t", "10000"), 2, "10000 threads", "--threads between 1 and"),
     "too many threads to predict": (("predict", "resnet18", "-t", "10000"), 2, "10000 threads", "between 1 and"),
