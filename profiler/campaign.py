@@ -318,7 +318,7 @@ class _Campaign:
     def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
         """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
         network, keys = subject.network, [kernel.key for kernel in subject.lowered.kernels]
-        sums = compose(self._store.table(self._device), keys)
+        sums = compose(self._store.table(self._device), subject.lowered.kernels)
         spec = {
             "name": network.name,
             "macs": network.macs,

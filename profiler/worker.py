@@ -1,7 +1,7 @@
 """The worker process: owns one runtime, prepares what it is sent, and times it in the native core.
 
-Started as ``python -m lutra.profiler.worker RUNTIME THREADS``. It takes frames (`lutra.profiler.protocol`) on
-standard input and answers on what was standard output; anything that a library prints goes to standard error.
+Started as ``python -m lutra.profiler.worker RUNTIME THREADS PRECISION``. It takes frames (`lutra.profiler.protocol`)
+on standard input and answers on what was standard output; anything that a library prints goes to standard error.
 """
 
 import os
@@ -58,7 +58,7 @@ class Worker:
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         kernel = Kernel.from_json(message["kernel"])
-        prepared = self._runtime.prepare(kernel, copies_of(kernel), message["seed"])
+        prepared = self._runtime.prepare(kernel, message["copies"] or copies_of(kernel), message["seed"])
         return self._keep(message["id"], prepared)
 
     def _prepare_network(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -147,7 +147,7 @@ def main() -> None:
     os.dup2(2, 1)
     requests: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
     try:
-        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2])), answers)
+        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2]), sys.argv[3]), answers)
     except LutraError as error:
         send(answers, {"error": error.message, "hint": error.hint})
         return
