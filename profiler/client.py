@@ -59,6 +59,13 @@ class GroupResult:
     out_of_time: bool
     clock: dict[str, int]
 
+    @property
+    def sampled_s(self) -> float:
+        """Wall time inside samples, the references' included, in seconds."""
+        series = [entry.samples for entry in self.entries.values()]
+        series += [self.compute_reference, self.memory_reference]
+        return float(sum(samples["wall_ns"].sum() for samples in series)) / 1e9
+
 
 @dataclass(frozen=True)
 class PreparedInfo:

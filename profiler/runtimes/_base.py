@@ -80,6 +80,9 @@ class Runtime(ABC):
     kind: ClassVar[str] = "real"
     max_threads: ClassVar[int] = 1 << 16
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    processes: ClassVar[int] = 1
+    """Worker processes that a group's rounds are spread over, at least: more than one where every process has its own
+    speed (memory placement, a code cache), so that a row shows how far they differ."""
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 
