@@ -1,7 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow
+fixed rules.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .xnnpack import lower_xnnpack
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -66,6 +68,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
     "null": _lower_for_null,
+    "xnnpack": lower_xnnpack,
 }
 
 __all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]
