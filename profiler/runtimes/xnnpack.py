@@ -138,7 +138,7 @@ def _feed(type_: TensorType, positive: bool, rng: np.random.Generator) -> Array:
 
 
 def _draw(constant: Constant, rng: np.random.Generator) -> Array:
-    """A constant's own values, or random ones: filters keep the variance of what they multiply, vectors are positive."""
+    """A constant's own values, or random ones: filters keep the variance of their input, vectors are positive."""
     shape = constant.type.shape
     if constant.values is not None:
         return np.asarray(constant.values, np.float32).reshape(shape)

@@ -10,7 +10,6 @@ from lutra.networks import Network, NetworkBuilder, catalogue, prune, zoo
 from lutra.networks.exporters import to_torch
 from lutra.networks.graph import Node
 from lutra.networks.lowering import lower
-from lutra.networks.lowering.layouts import stored_shape
 from lutra.networks.lowering.xnnpack import write_network
 from lutra.networks.lowering.xnnpack_graph import XnnGraph
 from lutra.networks.lowering.xnnpack_rules import lacking
@@ -144,11 +143,6 @@ def test_every_op_gives_what_its_torch_reference_gives(environment: _native.XnnE
     assert max(errors(environment, network_of(op))) <= max(op.spec.tolerance, 1e-9)
 
 
-def test_most_of_the_catalogue_is_supported() -> None:
-    assert {"conv2d", "linear", "sdpa", "layer_norm", "hard_swish", "upsample"} <= {op.kind for op in SUPPORTED}
-    assert {kind for kind, *_ in map(lambda op: op.key.split("("), SUPPORTED)} >= {"matmul", "pad", "split", "mean"}
-
-
 def test_batch_norms_and_clamps_fold_into_what_is_before_them(environment: _native.XnnEnvironment) -> None:
     b = NetworkBuilder("folded")
     x = b.op("conv2d", b.input((2, 4, 9, 9)), out_channels=8, kernel_size=3, bias=False)
@@ -200,7 +194,7 @@ def test_whole_networks_give_what_torch_gives(environment: _native.XnnEnvironmen
     assert max(errors(environment, zoo.build(name, resolution=size))) < 1e-6
 
 
-def test_copies_are_all_computed(environment: _native.XnnEnvironment) -> None:
+def test_copies_are_all_computed() -> None:
     runtime = XnnpackRuntime(1)
     for kernel in lower(small_network(), "xnnpack").distinct.values():
         prepared = runtime.prepare(kernel, 3, seed=1)
