@@ -13,8 +13,6 @@ Types = Mapping[str, TensorType]
 
 _CONVS = ("Conv", "FusedConv")
 _PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul")
-_XNNPACK_CONVS = ("convolution_2d", "depthwise_convolution_2d", "deconvolution_2d")
-_XNNPACK_HEAVY = (*_XNNPACK_CONVS, "fully_connected", "batch_matrix_multiply")
 _SILENT = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 
 
@@ -26,30 +24,14 @@ def onnx_label(nodes: Sequence[KernelNode], types: Types) -> str:
     spoken = [node for node in nodes if node.op not in _SILENT] or list(nodes)
     size = _size(types[spoken[-1].outputs[0]])
     heavy = [_onnx_part(node, types) for node in spoken if node.op in _CONVS + _PRODUCTS]
-    parts = [" + ".join([_onnx_part(node, types), *_fused(node)]) for node in spoken]
-    return _fitting(spoken, parts, heavy, size)
-
-
-def xnnpack_label(nodes: Sequence[KernelNode], types: Types) -> str:
-    """Label of a segment of XNNPACK's nodes, in the same words."""
-    spoken = [node for node in nodes if node.op != "static_reshape"] or list(nodes)
-    last = types[spoken[-1].outputs[0]]
-    image = last.with_shape(last.shape[0], last.shape[-1], *last.shape[1:-1]) if last.rank == 4 else last
-    heavy = [_xnnpack_part(node, types) for node in spoken if node.op in _XNNPACK_HEAVY]
-    parts = [" + ".join([_xnnpack_part(node, types), *_clamped(node)]) for node in spoken]
-    return _fitting(spoken, parts, heavy, _size(image))
-
-
-def _fitting(nodes: Sequence[KernelNode], parts: Sequence[str], heavy: Sequence[str], size: str) -> str:
-    """The fullest telling that is short enough: all ``parts``, else the heavy ones, else the first and the last."""
-    rest = len(nodes) - len(heavy)
-    hint = _hint({node.op for node in nodes})
-    choices = [_joined(parts) + size]
+    rest = len(spoken) - len(heavy)
+    hint = _hint({node.op for node in spoken})
+    choices = [_joined([" + ".join([_onnx_part(node, types), *_fused(node)]) for node in spoken]) + size]
     if heavy:
         more = [f"{rest} more"] if rest else []
         choices.append(_joined([*heavy, *more]) + size + hint)
-        choices.append(f"{heavy[0]} ... {heavy[-1]} ({len(nodes)} ops){size}{hint}")
-    choices.append(f"{nodes[0].op} ... {nodes[-1].op} ({len(nodes)} ops){size}{hint}")
+        choices.append(f"{heavy[0]} ... {heavy[-1]} ({len(spoken)} ops){size}{hint}")
+    choices.append(f"{spoken[0].op} ... {spoken[-1].op} ({len(spoken)} ops){size}{hint}")
     return next((choice for choice in choices if len(choice) <= MAX_LENGTH), choices[-1][:MAX_LENGTH])
 
 
@@ -66,10 +48,9 @@ def native_label(op: Op, fused: Sequence[str]) -> str:
 
 def _hint(ops: set[str]) -> str:
     """What a person calls a segment with these ops."""
-    if {"Softmax", "MatMul"} <= ops or {"softmax", "batch_matrix_multiply"} <= ops:
+    if {"Softmax", "MatMul"} <= ops:
         return " (attention)"
-    excites = {"GlobalAveragePool", "Mul"} <= ops or {"global_average_pooling_2d", "multiply2"} <= ops
-    return " (squeeze-excite)" if excites else ""
+    return " (squeeze-excite)" if {"GlobalAveragePool", "Mul"} <= ops else ""
 
 
 def _fused(node: KernelNode) -> list[str]:
@@ -87,28 +68,6 @@ def _onnx_part(node: KernelNode, types: Types) -> str:
         out, depth = types[node.outputs[0]].shape, _depth(types[node.inputs[0]], bool(attrs.get("transA", 0)))
         return f"{node.op.removeprefix('Fused')} {math.prod(out[:-1])}x{depth}x{out[-1] if out else 1}"
     return node.op
-
-
-def _xnnpack_part(node: KernelNode, types: Types) -> str:
-    attrs, out = dict(node.attrs), types[node.outputs[0]].shape
-    if node.op in _XNNPACK_CONVS:
-        weight, stride = types[node.inputs[1]].shape, _numbers(attrs["stride"])
-        if node.op == "depthwise_convolution_2d":
-            return _conv_text((weight[-1], 1, *weight[1:3]), stride, _number(attrs["channels"]))
-        text = _conv_text((weight[0], weight[-1], *weight[1:3]), stride, _number(attrs["groups"]))
-        return text if node.op == "convolution_2d" else f"transposed {text}"
-    if node.op == "fully_connected":
-        return f"Linear {math.prod(out[:-1])}x{types[node.inputs[1]].shape[1]}x{out[-1]}"
-    if node.op == "batch_matrix_multiply":
-        return f"MatMul {math.prod(out[:-1])}x{types[node.inputs[0]].shape[-1]}x{out[-1]}"
-    return node.op.removeprefix("static_").removesuffix("_2d").rstrip("2")
-
-
-def _clamped(node: KernelNode) -> list[str]:
-    attrs = dict(node.attrs)
-    if node.op == "clamp" or not {"output_min", "output_max"} & set(attrs):
-        return []
-    return ["relu"] if attrs.get("output_min") == 0 and "output_max" not in attrs else ["clamp"]
 
 
 def _depth(left: TensorType, transposed: bool) -> int:

@@ -11,12 +11,14 @@ from ..errors import UnsupportedOpError
 from ..graph import Network, Node, prune
 from ..ops import Op, TensorType
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
-from .labels import xnnpack_label
 from .layouts import CHANNELS_LAST, plain
 from .native import FOLDS_BATCH_NORM, changes_nothing, stored_outputs
 from .segments import cut, execution_order
+from .xnnpack_emit import Fused
 from .xnnpack_graph import XnnGraph
-from .xnnpack_rules import BINARY, CLAMPS, Fused, lacking, reads_images, write
+from .xnnpack_label import xnnpack_label
+from .xnnpack_pointwise import BINARY, CLAMPS
+from .xnnpack_rules import IMAGE_OPS, lacking, write
 
 RUNTIME = "xnnpack"
 
@@ -56,7 +58,7 @@ def write_network(network: Network) -> XnnGraph:
     """XNNPACK's graph of a network all of whose ops it has."""
     graph, readers = XnnGraph(), network.consumers()
     for value, type_ in network.inputs:
-        image = type_.rank == 4 and any(reads_images(node.op) for node in readers[value])
+        image = type_.rank == 4 and any(node.op.kind in IMAGE_OPS for node in readers[value])
         graph.input(value, type_, CHANNELS_LAST if image else plain(type_.rank))
     absorbed: set[str] = set()
     for node in network:
