@@ -103,10 +103,15 @@ def measured_row(
         rel_halfwidth=halfwidth,
         reference_ratio=_reference_ratio(samples, context),
         flags=tuple(flags),
-        conditions={**context.conditions, "metric": context.metric, "copies": prepared.executions},
+        conditions=_conditions(prepared, context),
         versions=context.versions,
         spec=spec,
     )
+
+
+def _conditions(prepared: PreparedInfo, context: Context) -> dict[str, Any]:
+    named = {"implementation": prepared.implementation} if prepared.implementation else {}
+    return {**context.conditions, "metric": context.metric, "copies": prepared.executions, **named}
 
 
 def _flags(entry: EntrySamples, net_share: float, halfwidth: float | None, context: Context) -> list[str]:

@@ -109,7 +109,8 @@ class Worker:
 
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
-        return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
+        answer = {"executions": prepared.executions, "overheads": prepared.overheads}
+        return answer | {"implementation": prepared.implementation}, b""
 
     def _warm_run_ns(self, prepared: Prepared) -> int:
         """Time of a second run; simulated where the clock is."""

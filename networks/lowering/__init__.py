@@ -1,7 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "native" and
+"null" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from ..errors import UnknownNameError
 from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 
 CACHE_SIZE = 256
@@ -65,7 +67,20 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "onednn": lower_onednn,
     "null": _lower_for_null,
 }
 
-__all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]
+__all__ = [
+    "Constant",
+    "Kernel",
+    "KernelNode",
+    "LoweredNetwork",
+    "OneDnnPlan",
+    "lower",
+    "lower_native",
+    "lower_onednn",
+    "lower_onnx",
+    "lowerings",
+    "plan_onednn",
+]

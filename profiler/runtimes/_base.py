@@ -44,12 +44,14 @@ class Prepared:
         executions: how often the subject runs in one call (copies of the kernel with distinct weights).
         finite: whether the outputs of the last call are all finite; checked outside of timing.
         overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
     """
 
     runnable: Runnable
     executions: int
     finite: Callable[[], bool]
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 @dataclass(frozen=True)
