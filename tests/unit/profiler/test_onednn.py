@@ -8,11 +8,11 @@ import pytest
 
 from lutra.luts.host import runtime_version
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.blocks import inverted_bottleneck, shuffle_unit_v2, transformer_block
+from lutra.networks.blocks import transformer_block
 from lutra.networks.errors import NotSupportedError
 from lutra.networks.exporters import to_torch
 from lutra.networks.graph import Node
-from lutra.networks.lowering import Kernel, lower_onednn, plan_onednn
+from lutra.networks.lowering import lower_onednn, plan_onednn
 from lutra.networks.ops import Op, catalogue
 from lutra.profiler.runtimes.onednn import OneDnnRuntime
 
