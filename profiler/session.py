@@ -34,7 +34,7 @@ class Session:
         self.overheads: list[dict[str, Any]] = []
 
     def _start(self) -> WorkerClient:
-        return WorkerClient(self._device.runtime, self._device.threads)
+        return WorkerClient(self._device.runtime, self._device.threads, self._device.precision)
 
     def __enter__(self) -> "Session":
         return self

@@ -25,6 +25,21 @@ Shape offsets_at(std::size_t rank, std::size_t axis, std::int64_t start) {
   return offsets;
 }
 
+// Every so many elements of an axis: the axis reads as two, of which the inner one is cut to one element.
+PlannedStep plan_stepped_slice(const StepContext& context, std::size_t axis, std::int64_t step) {
+  const Library& library = context.library();
+  Shape whole = context.input(0).shape;
+  Shape part = context.output().shape;
+  const auto inner = static_cast<std::ptrdiff_t>(axis) + 1;
+  whole.at(axis) /= step;
+  whole.insert(whole.begin() + inner, step);
+  part.insert(part.begin() + inner, 1);
+  const MemoryDesc source = describe_strided(library, whole, plain_strides(whole));
+  const Shape offsets = offsets_at(whole.size(), axis + 1, context.integer("start"));
+  return moved(context, describe_part(library, source.get(), part, offsets),
+               describe_strided(library, part, plain_strides(part)));
+}
+
 }  // namespace
 
 PlannedStep plan_reorder(const StepContext& context) {
@@ -44,6 +59,8 @@ PlannedStep plan_transpose(const StepContext& context) {
 }
 
 PlannedStep plan_slice(const StepContext& context) {
+  if (const std::int64_t step = context.integer("step", 1); step > 1)
+    return plan_stepped_slice(context, static_cast<std::size_t>(context.integer("axis")), step);
   const MemoryDesc whole = context.desc(context.input(0));
   const Shape& shape = context.output().shape;
   const auto axis = static_cast<std::size_t>(context.integer("axis"));

@@ -83,13 +83,21 @@ void Program::run() {
   library.check(library.api().stream_wait(environment_->stream()), "the stream");
 }
 
+void Program::before() {
+  for (const auto& [tensor, content] : inputs_)
+    std::memcpy(activations_[root_[tensor]], content.data(), content.size());
+}
+
 void Program::set_input(std::string_view name, const Shape& shape, const float* data) {
   const std::size_t tensor = number_of(name, Role::kInput, shape);
   const Library& library = environment_->library();
   const MemoryDesc plain = describe(library, shape, Layout::kPlain);
   const MemoryDesc own = describe(library, shape, tensors_[tensor].layout);
   std::vector<float> values(data, data + cpu::elements(shape));
-  move(plain.get(), values.data(), own.get(), activations_[root_[tensor]]);
+  std::vector<std::byte>& content = inputs_[tensor];
+  content.assign(static_cast<std::size_t>(bytes_of(tensor)), std::byte{0});
+  move(plain.get(), values.data(), own.get(), content.data());
+  before();
 }
 
 void Program::set_constant(std::string_view name, const Shape& shape, const float* data) {

@@ -29,6 +29,9 @@ class Program : public timing::Runnable {
 
   void run() override;
 
+  /// Writes the inputs anew: in a network they were just written by whatever is in front.
+  void before() override;
+
   /// Row-major content for an input. @throws std::invalid_argument for another name or shape.
   void set_input(std::string_view name, const Shape& shape, const float* data);
   /// Row-major content for all copies of a constant.
@@ -76,9 +79,10 @@ class Program : public timing::Runnable {
   std::map<std::string, std::size_t, std::less<>> numbers_;
   std::int64_t copies_;
   std::uint64_t seed_;
-  std::vector<std::size_t> root_;     ///< the tensor whose memory each one shares
-  std::vector<void*> activations_;    ///< by root
-  std::vector<cpu::Buffer> buffers_;  ///< of inputs, outputs and the arena
+  std::vector<std::size_t> root_;                         ///< the tensor whose memory each one shares
+  std::vector<void*> activations_;                        ///< by root
+  std::map<std::size_t, std::vector<std::byte>> inputs_;  ///< what inputs hold in front of a sample
+  std::vector<cpu::Buffer> buffers_;                      ///< of inputs, outputs and the arena
   cpu::Buffer scratchpad_;
   std::vector<std::vector<Packed>> constants_;       ///< by tensor, one for each step that reads it
   std::map<std::size_t, std::vector<float>> given_;  ///< constants that have been set

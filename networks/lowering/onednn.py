@@ -394,9 +394,12 @@ class _Lowerer:
         del index
         op = entry.op
         axis, layout = op["axis"] % op.inputs[0].rank, self._own_layout(entry)
-        if axis == 1 and layout in BLOCKS:
+        attrs: Attrs = {"axis": axis, "start": op["start"]}
+        if op["step"] > 1:
+            attrs, layout = attrs | {"step": op["step"]}, "plain"
+        elif axis == 1 and layout in BLOCKS:
             layout = "plain"
-        self._step(entry, "slice", self._inputs(entry, layout), {"axis": axis, "start": op["start"]}, layout)
+        self._step(entry, "slice", self._inputs(entry, layout), attrs, layout)
 
     def _pad(self, entry: Fused, index: int) -> None:
         del index

@@ -145,7 +145,9 @@ def is_unsupported(op: Op) -> bool:
         case "pad":
             return bool(op["value"])
         case "slice":
-            return int(op["step"]) > 1
+            # A step is a second axis, of which one element is kept: it must divide the axis.
+            step, size = op["step"], op.inputs[0].shape[op["axis"]]
+            return step > 1 and not (size % step == 0 and op["start"] < step and op["end"] >= size)
         case "upsample":
             return resampling_attrs(op) is None
         case kind if kind in POOLS:

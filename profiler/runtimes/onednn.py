@@ -33,9 +33,10 @@ class OneDnnRuntime(Runtime):
     """oneDNN on the CPU in float32, its threads from OpenMP."""
 
     name = "onednn"
+    extra = "onednn"
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         self._library = OneDnnLibrary(str(library_path()))
         self._environment = OneDnnEnvironment(self._library, threads)
 

@@ -28,9 +28,10 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime on the CPU."""
 
     name = "onnxruntime"
+    extra = "ort"
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         self._library = OrtLibrary(str(library_path()))
         self._environment = OrtEnvironment(self._library, threads)
 
