@@ -13,6 +13,7 @@ namespace lutra::onednn {
 namespace {
 
 constexpr std::int64_t kMaxCopies = 1 << 16;
+constexpr std::int64_t kOutputPlaces = 4;
 
 std::int64_t checked(std::int64_t copies) {
   if (copies < 1 || copies > kMaxCopies)
@@ -85,7 +86,7 @@ void Program::run() {
 
 void Program::before() {
   for (const auto& [tensor, content] : inputs_)
-    std::memcpy(activations_[root_[tensor]], content.data(), content.size());
+    std::memcpy(activation(tensor, 0), content.data(), content.size());
 }
 
 void Program::set_input(std::string_view name, const Shape& shape, const float* data) {
@@ -115,7 +116,8 @@ Program::Content Program::output(std::string_view name) const {
   Content content{tensor.shape, std::vector<float>(static_cast<std::size_t>(cpu::elements(tensor.shape)))};
   const MemoryDesc own = describe(library, tensor.shape, tensor.layout);
   const MemoryDesc plain = describe(library, tensor.shape, Layout::kPlain);
-  move(own.get(), activations_[root_[found->second]], plain.get(), content.values.data());
+  move(own.get(), activation(found->second, static_cast<std::size_t>(copies_ - 1)), plain.get(),
+       content.values.data());
   return content;
 }
 
@@ -161,14 +163,16 @@ std::int64_t Program::bytes_of(std::size_t tensor) const {
 
 // Inputs and outputs, and what shares their memory, keep buffers of their own; the rest share one arena.
 void Program::place_activations() {
-  activations_.assign(tensors_.size(), nullptr);
+  activations_.assign(tensors_.size(), {});
   std::vector<std::int64_t> bytes(tensors_.size(), 0);
   std::vector<bool> kept(tensors_.size(), false);
+  std::vector<bool> fixed(tensors_.size(), false);
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     const Role role = tensors_[i].role;
     if (role == Role::kConstant) continue;
     bytes[root_[i]] = std::max(bytes[root_[i]], bytes_of(i));
     if (role != Role::kIntermediate) kept[root_[i]] = true;
+    if (role == Role::kInput) fixed[root_[i]] = true;
   }
   std::map<std::size_t, cpu::Lifetime> lifetimes;
   for (std::size_t step = 0; step < steps_.size(); ++step)
@@ -184,9 +188,17 @@ void Program::place_activations() {
     throw std::invalid_argument("the program's activations are too large");
   buffers_.push_back(zeros(arena.bytes));
   std::size_t block = 0;
-  for (const auto& entry : lifetimes) activations_[entry.first] = buffers_[0].data() + arena.offsets[block++];
+  for (const auto& entry : lifetimes)
+    activations_[entry.first] = {buffers_[0].data() + arena.offsets[block++]};
   for (std::size_t i = 0; i < tensors_.size(); ++i)
-    if (kept[i]) activations_[i] = buffers_.emplace_back(zeros(bytes[i])).data();
+    if (kept[i])
+      for (std::int64_t place = 0; place < (fixed[i] ? 1 : std::min(copies_, kOutputPlaces)); ++place)
+        activations_[i].push_back(buffers_.emplace_back(zeros(bytes[i])).data());
+}
+
+void* Program::activation(std::size_t tensor, std::size_t copy) const {
+  const std::vector<void*>& places = activations_[root_[tensor]];
+  return places[copy % places.size()];
 }
 
 void Program::place_constants() {
@@ -223,9 +235,11 @@ void Program::connect() {
   std::vector<std::size_t> next(tensors_.size(), 0);
   for (Step& step : steps_) {
     step.arguments.resize(static_cast<std::size_t>(copies_));
-    const auto everywhere = [&step](int argument, Memory memory) {
-      for (std::vector<ExecArg>& arguments : step.arguments) arguments.push_back({argument, memory.get()});
-      step.shared.push_back(std::move(memory));
+    const auto add = [&](int argument, Desc desc, const std::vector<void*>& places) {
+      const std::size_t first = step.shared.size();
+      for (void* const place : places) step.shared.push_back(memory_at(*environment_, desc, place));
+      for (std::size_t copy = 0; copy < step.arguments.size(); ++copy)
+        step.arguments[copy].push_back({argument, step.shared[first + copy % places.size()].get()});
     };
     for (const Operand& operand : step.plan.operands) {
       if (tensors_[operand.tensor].role == Role::kConstant) {
@@ -233,14 +247,12 @@ void Program::connect() {
         for (std::size_t copy = 0; copy < step.arguments.size(); ++copy)
           step.arguments[copy].push_back({operand.argument, use.memories[copy].get()});
       } else {
-        void* const data = activations_[root_[operand.tensor]];
-        everywhere(operand.argument, memory_at(*environment_, operand.desc.get(), data));
+        add(operand.argument, operand.desc.get(), activations_[root_[operand.tensor]]);
       }
     }
     const Desc scratchpad =
         library.api().primitive_desc_query_md(step.plan.primitive.get(), kExecArgDesc, kScratchpad);
-    if (bytes_in(library, scratchpad) > 0)
-      everywhere(kScratchpad, memory_at(*environment_, scratchpad, scratchpad_.data()));
+    if (bytes_in(library, scratchpad) > 0) add(kScratchpad, scratchpad, {scratchpad_.data()});
   }
 }
 

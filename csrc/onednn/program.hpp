@@ -17,7 +17,9 @@ namespace lutra::onednn {
 ///
 /// As in our own `cpu::Program`, constants exist in `copies` sets with different content, reordered into the
 /// layouts that the primitives prefer when the program is made; one run executes all primitives once per set.
-/// Intermediates share memory as their lifetimes allow. Constants and inputs are random until they are set.
+/// Intermediates share memory as their lifetimes allow; copies take turns with a few places for the outputs,
+/// because in a network an output goes where other tensors were, not where it was a moment ago. Constants and
+/// inputs are random until they are set.
 class Program : public timing::Runnable {
  public:
   /// Beside oneDNN's primitives there is a step "view": its output is its input in another shape, both plain.
@@ -71,6 +73,7 @@ class Program : public timing::Runnable {
   void pack(std::size_t tensor);
   void fill_inputs();
   [[nodiscard]] std::int64_t bytes_of(std::size_t tensor) const;
+  [[nodiscard]] void* activation(std::size_t tensor, std::size_t copy) const;
   [[nodiscard]] std::size_t number_of(std::string_view name, Role role, const Shape& shape) const;
   void move(Desc from, void* source, Desc to, void* target) const;
 
@@ -79,8 +82,9 @@ class Program : public timing::Runnable {
   std::map<std::string, std::size_t, std::less<>> numbers_;
   std::int64_t copies_;
   std::uint64_t seed_;
-  std::vector<std::size_t> root_;                         ///< the tensor whose memory each one shares
-  std::vector<void*> activations_;                        ///< by root
+  std::vector<std::size_t> root_;  ///< the tensor whose memory each one shares
+  /// By root, one or more places that the copies take turns with.
+  std::vector<std::vector<void*>> activations_;
   std::map<std::size_t, std::vector<std::byte>> inputs_;  ///< what inputs hold in front of a sample
   std::vector<cpu::Buffer> buffers_;                      ///< of inputs, outputs and the arena
   cpu::Buffer scratchpad_;
