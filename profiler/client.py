@@ -69,10 +69,17 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class PreparedInfo:
-    """What a worker made ready: executions in one call, and how often each constant of the runtime occurs in it."""
+    """What a worker made ready.
+
+    Attributes:
+        executions: how often the subject runs in one call.
+        overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
+    """
 
     executions: int
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 class WorkerClient:
@@ -189,7 +196,7 @@ class WorkerClient:
 
     def _prepared(self, request: dict[str, Any], blob: bytes = b"") -> PreparedInfo:
         answer = self._ask(request, blob)[0]
-        return PreparedInfo(answer["executions"], answer["overheads"])
+        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"])
 
     def _ask(
         self, message: dict[str, Any], blob: bytes = b"", progress: Callable[[dict[str, Any]], None] | None = None

@@ -1,8 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow
-fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "native",
+"null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from ..errors import UnknownNameError, UsageError
 from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .xnnpack import lower_xnnpack
 
@@ -81,6 +82,7 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "onednn": lower_onednn,
     "null": _lower_for_null,
     "xnnpack": lower_xnnpack,
 }
@@ -95,8 +97,11 @@ __all__ = [
     "Kernel",
     "KernelNode",
     "LoweredNetwork",
+    "OneDnnPlan",
     "lower",
     "lower_native",
+    "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plan_onednn",
 ]

@@ -34,6 +34,7 @@ class XnnpackRuntime(Runtime):
     """XNNPACK on the CPU, float32, images with channels last."""
 
     name = "xnnpack"
+    extra = "xnnpack"
 
     def __init__(self, threads: int) -> None:
         super().__init__(threads)

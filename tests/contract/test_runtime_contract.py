@@ -12,6 +12,10 @@ class TestNull(RuntimeContract):
     name = "null"
 
 
+class TestOneDnn(RuntimeContract):
+    name = "onednn"
+
+
 class TestOnnxRuntime(RuntimeContract):
     name = "onnxruntime"
 
