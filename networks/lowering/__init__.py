@@ -1,8 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow
-fixed rules.
+optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow fixed
+rules.
 """
 
 from collections.abc import Callable
