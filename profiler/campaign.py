@@ -24,6 +24,7 @@ from .copies import ROTATED_BYTES
 from .machine import MachineState, conditions_between
 from .plan import Plan, Subject
 from .rows import Context, failed_row, measured_row, metric_for
+from .runtimes import runtime_class
 from .session import CONSTANT, KERNEL, NETWORK, Session, entry_name
 
 
@@ -153,6 +154,7 @@ class _Campaign:
         self._progress, self._cancel = progress, cancel
         self._device = plan.device.fingerprint
         self._metric = metric_for(plan.device.threads)
+        self._in_sequence = runtime_class(plan.device.runtime).in_sequence
         self._done = 0
         self._total = 0
         self._group_size = 0
@@ -180,8 +182,13 @@ class _Campaign:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
         if check:
             self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
+        groups = _groups(kernels, self._settings.group_kernels)
+        if self._in_sequence:
+            # Nothing may be left out between two kernels, whoever has a row already.
+            groups = [kernels] if kernels else []
+            session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
         parts = []
-        for group in _groups(kernels, self._settings.group_kernels) or ([{}] if check else []):
+        for group in groups or ([{}] if check else []):
             if not self._cancel.is_set():
                 parts += self._run_group(session, group)
         if parts:
@@ -205,8 +212,9 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
+        session.prepare_neighbours()
         self._group_size = len(group)
-        labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
+        labels = {entry_name(KERNEL, key): kernel.label for key, kernel in self._plan.kernels.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         before = MachineState.now(session.pid)
@@ -224,7 +232,7 @@ class _Campaign:
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
                 continue
-            if kind == KERNEL:
+            if kind == KERNEL and key in group:
                 row = measured_row(
                     (kind, key, group[key].label),
                     entry,

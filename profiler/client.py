@@ -1,5 +1,6 @@
 """The profiler's side of a worker process: start it, ask it, notice when it dies or hangs."""
 
+import os
 import queue
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from ..networks import Network
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .protocol import SAMPLE_COLUMNS, receive, send
+from .runtimes import runtime_class
 
 STARTUP_TIMEOUT_S = 60.0
 SILENCE_TIMEOUT_S = 120.0
@@ -90,6 +92,7 @@ class WorkerClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env=os.environ | runtime_class(runtime).environment(),
             # Ctrl-C goes to all of the terminal's process group; a worker that is just starting would die of it.
             process_group=0,
         )
@@ -110,9 +113,13 @@ class WorkerClient:
         versions: dict[str, str] = self._ask({"do": "describe"})[0]["versions"]
         return versions
 
-    def prepare(self, name: str, kernel: Kernel, seed: int) -> PreparedInfo:
-        """Make a kernel ready under ``name``; the worker chooses how many copies."""
-        return self._prepared({"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed})
+    def prepare(self, name: str, kernel: Kernel, seed: int, copies: int = 1) -> PreparedInfo:
+        """Make a kernel ready under ``name``.
+
+        The worker chooses how many copies, unless the runtime measures in sequence: then there are ``copies``.
+        """
+        request = {"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed, "copies": copies}
+        return self._prepared(request)
 
     def prepare_network(self, name: str, network: Network, model: bytes | None, seed: int) -> PreparedInfo:
         """Make a whole network ready under ``name``; ``model`` is the user's own file, if there is one."""

@@ -59,6 +59,8 @@ class Worker:
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         kernel, seed = Kernel.from_json(message["kernel"]), message["seed"]
+        if self._runtime.in_sequence:
+            return self._keep(message["id"], self._runtime.prepare(kernel, message["copies"], seed))
         single = self._runtime.prepare(kernel, 1, seed)
         copies = choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
         prepared = single if copies == 1 else self._runtime.prepare(kernel, copies, seed)
@@ -93,14 +95,15 @@ class Worker:
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
-        measured = measure_interleaved(
-            [p.runnable for p in prepared],
-            progress=self._report,
-            cancel=self.cancel,
-            clock=self._runtime.clock,
-            **message["options"],
-        )
-        finite = [p.finite() for p in prepared]
+        with self._runtime.measuring():
+            measured = measure_interleaved(
+                [p.runnable for p in prepared],
+                progress=self._report,
+                cancel=self.cancel,
+                clock=self._runtime.clock,
+                **message["options"],
+            )
+            finite = [p.finite() for p in prepared]
         return _pack(measured, finite)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:

@@ -1,7 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set; "torch" runs the network once and writes down what
+is dispatched; "native" and "null" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .torch_calls import torch_version
+from .torch_eager import lower_torch
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -38,13 +41,19 @@ def lower(network: Network, runtime: str) -> LoweredNetwork:
     """
     if runtime not in _LOWERINGS:
         raise UnknownNameError("runtime", runtime, _LOWERINGS)
-    version = runtime_version() if runtime == "onnxruntime" else ""
-    return _lower(_Request(network.fingerprint, runtime, version, network))
+    return _lower(_Request(network.fingerprint, runtime, _version(runtime), network))
 
 
 def lowerings() -> tuple[str, ...]:
     """Names of the runtimes that networks can be lowered for."""
     return tuple(_LOWERINGS)
+
+
+def _version(runtime: str) -> str:
+    """Version of what lowers, where that is a library."""
+    if runtime == "onnxruntime":
+        return runtime_version()
+    return torch_version() if runtime.startswith("torch") else ""
 
 
 @lru_cache(maxsize=CACHE_SIZE)
@@ -66,6 +75,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
     "null": _lower_for_null,
+    "torch": lower_torch,
 }
 
 __all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]
