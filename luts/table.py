@@ -15,7 +15,7 @@ from .fingerprint import Fingerprint
 from .measurement import Measurement
 
 FORMAT: Final = "lutra.table"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2  # 1: rows without a normalisation
 
 Source: TypeAlias = Literal["measured", "not covered"]
 
@@ -288,6 +288,8 @@ CSV_COLUMNS: Final = (
     "executions_per_sample",
     "overhead_ms",
     "reference_ratio",
+    "compute_elasticity",
+    "memory_elasticity",
     "flags",
     "reason",
     "macs",
@@ -313,6 +315,9 @@ def _csv_row(row: Measurement) -> dict[str, Any]:
         "bytes_moved": row.spec.get("bytes_moved"),
         "measured_at": row.measured_at,
     }
+    if row.normalisation is not None:
+        cells["compute_elasticity"] = row.normalisation.compute_elasticity
+        cells["memory_elasticity"] = row.normalisation.memory_elasticity
     if row.status != "failed":
         for name in ("latency", "p10", "median", "p90", "iqr"):
             cells[f"{name}_ms"] = getattr(row, f"{name}_ns") / 1e6

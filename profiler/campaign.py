@@ -8,23 +8,27 @@ are not measured again.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
+from typing import Any
 
 import numpy as np
 import psutil
 
 from ..luts import Measurement, Store, Table
 from ..luts.compose import RUN_CONSTANT, compose
+from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo, Samples
 from .copies import ROTATED_BYTES
 from .machine import MachineState, conditions_between
 from .plan import Plan, Subject
-from .rows import Context, failed_row, measured_row, metric_for
+from .references import Nominal, with_references
+from .rows import Context, failed_row, measured_row, metric_for, reference_row
 from .runtimes import runtime_class
+from .sequences import per_round
 from .session import CONSTANT, KERNEL, NETWORK, Session, entry_name
 
 
@@ -224,7 +228,8 @@ class _Campaign:
         # A simulated device does not care how busy this machine is.
         real = self._device.kind == "real"
         conditions = conditions_between(before, MachineState.now(session.pid)) if real else {}
-        context = Context(self._metric, self._settings.target_halfwidth, conditions, self._versions, result)
+        context = self._context(conditions, self._grouped(with_references(result)))
+        result = context.result
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
         networks = []
@@ -247,6 +252,28 @@ class _Campaign:
                 networks.append((entry, context))
         session.release((KERNEL, CONSTANT))
         return networks
+
+    def _grouped(self, result: GroupResult) -> GroupResult:
+        """The result, calls that were timed in a sequence added up by rounds."""
+        if not self._in_sequence:
+            return result
+        entries = {
+            name: entry if name.startswith(NETWORK) else per_round(entry) for name, entry in result.entries.items()
+        }
+        return replace(result, entries=entries)
+
+    def _context(self, conditions: dict[str, Any], result: GroupResult) -> Context:
+        """What the group's rows share. The first group of a device also says what its nominal speed is."""
+        context = Context(self._metric, self._settings.target_halfwidth, conditions, self._versions, result)
+        references = {COMPUTE_REFERENCE: result.compute_reference, MEMORY_REFERENCE: result.memory_reference}
+        times_ns = []
+        for name, samples in references.items():
+            row = self._store.get(self._device, CONSTANT, name)
+            if row is None:
+                row = reference_row(CONSTANT, name, samples, context)
+                self._record(row)
+            times_ns.append(row.latency_ns)
+        return replace(context, nominal=Nominal(*times_ns))
 
     def _prepare(self, session: Session, kind: str, key: str, label: str) -> None:
         """Make something ready, or record why that is impossible."""
@@ -360,11 +387,9 @@ def _joined(parts: list[EntrySamples]) -> EntrySamples:
         offset = int(columns["round"][-1].max()) + 1
     joined = Samples(1, {name: np.concatenate(values) for name, values in columns.items()})
     errors = [part.error for part in parts if part.error]
-    halfwidths = [part.halfwidth for part in parts if part.halfwidth is not None]
     return EntrySamples(
         joined,
         all(part.converged for part in parts),
-        max(halfwidths, default=None),
         errors[0] if errors else None,
         all(part.finite for part in parts),
     )

@@ -36,7 +36,7 @@ class Session:
         self.overheads: list[dict[str, Any]] = []
 
     def _start(self) -> WorkerClient:
-        return WorkerClient(self._device.runtime, self._device.threads)
+        return WorkerClient(self._device.runtime, self._device.threads, self._device.precision)
 
     def __enter__(self) -> "Session":
         return self
@@ -90,7 +90,8 @@ class Session:
     def _prepare(self, name: str) -> PreparedInfo:
         kind, _, key = name.partition(" ")
         if kind == KERNEL:
-            return self._worker.prepare(name, self._kernels[key], self._seed, self._sequence.count(name) or 1)
+            copies = self._sequence.count(name) if self._sequence else None
+            return self._worker.prepare(name, self._kernels[key], self._seed, copies=copies)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
 

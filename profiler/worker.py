@@ -1,7 +1,7 @@
 """The worker process: owns one runtime, prepares what it is sent, and times it in the native core.
 
-Started as ``python -m lutra.profiler.worker RUNTIME THREADS``. It takes frames (`lutra.profiler.protocol`) on
-standard input and answers on what was standard output; anything that a library prints goes to standard error.
+Started as ``python -m lutra.profiler.worker RUNTIME THREADS PRECISION``. It takes frames (`lutra.profiler.protocol`)
+on standard input and answers on what was standard output; anything that a library prints goes to standard error.
 """
 
 import os
@@ -59,10 +59,8 @@ class Worker:
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         kernel, seed = Kernel.from_json(message["kernel"]), message["seed"]
-        if self._runtime.in_sequence:
-            return self._keep(message["id"], self._runtime.prepare(kernel, message["copies"], seed))
         single = self._runtime.prepare(kernel, 1, seed)
-        copies = choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
+        copies = message["copies"] or choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
         prepared = single if copies == 1 else self._runtime.prepare(kernel, copies, seed)
         return self._keep(message["id"], prepared)
 
@@ -147,8 +145,7 @@ def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes
 
 
 def _entry(entry: EntryResult, finite: bool) -> dict[str, Any]:
-    halfwidth = None if np.isnan(entry.halfwidth) else entry.halfwidth
-    return {"converged": entry.converged, "halfwidth": halfwidth, "error": entry.error, "finite": finite}
+    return {"converged": entry.converged, "error": entry.error, "finite": finite}
 
 
 def _column(series: Series, name: str) -> bytes:
@@ -162,7 +159,7 @@ def main() -> None:
     os.dup2(2, 1)
     requests: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
     try:
-        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2])), answers)
+        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2]), sys.argv[3]), answers)
     except LutraError as error:
         send(answers, {"error": error.message, "hint": error.hint})
         return

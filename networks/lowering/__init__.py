@@ -9,13 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from ..errors import UnknownNameError
+from ..errors import UnknownNameError, UsageError
 from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .torch_calls import torch_version
 from .torch_eager import lower_torch
+
+PRECISIONS = ("float32", "int8")
+"""Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
+computes with them; the rest stays float32."""
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -27,21 +31,31 @@ class _Request:
 
     fingerprint: str
     runtime: str
+    precision: str
     version: str
     network: Network = field(compare=False)
 
 
-def lower(network: Network, runtime: str) -> LoweredNetwork:
+def lower(network: Network, runtime: str, *, precision: str = "float32") -> LoweredNetwork:
     """The kernels that ``runtime`` runs for ``network``, in execution order. Repeated calls are answered from memory.
+
+    Args:
+        network: what is run.
+        runtime: who runs it.
+        precision: number format it is run in, one of `PRECISIONS`.
 
     Raises:
         UnknownNameError: no lowering of that name; see `lowerings`.
+        UsageError: the runtime does not run networks in that precision.
         MissingDependencyError: the runtime's own optimiser is needed and not installed.
         UnsupportedOpError: the runtime lacks an op.
     """
     if runtime not in _LOWERINGS:
         raise UnknownNameError("runtime", runtime, _LOWERINGS)
-    return _lower(_Request(network.fingerprint, runtime, _version(runtime), network))
+    if runtime not in _BY_PRECISION.get(precision, ()):
+        able = [name for name, lowerings in _BY_PRECISION.items() if runtime in lowerings]
+        raise UsageError(f"runtime {runtime!r} does not run in {precision!r}", hint=f"it runs in {', '.join(able)}")
+    return _lower(_Request(network.fingerprint, runtime, precision, _version(runtime), network))
 
 
 def lowerings() -> tuple[str, ...]:
@@ -58,7 +72,7 @@ def _version(runtime: str) -> str:
 
 @lru_cache(maxsize=CACHE_SIZE)
 def _lower(request: _Request) -> LoweredNetwork:
-    return _LOWERINGS[request.runtime](request.network)
+    return _BY_PRECISION[request.precision][request.runtime](request.network)
 
 
 def _lower_by_onnxruntime(network: Network) -> LoweredNetwork:
@@ -78,4 +92,18 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "torch": lower_torch,
 }
 
-__all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]
+_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {"null": _lower_for_null}
+
+_BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
+
+__all__ = [
+    "PRECISIONS",
+    "Constant",
+    "Kernel",
+    "KernelNode",
+    "LoweredNetwork",
+    "lower",
+    "lower_native",
+    "lower_onnx",
+    "lowerings",
+]
