@@ -1,16 +1,16 @@
-"""Lowering for eager torch: the operators that it dispatches for each node of a network.
+"""Lowering for eager torch: one kernel per node of a network that dispatches anything.
 
-Torch itself is asked: the module runs once, on this machine, and every operator that is dispatched is written down.
-One node of the network is one kernel, because eager torch fuses nothing across nodes; its operators with their
-arguments and the strides of its inputs tell kernels apart. A node that dispatches nothing has no kernel.
+Eager torch fuses nothing across nodes; what it dispatches for one is decided by the node's own module, the element
+types and the strides of its inputs. Torch itself is asked: the module runs once, on this machine.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from ..graph import Network, Node
-from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
+from ..ops import Op, TensorType, make_op
+from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
 from .labels import native_label
-from .torch_calls import CallWriter, type_of
+from .torch_calls import strides_text, type_of
 
 if TYPE_CHECKING:
     import torch
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
 
 RUNTIME = "torch"
 
+DOMAIN = "torch.nn"
+"""Domain of nodes that stand for one module of the catalogue."""
+
+_OWN_ATTRS = frozenset({"dispatches", "strides"})
+
 
 def lower_torch(network: Network) -> LoweredNetwork:
-    """The kernels of eager torch for ``network`` in inference mode, one per node that dispatches anything.
+    """The kernels of eager torch for ``network`` in inference mode, one `KernelNode` each.
+
+    A node's ``op`` and ``attrs`` are the catalogue's; its inputs are the op's inputs and then its stored tensors.
+    Beyond the catalogue's, ``dispatches`` names the operators that torch calls, and ``strides`` has one text per input
+    of the op (see `strides_text`).
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -35,55 +44,52 @@ def lower_torch(network: Network) -> LoweredNetwork:
     kernels: list[Kernel] = []
     with torch.inference_mode():
         for node, step in zip(network, module.steps, strict=True):
-            kernel, made = _dispatched(node, step.module, [values[name] for name in step.reads])
-            values.update(zip(step.writes, made, strict=True))
+            inputs = [values[name] for name in step.reads]
+            dispatches, result = _recorded(step.module, inputs)
+            if dispatches:
+                kernels.append(_kernel(node, inputs, dispatches))
+            values.update(zip(step.writes, result if len(step.writes) > 1 else (result,), strict=True))
             for name in step.dead:
                 del values[name]
-            kernels += [kernel] if kernel.nodes else []
     return LoweredNetwork(RUNTIME, network.fingerprint, tuple(kernels))
 
 
-def _dispatched(node: Node, module: "nn.Module", inputs: "list[torch.Tensor]") -> "tuple[Kernel, list[torch.Tensor]]":
-    """The kernel of one node, and the values that it makes."""
-    owner = node.weights_from or node.name
-    stored = {f"{owner}.{name}": t for name, t in (*module.named_parameters(), *module.named_buffers())}
-    # A value that is read twice goes by its first name.
-    given = dict(reversed(list(zip(node.inputs, inputs, strict=True))))
-    writer = CallWriter({id(t): name for name, t in (stored | given).items()})
-    result, nodes = _recorded(module, inputs, writer)
-    made = list(result) if len(node.outputs) > 1 else [result]
-    used = {name for call in nodes for name in call.inputs}
+def op_of(kernel: Kernel) -> Op:
+    """The catalogue's op behind a kernel of eager torch, on inputs as they are written in the kernel."""
+    node = kernel.nodes[0]
+    types = dict(kernel.inputs)
+    attrs = {name: value for name, value in node.attrs if name not in _OWN_ATTRS}
+    return make_op(node.op, *(types[name] for name in node.inputs if name in types), **attrs)
+
+
+def _kernel(node: Node, inputs: "list[torch.Tensor]", dispatches: tuple[str, ...]) -> Kernel:
+    op, owner = node.op, node.weights_from or node.name
+    stored = {f"{owner}.{name}": TensorType(shape, op.dtype) for name, shape in (op.weights | op.buffers).items()}
+    attrs = dict(op.attrs) | {"dispatches": dispatches, "strides": tuple(map(strides_text, inputs))}
     return Kernel(
         runtime=RUNTIME,
-        nodes=tuple(nodes),
-        inputs=tuple((name, type_of(t)) for name, t in given.items() if name in used),
-        constants=tuple((name, _constant(t)) for name, t in stored.items() if name in used),
-        outputs=tuple((writer.name(t), type_of(t)) for t in made),
-        macs=node.op.macs,
-        bytes_moved=node.op.bytes_moved,
-        label=native_label(node.op, ()),
-    ), made
+        nodes=(KernelNode(op.kind, DOMAIN, freeze_attrs(attrs), (*node.inputs, *stored), node.outputs),),
+        inputs=tuple({name: type_of(tensor) for name, tensor in zip(node.inputs, inputs, strict=True)}.items()),
+        constants=tuple((name, Constant(type_)) for name, type_ in stored.items()),
+        outputs=tuple(zip(node.outputs, op.outputs, strict=True)),
+        macs=op.macs,
+        bytes_moved=op.bytes_moved,
+        label=native_label(op, ()),
+    )
 
 
-def _recorded(module: "nn.Module", inputs: "list[torch.Tensor]", writer: CallWriter) -> tuple[Any, list[KernelNode]]:
-    """What ``module`` returns, and the calls that it makes on the way."""
+def _recorded(module: "nn.Module", inputs: "list[torch.Tensor]") -> tuple[tuple[str, ...], Any]:
+    """Names of the operators that ``module`` calls, and what it returns."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    nodes: list[KernelNode] = []
+    called: list[str] = []
 
-    class Recorder(TorchDispatchMode):
+    class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             del types
-            result = operator(*args, **(kwargs or {}))
-            nodes.append(writer.node(operator, args, kwargs or {}, result))
-            return result
+            called.append(str(operator))
+            return operator(*args, **(kwargs or {}))
 
-    with Recorder():
-        return module(*inputs), nodes
-
-
-def _constant(tensor: "torch.Tensor") -> Constant:
-    """A stored tensor; the values of whole numbers are kept, because they are shapes and indices."""
-    if tensor.is_floating_point():
-        return Constant(type_of(tensor))
-    return Constant(type_of(tensor), tuple(tensor.flatten().tolist()))
+    with Recorder():  # type: ignore[no-untyped-call]
+        result = module(*inputs)
+    return tuple(called), result

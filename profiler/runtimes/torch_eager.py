@@ -27,11 +27,11 @@ class TorchRuntime(Runtime):
 
     in_sequence = True
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         import torch
 
-        from .torch_replay import Activations
+        from .torch_tensors import Activations
 
         torch.set_num_threads(threads)
         if torch.get_num_interop_threads() != 1:

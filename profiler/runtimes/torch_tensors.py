@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from ...networks import TensorType
-from ...networks.lowering import Constant, Kernel
+from ...networks.lowering import Kernel
 from ...networks.lowering.torch_calls import strides_of
 
 _NOISE_NUMBERS = (1 << 20) - 3
@@ -54,10 +54,26 @@ class Activations:
         numbers = self._numbers(extent, dtype, positive)
         return tensor, lambda: buffer.copy_(numbers)
 
+    def stand_ins(self, kernel: Kernel) -> tuple[dict[str, torch.Tensor], Callable[[], None]]:
+        """Tensors for the inputs of ``kernel`` in buffers 0, 1, ..., and what rewrites them all."""
+        positive = any(node.op.split(".")[0] in _POSITIVE for node in kernel.nodes)
+        strides = {name: s for node in kernel.nodes for name, s in zip(node.inputs, strides_of(node), strict=False)}
+        tensors: dict[str, torch.Tensor] = {}
+        writers: list[Callable[[], object]] = []
+        for slot, (name, type_) in enumerate(kernel.inputs):
+            tensors[name], write = self.stand_in(slot, type_, strides[name], positive=positive)
+            writers.append(write)
+
+        def rewrite() -> None:
+            for write in writers:
+                write()
+
+        return tensors, rewrite
+
     def _slot(self, slot: int, nbytes: int) -> torch.UntypedStorage:
         """The buffer, at least so large; it may move when it grows, and the tensors in it move along."""
         while len(self._slots) <= slot:
-            self._slots.append(torch.UntypedStorage(0))
+            self._slots.append(torch.empty(0, dtype=torch.uint8).untyped_storage())
         if self._slots[slot].nbytes() < nbytes:
             self._slots[slot].resize_(nbytes)
         return self._slots[slot]
@@ -73,66 +89,5 @@ class Activations:
         return have[:count]
 
 
-def stand_ins(kernel: Kernel, activations: Activations) -> tuple[dict[str, torch.Tensor], Callable[[], None]]:
-    """Tensors for the inputs of ``kernel``, and what rewrites them all."""
-    positive = any(node.op.split(".")[0] in _POSITIVE for node in kernel.nodes)
-    strides = _strides(kernel)
-    tensors: dict[str, torch.Tensor] = {}
-    writers: list[Callable[[], object]] = []
-    for slot, (name, type_) in enumerate(kernel.inputs):
-        tensors[name], write = activations.stand_in(slot, type_, strides[name], positive=positive)
-        writers.append(write)
-
-    def rewrite() -> None:
-        for write in writers:
-            write()
-
-    return tensors, rewrite
-
-
-def draw_constants(kernel: Kernel, copies: int, seed: int) -> list[dict[str, torch.Tensor]]:
-    """``copies`` sets of the stored tensors of ``kernel``, with distinct contents.
-
-    Matrices and filters keep the variance of what they multiply; vectors are positive. What has values of its own is
-    shared by all sets.
-    """
-    generator, strides = torch.Generator().manual_seed(seed), _strides(kernel)
-    drawn = {name: _draw(constant, strides[name], generator) for name, constant in kernel.constants}
-    fixed = {name for name, constant in kernel.constants if constant.values is not None}
-    return [
-        # A rolled tensor has other contents, without drawing it again.
-        {name: tensor if name in fixed or not copy else _rolled(tensor, copy) for name, tensor in drawn.items()}
-        for copy in range(copies)
-    ]
-
-
-def _strides(kernel: Kernel) -> dict[str, Strides]:
-    """Strides of everything that the nodes read."""
-    return {name: strides for node in kernel.nodes for name, strides in zip(node.inputs, strides_of(node), strict=True)}
-
-
 def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-
-
-def _draw(constant: Constant, strides: Strides, generator: torch.Generator) -> torch.Tensor:
-    shape, dtype = constant.type.shape, getattr(torch, constant.type.dtype)
-    if constant.values is not None:
-        return torch.tensor(constant.values, dtype=dtype).reshape(shape)
-    if not dtype.is_floating_point:
-        return torch.zeros(shape, dtype=dtype)
-    if len(shape) < 2:  # scales, shifts and variances
-        drawn = torch.rand(shape, generator=generator) + 0.5
-    else:
-        drawn = torch.randn(shape, generator=generator) * _summed(shape) ** -0.5
-    return torch.empty_strided(shape, strides or _contiguous(shape), dtype=dtype).copy_(drawn)
-
-
-def _summed(shape: tuple[int, ...]) -> int:
-    """How many products of a matrix or filter are added up."""
-    return max(shape) if len(shape) == 2 else math.prod(shape[1:])
-
-
-def _rolled(tensor: torch.Tensor, by: int) -> torch.Tensor:
-    rolled = tensor.flatten().roll(by).reshape(tensor.shape)
-    return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype).copy_(rolled)
