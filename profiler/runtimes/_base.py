@@ -83,6 +83,8 @@ class Runtime(ABC):
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     in_sequence: ClassVar[bool] = False
     """Kernels are timed in the order of a network, one call a sample, because here they depend on what ran before."""
+    silence_timeout_s: ClassVar[float] = 120.0
+    """A worker that says nothing for so long is taken to hang."""
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 

@@ -55,6 +55,11 @@ class TorchRuntime(Runtime):
             "MALLOC_TRIM_THRESHOLD_": str(_PINNED_BYTES),
         }
 
+    def describe(self) -> dict[str, str]:
+        import torch
+
+        return {"torch": str(torch.__version__), "torch cpu": torch.backends.cpu.get_cpu_capability()}
+
     def measuring(self) -> AbstractContextManager[Any]:
         import torch
 
@@ -66,11 +71,6 @@ class EagerTorch(TorchRuntime):
     """PyTorch on the CPU, operator by operator."""
 
     name = "torch"
-
-    def describe(self) -> dict[str, str]:
-        import torch
-
-        return {"torch": str(torch.__version__), "torch cpu": torch.backends.cpu.get_cpu_capability()}
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
         from .torch_replay import replayed

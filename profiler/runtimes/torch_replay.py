@@ -4,6 +4,7 @@ A node runs in the same loop, and through the same kind of module, as it does in
 and of torch's dispatcher is in it.
 """
 
+from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
@@ -50,7 +51,7 @@ def replayed(kernel: Kernel, copies: int, seed: int, activations: Activations) -
     return Prepared(CallableRunnable(run, before), 1, finite, {"call": 1})
 
 
-def whole(module: nn.Module, network: Network, activations: Activations) -> Prepared:
+def whole(module: Callable[..., Any], network: Network, activations: Activations) -> Prepared:
     """One call of ``module`` a sample, as a user makes it."""
     slots = [activations.stand_in(i, type_, None) for i, (_, type_) in enumerate(network.inputs)]
     inputs = tuple(tensor for tensor, _ in slots)

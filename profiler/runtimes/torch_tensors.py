@@ -46,7 +46,7 @@ class Activations:
         if not dtype.is_floating_point:
             fixed = torch.full(type_.shape, dtype == torch.bool, dtype=dtype)
             return fixed, lambda: None
-        strides = strides or _contiguous(type_.shape)
+        strides = strides or contiguous(type_.shape)
         extent = 1 + sum((length - 1) * stride for length, stride in zip(type_.shape, strides, strict=True))
         storage = self._slot(slot, extent * dtype.itemsize)
         buffer = torch.empty(0, dtype=dtype).set_(storage, 0, (extent,), (1,))
@@ -89,5 +89,22 @@ class Activations:
         return have[:count]
 
 
-def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a contiguous tensor of that shape, in elements."""
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def draw(type_: TensorType, strides: Strides, generator: torch.Generator) -> torch.Tensor:
+    """A stored tensor: matrices and filters keep the variance of what they multiply; vectors are positive.
+
+    Whole numbers are 0, an index that is always valid.
+    """
+    shape, dtype = type_.shape, getattr(torch, type_.dtype)
+    if not dtype.is_floating_point:
+        return torch.zeros(shape, dtype=dtype)
+    if len(shape) < 2:  # scales, shifts and variances
+        drawn = torch.rand(shape, generator=generator) + 0.5
+    else:
+        summed = max(shape) if len(shape) == 2 else math.prod(shape[1:])
+        drawn = torch.randn(shape, generator=generator) * summed**-0.5
+    return torch.empty_strided(shape, strides or contiguous(shape), dtype=dtype).copy_(drawn)
