@@ -89,14 +89,15 @@ class Worker:
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
-        measured = measure_interleaved(
-            [p.runnable for p in prepared],
-            progress=self._report,
-            cancel=self.cancel,
-            clock=self._runtime.clock,
-            **message["options"],
-        )
-        finite = [p.finite() for p in prepared]
+        with self._runtime.measuring():
+            measured = measure_interleaved(
+                [p.runnable for p in prepared],
+                progress=self._report,
+                cancel=self.cancel,
+                clock=self._runtime.clock,
+                **message["options"],
+            )
+            finite = [p.finite() for p in prepared]
         return _pack(measured, finite)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
