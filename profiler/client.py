@@ -60,6 +60,13 @@ class GroupResult:
     out_of_time: bool
     clock: dict[str, int]
 
+    @property
+    def sampled_s(self) -> float:
+        """Wall time inside samples, the references' included, in seconds."""
+        series = [entry.samples for entry in self.entries.values()]
+        series += [self.compute_reference, self.memory_reference]
+        return float(sum(samples["wall_ns"].sum() for samples in series)) / 1e9
+
 
 @dataclass(frozen=True)
 class PreparedInfo:
@@ -115,8 +122,8 @@ class WorkerClient:
         versions: dict[str, str] = self._ask({"do": "describe"})[0]["versions"]
         return versions
 
-    def prepare(self, name: str, kernel: Kernel, seed: int, *, copies: int | None = None) -> PreparedInfo:
-        """Make a kernel ready under ``name``; with ``copies`` None the worker chooses how many."""
+    def prepare(self, name: str, kernel: Kernel, copies: int, seed: int) -> PreparedInfo:
+        """Make ``copies`` of a kernel ready under ``name``."""
         request = {"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed, "copies": copies}
         return self._prepared(request)
 

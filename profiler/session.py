@@ -4,11 +4,15 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
+from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from .client import GroupResult, PreparedInfo, WorkerClient
+from .copies import copies_of, resident_copies_of
 from .plan import Plan
 
 CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
+COPIES = {KERNEL: copies_of, RESIDENT: resident_copies_of}
+"""Subject kinds that are a kernel, and how many copies of it each runs."""
 
 
 def entry_name(kind: str, key: str) -> str:
@@ -89,9 +93,10 @@ class Session:
 
     def _prepare(self, name: str) -> PreparedInfo:
         kind, _, key = name.partition(" ")
-        if kind == KERNEL:
-            copies = self._sequence.count(name) if self._sequence else None
-            return self._worker.prepare(name, self._kernels[key], self._seed, copies=copies)
+        if kind in COPIES:
+            kernel = self._kernels[key]
+            copies = self._sequence.count(name) or COPIES[kind](kernel)
+            return self._worker.prepare(name, kernel, copies, self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
 

@@ -9,7 +9,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 from typing import IO, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from ..networks import Network
 from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
 from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
-from .copies import choose_copies
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
 
@@ -58,10 +56,8 @@ class Worker:
 
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
-        kernel, seed = Kernel.from_json(message["kernel"]), message["seed"]
-        single = self._runtime.prepare(kernel, 1, seed)
-        copies = message["copies"] or choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
-        prepared = single if copies == 1 else self._runtime.prepare(kernel, copies, seed)
+        kernel = Kernel.from_json(message["kernel"])
+        prepared = self._runtime.prepare(kernel, message["copies"], message["seed"])
         return self._keep(message["id"], prepared)
 
     def _prepare_network(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -111,14 +107,6 @@ class Worker:
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
         return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
-
-    def _warm_run_ns(self, prepared: Prepared) -> int:
-        """Time of a second run; simulated where the clock is."""
-        clock = self._runtime.clock
-        prepared.runnable.run()
-        start_ns = time.perf_counter_ns() if clock is None else clock.now_ns
-        prepared.runnable.run()
-        return (time.perf_counter_ns() if clock is None else clock.now_ns) - start_ns
 
 
 def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:

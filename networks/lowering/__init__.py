@@ -1,8 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "torch" runs the network once and writes down what
-is dispatched; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set; "torch" and "torch-compile" run the network once and
+write down what is called; "native", "null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -17,6 +17,7 @@ from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
+from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
@@ -97,6 +98,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "null": _lower_for_null,
     "torch": lower_torch,
     "torch-compile": partial(lower_torch_compile, threads=1),
+    "xnnpack": lower_xnnpack,
 }
 
 _FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-compile": lower_torch_compile}

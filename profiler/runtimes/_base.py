@@ -85,6 +85,9 @@ class Runtime(ABC):
     """Kernels are timed in the order of a network, one call a sample, because here they depend on what ran before."""
     silence_timeout_s: ClassVar[float] = 120.0
     """A worker that says nothing for so long is taken to hang."""
+    processes: ClassVar[int] = 1
+    """Worker processes that a group's rounds are spread over, at least: more than one where every process has its own
+    speed (memory placement, a code cache), so that a row shows how far they differ."""
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 
