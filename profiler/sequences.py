@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .client import EntrySamples, Samples
+from .pooling import PROCESS_COLUMN
 
 _ADDED = ("wall_ns", "cpu_ns")
-_FIRST = ("round", "cpu", "start_ns")
+_FIRST = ("round", "cpu", "start_ns", PROCESS_COLUMN)
 
 
 def per_round(entry: EntrySamples) -> EntrySamples:
     """The same entry with one sample for each complete round, of as many executions as the round holds.
 
-    Times are added up; of everything else but the moment and the core, the mean is taken, rounded down.
+    Times are added up; of everything else but the moment, the core and the process, the mean is taken, rounded down.
     """
     rounds, first, counts = np.unique(entry.samples["round"], return_index=True, return_counts=True)
     if not len(rounds):

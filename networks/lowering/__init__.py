@@ -1,8 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" runs
-the network once and writes down what is dispatched; "native", "null" and "xnnpack" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
+"torch-compile" run the network once and write down what is called; "native", "null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
