@@ -22,6 +22,7 @@ from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeou
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo
 from .copies import ROTATED_BYTES
+from .environment import read_environment
 from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
 from .plan import Plan, Subject
 from .pooling import pooled_entries, pooled_results, with_process
@@ -134,6 +135,7 @@ class _Campaign:
         self._started_s = time.monotonic()
         self._patience_s = settings.patience_s
         self._sampled_s = self._waited_s = 0.0
+        self._environment = read_environment().conditions()
         self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
 
@@ -145,7 +147,7 @@ class _Campaign:
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
         if pending or to_check:
-            with Session(self._plan, self._settings.seed) as session:
+            with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
                 if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
                     session.prepare_constants()
@@ -260,7 +262,8 @@ class _Campaign:
                 return None
             # A simulated device does not care how busy this machine is.
             if self._device.kind == "real":
-                conditions.append(conditions_between(before, MachineState.now(session.pid)))
+                seen = conditions_between(before, MachineState.now(session.pid))
+                conditions.append(seen | {"priority": part.priority} | self._environment)
             self._sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:

@@ -25,8 +25,8 @@ class Session:
         overheads: descriptions of the runtime's constants, once prepared.
     """
 
-    def __init__(self, plan: Plan, seed: int) -> None:
-        self._device, self._seed = plan.device, seed
+    def __init__(self, plan: Plan, seed: int, priority: str = "normal") -> None:
+        self._device, self._seed, self._priority = plan.device, seed, priority
         self._kernels = plan.kernels
         self._subjects = {subject.network.fingerprint: subject for subject in plan.subjects}
         self._worker = self._start()
@@ -99,7 +99,7 @@ class Session:
 
         # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
         every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
-        return self._worker.measure(names, options | {"every_round": every_round}, report)
+        return self._worker.measure(names, options | {"every_round": every_round}, report, priority=self._priority)
 
     def drop_culprits(self) -> list[str]:
         """After a measurement killed the worker: run each entry alone in a fresh one, and drop those that kill it too.

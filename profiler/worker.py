@@ -18,6 +18,7 @@ from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
 from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
 from .copies import copies_of
+from .priority import measuring_priority
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
 
@@ -90,15 +91,17 @@ class Worker:
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
-        measured = measure_interleaved(
-            [p.runnable for p in prepared],
-            progress=self._report,
-            cancel=self.cancel,
-            clock=self._runtime.clock,
-            **message["options"],
-        )
+        wanted = message["priority"] if self._runtime.clock is None else "normal"
+        with measuring_priority(wanted, self._runtime.threads) as priority:
+            measured = measure_interleaved(
+                [p.runnable for p in prepared],
+                progress=self._report,
+                cancel=self.cancel,
+                clock=self._runtime.clock,
+                **message["options"],
+            )
         finite = [p.finite() for p in prepared]
-        return _pack(measured, finite)
+        return _pack(measured, finite, priority)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
         progress = {"converged": converged, "entries": entries, "current": current, "round": round_}
@@ -109,7 +112,7 @@ class Worker:
         return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
 
 
-def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:
+def _pack(measured: Measured, finite: list[bool], priority: str) -> tuple[dict[str, Any], bytes]:
     """The result as JSON plus one block of int64 columns."""
     series = [entry.samples for entry in measured.entries]
     series += [measured.compute_reference, measured.memory_reference]
@@ -119,6 +122,7 @@ def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes
         "lengths": [len(s) for s in series],
         "batches": [s.batch for s in series],
         "rounds": measured.rounds,
+        "priority": priority,
         "elapsed_s": measured.elapsed_s,
         "interrupted": measured.interrupted,
         "out_of_time": measured.out_of_time,
