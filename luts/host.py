@@ -16,6 +16,7 @@ from .residency import CACHE_KEY
 KERNEL_CODE_VERSION = 2
 """Raised whenever a change to the measuring protocol or to our own kernels makes older rows incomparable."""
 
+_SHIFTS = {"K": 0, "M": 10}  # the units of a cache's size, in KiB
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _ISA_THAT_MATTERS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni"),
@@ -104,8 +105,8 @@ def _hardware() -> tuple[tuple[str, str | int | tuple[str, ...]], ...]:
 
 def _last_level_cache(folder: Path = _CACHES) -> Iterator[tuple[str, int]]:
     """The size of the largest cache that the first core sees, where Linux tells it."""
-    sizes = [path.read_text().strip() for path in folder.glob("index*/size")]
-    kib = [int(size[:-1]) << {"K": 0, "M": 10}[size[-1]] for size in sizes if size[:-1].isdecimal() and size[-1] in "KM"]
+    sizes = (path.read_text().strip() for path in folder.glob("index*/size"))
+    kib = [int(size[:-1]) << _SHIFTS[size[-1]] for size in sizes if size[:-1].isdecimal() and size[-1] in _SHIFTS]
     if kib:
         yield CACHE_KEY, max(kib)
 

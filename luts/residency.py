@@ -53,13 +53,3 @@ def cold_share(kernels: "Iterable[Kernel]", fingerprint: Fingerprint) -> float:
         return 1.0
     passing = max(passing_bytes(kernels), 1)
     return min(max(1 + math.log(passing / (cache_kib * 1024)) / math.log(_SHARED), 0.0), 1.0)
-
-
-def has_resident_row(kernel: "Kernel", copies: int) -> bool:
-    """Whether a second row tells anything: not where the weights are so small, or so large, that both are the same.
-
-    Args:
-        kernel: what is measured.
-        copies: of it that its ordinary row rotates through.
-    """
-    return kernel.weight_bytes <= RESIDENT_BYTES < kernel.weight_bytes * copies

@@ -18,10 +18,11 @@ import psutil
 from ..luts import Measurement, Store, Table
 from ..luts.compose import RUN_CONSTANT, compose
 from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
+from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo
-from .copies import ROTATED_BYTES
+from .copies import ROTATED_BYTES, has_resident_row
 from .environment import read_environment
 from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
 from .plan import Plan, Subject
@@ -29,7 +30,7 @@ from .pooling import pooled_entries, pooled_results, with_process
 from .references import Nominal, with_references
 from .rows import Context, failed_row, measured_row, metric_for, reference_row
 from .runtimes import runtime_class
-from .session import CONSTANT, KERNEL, NETWORK, Session, entry_name
+from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
 
 _LOOK_S = 0.2  # the kernel's counters tick every 10 ms
@@ -142,7 +143,12 @@ class _Campaign:
     def run(self, fresh: bool, recheck: bool) -> None:
         kernels = self._plan.kernels
         have = set() if fresh else self._store.keys(self._device, KERNEL, statuses=("ok", "noisy"))
-        pending = {key: kernel for key, kernel in kernels.items() if key not in have}
+        resident = set() if fresh else self._store.keys(self._device, RESIDENT)
+        pending = {
+            key: kernel
+            for key, kernel in kernels.items()
+            if key not in have or (has_resident_row(kernel) and key not in resident)
+        }
         to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
@@ -186,8 +192,10 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
+            if has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+                self._prepare(session, RESIDENT, key, kernel.label)
         self._group_size = len(group)
-        labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         self._wait_for_others(session.pid)
@@ -203,7 +211,7 @@ class _Campaign:
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
                 continue
-            if kind == KERNEL:
+            if kind in COPIES:
                 row = measured_row(
                     (kind, key, group[key].label),
                     entry,
@@ -213,10 +221,10 @@ class _Campaign:
                     group[key].to_json(),
                 )
                 self._record(row)
-                self._done += 1
+                self._done += kind == KERNEL
             elif kind == NETWORK:
                 networks.append((entry, context))
-        session.release((KERNEL, CONSTANT))
+        session.release((*COPIES, CONSTANT))
         return networks
 
     def _context(self, conditions: dict[str, Any], result: GroupResult) -> Context:
@@ -320,14 +328,14 @@ class _Campaign:
 
     def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
         """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
-        network, keys = subject.network, [kernel.key for kernel in subject.lowered.kernels]
-        sums = compose(self._store.table(self._device), subject.lowered.kernels)
+        network, kernels = subject.network, subject.lowered.kernels
+        sums = compose(self._store.table(self._device), kernels)
         spec = {
             "name": network.name,
             "macs": network.macs,
             "bytes_moved": network.bytes_moved,
             "params": network.params,
-            "kernels": keys,
+            "kernels": [kernel.key for kernel in kernels],
             # Nothing is predicted where a kernel failed, or the campaign was interrupted.
             "predicted_ns": None if sums.missing else sums.total_ns,
         }
@@ -346,7 +354,7 @@ class _Campaign:
                 self.result.noisy.append(row.label)
 
     def _fail(self, kind: str, key: str, label: str, reason: str) -> None:
-        spec = self._plan.kernels[key].to_json() if kind == KERNEL else {"name": label}
+        spec = self._plan.kernels[key].to_json() if kind in COPIES else {"name": label}
         self._record(failed_row(kind, key, label, reason, spec))
         self._done += kind == KERNEL
 

@@ -120,8 +120,8 @@ class WorkerClient:
         versions: dict[str, str] = self._ask({"do": "describe"})[0]["versions"]
         return versions
 
-    def prepare(self, name: str, kernel: Kernel, seed: int, *, copies: int | None = None) -> PreparedInfo:
-        """Make a kernel ready under ``name``; with ``copies`` None the worker chooses how many."""
+    def prepare(self, name: str, kernel: Kernel, copies: int, seed: int) -> PreparedInfo:
+        """Make ``copies`` of a kernel ready under ``name``."""
         request = {"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed, "copies": copies}
         return self._prepared(request)
 

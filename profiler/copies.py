@@ -11,6 +11,7 @@ differently in different moments, and disagree by what the caches make of it: a 
 
 import psutil
 
+from ..luts.residency import RESIDENT_BYTES
 from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
 
@@ -27,6 +28,20 @@ _MACS_PER_NS, _BYTES_PER_NS = 32, 8  # of a middling core: the roofline behind `
 def copies_of(kernel: Kernel) -> int:
     """Copies of ``kernel`` in one sample."""
     return choose_copies(kernel.weight_bytes, typical_run_ns(kernel.macs, kernel.bytes_moved))
+
+
+def resident_copies_of(kernel: Kernel) -> int:
+    """Copies of ``kernel`` in a sample that finds its weights in the last cache, but not in a nearer one."""
+    return max(1, min(RESIDENT_BYTES // max(kernel.weight_bytes, 1), _MOST))
+
+
+def has_resident_row(kernel: Kernel) -> bool:
+    """Whether where the weights are makes a difference that a second row can tell.
+
+    Not where they are so small, or its runs so long, that the ordinary copies stay in the last cache as well, nor
+    where one copy alone is too large for it.
+    """
+    return kernel.weight_bytes <= RESIDENT_BYTES < kernel.weight_bytes * copies_of(kernel)
 
 
 def require_memory(kernel: Kernel, copies: int) -> None:

@@ -17,7 +17,7 @@ from ..networks import Network
 from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
 from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
-from .copies import copies_of, require_memory
+from .copies import require_memory
 from .priority import measuring_priority
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
@@ -59,7 +59,7 @@ class Worker:
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         kernel = Kernel.from_json(message["kernel"])
-        copies = message["copies"] or copies_of(kernel)
+        copies = message["copies"]
         if self._runtime.clock is None:  # a simulated runtime allocates nothing
             require_memory(kernel, copies)
         prepared = self._runtime.prepare(kernel, copies, message["seed"])
