@@ -66,7 +66,7 @@ class CampaignResult:
         noisy: labels of rows marked noisy.
         interrupted: it was cancelled; run the same plan again to go on.
         measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
-            for other programs does not count.
+            for other programs does not count. 0 for a simulated device.
         table: all rows of the device.
     """
 
@@ -272,7 +272,7 @@ class _Campaign:
             if self._device.kind == "real":
                 seen = conditions_between(before, MachineState.now(session.pid))
                 conditions.append(seen | {"priority": part.priority} | self._environment)
-            self._sampled_s += part.sampled_s
+                self._sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:
                 break
