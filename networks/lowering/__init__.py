@@ -1,7 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow
+fixed rules.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
@@ -80,6 +82,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
     "null": _lower_for_null,
+    "xnnpack": lower_xnnpack,
 }
 
 _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {"null": _lower_for_null}

@@ -16,5 +16,9 @@ class TestOnnxRuntime(RuntimeContract):
     name = "onnxruntime"
 
 
+class TestXnnpack(RuntimeContract):
+    name = "xnnpack"
+
+
 def test_no_runtime_is_left_out() -> None:
     assert {cls.name for cls in RuntimeContract.__subclasses__()} == set(runtime_classes())
