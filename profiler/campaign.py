@@ -23,6 +23,7 @@ from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeou
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo
 from .copies import ROTATED_BYTES, has_resident_row
+from .environment import read_environment
 from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
 from .plan import Plan, Subject
 from .pooling import pooled_entries, pooled_results, with_process
@@ -66,7 +67,7 @@ class CampaignResult:
         noisy: labels of rows marked noisy.
         interrupted: it was cancelled; run the same plan again to go on.
         measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
-            for other programs does not count.
+            for other programs does not count. 0 for a simulated device.
         table: all rows of the device.
     """
 
@@ -137,6 +138,7 @@ class _Campaign:
         self._started_s = time.monotonic()
         self._patience_s = settings.patience_s
         self._sampled_s = self._waited_s = 0.0
+        self._environment = read_environment().conditions()
         self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
 
@@ -153,7 +155,7 @@ class _Campaign:
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
         if pending or to_check:
-            with Session(self._plan, self._settings.seed) as session:
+            with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
                 if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
                     session.prepare_constants()
@@ -290,8 +292,9 @@ class _Campaign:
                 return None
             # A simulated device does not care how busy this machine is.
             if self._device.kind == "real":
-                conditions.append(conditions_between(before, MachineState.now(session.pid)))
-            self._sampled_s += part.sampled_s
+                seen = conditions_between(before, MachineState.now(session.pid))
+                conditions.append(seen | {"priority": part.priority} | self._environment)
+                self._sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:
                 break

@@ -59,6 +59,7 @@ class GroupResult:
     interrupted: bool
     out_of_time: bool
     clock: dict[str, int]
+    priority: str = "normal"
 
     @property
     def sampled_s(self) -> float:
@@ -153,6 +154,8 @@ class WorkerClient:
         names: list[str],
         options: dict[str, Any],
         progress: Callable[[dict[str, Any]], None],
+        *,
+        priority: str = "normal",
     ) -> GroupResult:
         """Time what was prepared under ``names`` against each other.
 
@@ -160,8 +163,10 @@ class WorkerClient:
             names: of prepared entries.
             options: of `lutra.profiler._native.measure_interleaved`.
             progress: called a few times a second with counts and the index of the current entry.
+            priority: of the measuring thread, "auto" or "normal" (`measuring_priority`).
         """
-        answer, blob = self._ask({"do": "measure", "ids": names, "options": options}, progress=progress)
+        request = {"do": "measure", "ids": names, "options": options, "priority": priority}
+        answer, blob = self._ask(request, progress=progress)
         series = _unpack(answer, blob)
         entries = {
             name: EntrySamples(samples, **entry)
@@ -176,6 +181,7 @@ class WorkerClient:
             answer["interrupted"],
             answer["out_of_time"],
             answer["clock"],
+            answer["priority"],
         )
 
     def cancel(self) -> None:
