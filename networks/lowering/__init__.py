@@ -12,7 +12,9 @@ from ..errors import UnknownNameError, UsageError
 from ..graph import Network
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .quantised import is_quantised
 
 PRECISIONS = ("float32", "int8")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
@@ -56,6 +58,36 @@ def lower(network: Network, runtime: str, *, precision: str = "float32") -> Lowe
     return _lower(_Request(network.fingerprint, runtime, precision, version, network))
 
 
+def lower_given(
+    network: Network, model: bytes | None, runtime: str, *, precision: str = "float32"
+) -> tuple[LoweredNetwork, bytes | None]:
+    """`lower`, of the user's own ONNX file where there is one and the runtime runs such files.
+
+    In int8 a file that is quantised is lowered as it is; of one that is not, the network is.
+
+    Args:
+        network: what is run.
+        model: the file that it was read from.
+        runtime: who runs it.
+        precision: number format it is run in.
+
+    Returns:
+        The kernels, and the file if that is what is run.
+
+    Raises:
+        UsageError: the file is quantised, but ``precision`` is not.
+        LutraError: as `lower` and `lower_onnx` raise.
+    """
+    if model is None or runtime != "onnxruntime":
+        return lower(network, runtime, precision=precision), None
+    parsed = parse(model)
+    if precision == "float32" and is_quantised(parsed):
+        raise UsageError(f"the ONNX file of {network.name!r} is quantised", hint="give --precision int8")
+    if precision != "float32" and not is_quantised(parsed):
+        return lower(network, runtime, precision=precision), None
+    return lower_model(parsed, network.fingerprint), model
+
+
 def lowerings() -> tuple[str, ...]:
     """Names of the runtimes that networks can be lowered for."""
     return tuple(_LOWERINGS)
@@ -72,6 +104,12 @@ def _lower_by_onnxruntime(network: Network) -> LoweredNetwork:
     return lower_model(to_onnx(network), network.fingerprint)
 
 
+def _lower_int8_by_onnxruntime(network: Network) -> LoweredNetwork:
+    from ..exporters.onnx_qdq import to_onnx_int8
+
+    return lower_model(to_onnx_int8(network), network.fingerprint)
+
+
 def _lower_for_null(network: Network) -> LoweredNetwork:
     return lower_native(network, "null")
 
@@ -82,7 +120,10 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "null": _lower_for_null,
 }
 
-_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {"null": _lower_for_null}
+_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
+    "onnxruntime": _lower_int8_by_onnxruntime,
+    "null": _lower_for_null,
+}
 
 _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
 
@@ -93,6 +134,7 @@ __all__ = [
     "KernelNode",
     "LoweredNetwork",
     "lower",
+    "lower_given",
     "lower_native",
     "lower_onnx",
     "lowerings",
