@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnx_graph import parse
@@ -88,6 +89,11 @@ def lower_given(
     return lower_model(parsed, network.fingerprint), model
 
 
+def known_by_lowering(runtime: str) -> Known:
+    """How what `lower` shows of a runtime's fusions is known: by its own optimiser's dump, or by our fixed rules."""
+    return "dumped" if runtime == "onnxruntime" else "fixed"
+
+
 def lowerings() -> tuple[str, ...]:
     """Names of the runtimes that networks can be lowered for."""
     return tuple(_LOWERINGS)
@@ -130,12 +136,18 @@ _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True)
 __all__ = [
     "PRECISIONS",
     "Constant",
+    "FusionRule",
+    "FusionRules",
     "Kernel",
     "KernelNode",
     "LoweredNetwork",
+    "Probe",
+    "known_by_lowering",
     "lower",
     "lower_given",
     "lower_native",
     "lower_onnx",
     "lowerings",
+    "probes",
+    "rules_by_lowering",
 ]

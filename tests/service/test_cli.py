@@ -397,6 +397,26 @@ def test_progress_is_told_when_nothing_gets_done(capsys, monkeypatch):
     assert len(capsys.readouterr().err.splitlines()) == 4
 
 
+# -- fusion ---------------------------------------------------------------------------------------------
+
+
+def test_fusion_rules_are_shown_and_what_was_timed_is_kept(lutra):
+    outcome = lutra("ops", "--fusion", "-d", "null")
+    assert outcome.code == 0
+    assert re.search(r"^conv2d \+ relu +yes +fixed +conv2d\(relu\) ", outcome.out, re.MULTILINE)
+    assert "only rename memory, and have no kernel: reshape, flatten" in outcome.out
+    timed = lutra("ops", "--fusion", "-d", "null", "--measure", "--json")
+    assert timed.code == 0
+    assert {rule["known"] for rule in timed.document["rules"]} == {"measured"}
+    assert lutra("ops", "--fusion", "-d", "null", "--json").document == timed.document
+    assert " us saved" in lutra("ops", "--fusion", "-d", "null").out
+
+
+def test_fusion_rules_of_a_device_that_is_not_here(lutra):
+    assert lutra("ops", "--fusion", "-d", "pixel3").code == 3  # there is no store yet
+    assert lutra("ops", "conv2d", "--fusion").code == 2
+
+
 # -- precision ------------------------------------------------------------------------------------------
 
 
