@@ -98,7 +98,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0002.bak"
+    assert copy.name == "filled.db.schema-0003.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 
