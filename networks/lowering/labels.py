@@ -27,7 +27,7 @@ def onnx_label(nodes: Sequence[KernelNode], types: Types) -> str:
     """
     spoken = [node for node in nodes if node.op not in _SILENT] or list(nodes)
     last = types[spoken[-1].outputs[0]]
-    size = _size(_channels_first(last) if any(dict(node.attrs).get("channels_last") for node in nodes) else last)
+    size = _size(_channels_first(last) if any(map(_is_channels_last, nodes)) else last)
     heavy = [_onnx_part(node, types) for node in spoken if node.op in _CONVS + _PRODUCTS]
     rest = len(spoken) - len(heavy)
     hint = _hint({node.op.removeprefix("QLinear") for node in spoken})
@@ -120,6 +120,10 @@ def _size(type_: TensorType) -> str:
     height, width = type_.shape[2:]
     batch = f"{type_.shape[0]}x" if type_.shape[0] > 1 else ""
     return f" @{batch}{height}" if height == width else f" @{batch}{height}x{width}"
+
+
+def _is_channels_last(node: KernelNode) -> bool:
+    return bool(dict(node.attrs).get("channels_last")) or node.op.startswith("Nhwc")
 
 
 def _channels_first(type_: TensorType) -> TensorType:

@@ -435,6 +435,15 @@ def test_each_precision_has_a_table_of_its_own(lutra, tiny):
     assert [summary["precision"] for summary in lutra("table", "list", "--json").document] == ["float32"]
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_batches_are_planned_and_lowered_on_a_real_runtime(lutra, precision):
+    pytest.importorskip("onnxruntime")
+    words = ("mobilenet_v2", "--resolution", 32, "-r", "onnxruntime", "-p", precision, "--dry-run", "--json")
+    kernels = [lutra("profile", *words, "--batch", batch).document["pending"] for batch in (1, 4, 16)]
+    assert len(set(map(len, kernels))) == 1
+    assert any(label.endswith("@16x16") for label in kernels[2])
+
+
 def test_the_hint_of_a_prediction_without_rows_names_the_precision(lutra, tiny):
     assert lutra("profile", tiny, "-d", "null", "-p", "int8").code == 0
     outcome = lutra("predict", "resnet18", "-d", "null", "-p", "int8")

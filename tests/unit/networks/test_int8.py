@@ -120,6 +120,16 @@ def test_nothing_is_lost_of_the_work(name: str) -> None:
     assert lower(network, "onnxruntime", precision="int8").macs == network.macs
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("batch", [4, 16])
+def test_a_batch_is_work_for_each_image(batch: int, precision: str) -> None:
+    one, many = (zoo.build("resnet18", resolution=64, batch=count) for count in (1, batch))
+    lowered = lower(many, "onnxruntime", precision=precision)
+    assert lowered.macs == batch * one.macs
+    assert len(lowered.kernels) == len(lower(one, "onnxruntime", precision=precision).kernels)
+    assert any(kernel.label.endswith(f"MaxPool @{batch}x16") for kernel in lowered.kernels)
+
+
 def test_equal_blocks_are_one_kernel() -> None:
     labels = Counter(kernel.label for kernel in lower(mobile(), "onnxruntime", precision="int8").kernels)
     lowered = lower(mobile(), "onnxruntime", precision="int8")
