@@ -59,13 +59,27 @@ class GroupResult:
     out_of_time: bool
     clock: dict[str, int]
 
+    @property
+    def sampled_s(self) -> float:
+        """Wall time inside samples, the references' included, in seconds."""
+        series = [entry.samples for entry in self.entries.values()]
+        series += [self.compute_reference, self.memory_reference]
+        return float(sum(samples["wall_ns"].sum() for samples in series)) / 1e9
+
 
 @dataclass(frozen=True)
 class PreparedInfo:
-    """What a worker made ready: executions in one call, and how often each constant of the runtime occurs in it."""
+    """What a worker made ready.
+
+    Attributes:
+        executions: how often the subject runs in one call.
+        overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
+    """
 
     executions: int
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 class WorkerClient:
@@ -182,7 +196,7 @@ class WorkerClient:
 
     def _prepared(self, request: dict[str, Any], blob: bytes = b"") -> PreparedInfo:
         answer = self._ask(request, blob)[0]
-        return PreparedInfo(answer["executions"], answer["overheads"])
+        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"])
 
     def _ask(
         self, message: dict[str, Any], blob: bytes = b"", progress: Callable[[dict[str, Any]], None] | None = None

@@ -105,7 +105,8 @@ class Worker:
 
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
-        return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
+        answer = {"executions": prepared.executions, "overheads": prepared.overheads}
+        return answer | {"implementation": prepared.implementation}, b""
 
 
 def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:

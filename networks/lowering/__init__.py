@@ -1,7 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native" and "null" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "native",
+"null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -13,9 +14,11 @@ from ..graph import Network
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .quantised import is_quantised
+from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
@@ -123,7 +126,9 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "onednn": lower_onednn,
     "null": _lower_for_null,
+    "xnnpack": lower_xnnpack,
 }
 
 _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
@@ -141,13 +146,16 @@ __all__ = [
     "Kernel",
     "KernelNode",
     "LoweredNetwork",
+    "OneDnnPlan",
     "Probe",
     "known_by_lowering",
     "lower",
     "lower_given",
     "lower_native",
+    "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plan_onednn",
     "probes",
     "rules_by_lowering",
 ]

@@ -29,6 +29,7 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
     precisions = ("float32", "int8")
+    extra = "ort"
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)

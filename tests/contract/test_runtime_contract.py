@@ -12,8 +12,16 @@ class TestNull(RuntimeContract):
     name = "null"
 
 
+class TestOneDnn(RuntimeContract):
+    name = "onednn"
+
+
 class TestOnnxRuntime(RuntimeContract):
     name = "onnxruntime"
+
+
+class TestXnnpack(RuntimeContract):
+    name = "xnnpack"
 
 
 def test_no_runtime_is_left_out() -> None:
