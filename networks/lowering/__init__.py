@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from ..errors import UnknownNameError
 from ..graph import Network
+from .blocked import plain_name
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
 from .onnxruntime import lower_model, lower_onnx, runtime_version
@@ -68,4 +69,14 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "null": _lower_for_null,
 }
 
-__all__ = ["Constant", "Kernel", "KernelNode", "LoweredNetwork", "lower", "lower_native", "lower_onnx", "lowerings"]
+__all__ = [
+    "Constant",
+    "Kernel",
+    "KernelNode",
+    "LoweredNetwork",
+    "lower",
+    "lower_native",
+    "lower_onnx",
+    "lowerings",
+    "plain_name",
+]
