@@ -60,7 +60,7 @@ $(VENV)/.cmake: $(VENV)/.created
 
 # --- development ---
 
-dev: $(VENV)/.dev native ## set up for work on the sources: link farm, native build in place
+dev: $(VENV)/.dev links native ## set up for work on the sources: link farm, native build in place
 	@echo "Work from the sources with:  export PYTHONPATH=$(CURDIR)/build/dev  and  $(BIN)/python"
 
 links: # build/dev/lutra/<folder> -> <folder>: the namespace without an install

@@ -24,7 +24,9 @@ REMEDIES = {
     'CONTRIBUTING.md, "Add an op".',
     "LUTRA-E202": "Convert the model to one of the element types in the message.",
     "LUTRA-E203": "Run the `pip install` command in the message.",
-    "LUTRA-E204": "Measure what is missing: `lutra profile` with the same network, device, runtime and threads.",
+    "LUTRA-E204": (
+        "Measure what is missing: `lutra profile` with the same network, device, runtime, threads and precision."
+    ),
     "LUTRA-E300": "Check that the path leads to the model that you mean.",
     "LUTRA-E301": "Export or copy the file again; it is cut off or not of the format that its name claims.",
     "LUTRA-E302": "Export the model with every dimension fixed, the batch included. Latency belongs to one shape.",

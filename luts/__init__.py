@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .fingerprint import Fingerprint
 from .measurement import Measurement, utc_now
+from .normalisation import Normalisation
 from .quality import QualityFlag, cure
 from .statistics import quartile_interval, relative_halfwidth
 from .table import Answer, Coverage, SelfCheck, Table, TableSummary
@@ -24,6 +25,7 @@ __all__ = [
     "Fingerprint",
     "Lease",
     "Measurement",
+    "Normalisation",
     "QualityFlag",
     "SelfCheck",
     "Store",

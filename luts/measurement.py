@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..networks.errors import MeasurementError, UsageError
 from ._json import canonical, parse_object, plain_dict
+from .normalisation import Normalisation
 
-SUBJECT_KINDS: Final = ("kernel", "network", "constant")
+SUBJECT_KINDS: Final = ("kernel", "resident", "network", "constant")
 STATUSES: Final = ("ok", "noisy", "failed")
 _FLAG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUANTILES: Final = (0.10, 0.25, 0.50, 0.75, 0.90)
@@ -37,17 +38,21 @@ def _no_rounds() -> NDArray[np.int32]:
 class Measurement:
     """Raw samples of one subject with everything needed to judge and repeat them.
 
-    **The number** is ``latency_ns``: the 25 % quantile of the samples, less the call overhead, per execution.
+    **The number** is ``latency_ns``: the 25 % quantile of the normalised samples, less the call overhead, per
+    execution. Samples are stored as the clock showed them; normalised are they divided by
+    `Normalisation.factors`, which takes out how fast the machine was at that moment (without a normalisation they
+    stand as they are).
     Why this quantile: the mean and the median follow every disturbance of the machine, and the minimum follows
     rare lucky samples (a moment of turbo), the more so the shorter the subject, which biases a sum of short
     kernels against one long network. Across blocks of time on a shared machine p10 and p25 vary least; of the
     two, p25 rests on more samples.
 
-    Quantiles are numpy's linear ones (Hyndman and Fan, type 7), taken on whole samples; all statistics are
+    Quantiles are numpy's linear ones (Hyndman and Fan, type 7), taken on whole normalised samples; all statistics are
     floats in ns per execution, with the overhead removed and never below zero.
 
     Args:
-        subject_kind: ``"kernel"``, ``"network"`` or ``"constant"``.
+        subject_kind: ``"kernel"``, ``"resident"`` (a kernel once more, with its weights in the last cache),
+            ``"network"`` or ``"constant"``.
         subject_key: the canonical key within its kind (a kernel's key, a network's fingerprint, a name).
         label: what a person reads.
         status: ``"ok"``, ``"noisy"`` (a number, but a doubtful one) or ``"failed"`` (no number).
@@ -55,11 +60,13 @@ class Measurement:
         samples_ns: int64, shape [n]: the whole duration of each sample. n >= 1 unless failed, then n = 0.
         rounds: int32, shape [n]: the round in which each sample was taken, from 0. Omitted: all in round 0.
         executions_per_sample: how often the subject ran in one sample.
-        overhead_ns: subtracted from each whole sample (calling the runtime, reading the clock).
+        overhead_ns: subtracted from each whole normalised sample (calling the runtime, reading the clock).
         rel_halfwidth: half the confidence interval of ``latency_ns`` relative to it, from a bootstrap over
             rounds (`relative_halfwidth`); None where it is not known.
-        reference_ratio: p10 of the compute reference in the same rounds over its p10 in the whole campaign
-            (above 1: the machine was slow just then); None without a reference.
+        normalisation: times of the references around the samples and how far the subject follows them; None for
+            samples that stand as they are.
+        reference_ratio: median time of the compute reference around the samples over its nominal time (above 1:
+            the machine was slow just then); None without a reference.
         flags: doubts, sorted (`QualityFlag`; extensions may add their own, lower case with hyphens).
         conditions: machine state (load, steal, governor, ...), JSON.
         versions: library name to version.
@@ -87,6 +94,7 @@ class Measurement:
     versions: Mapping[str, str] = field(default_factory=dict, repr=False)
     measured_at: str = field(default_factory=utc_now)
     spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    normalisation: Normalisation | None = None
 
     def __post_init__(self) -> None:
         _check_names(self)
@@ -110,8 +118,25 @@ class Measurement:
         return len(self.samples_ns)
 
     @property
+    def normalised_ns(self) -> NDArray[np.float64]:
+        """Whole samples at the device's nominal speed, shape [n], ns."""
+        if self.normalisation is None:
+            return self.samples_ns.astype(np.float64)
+        return self.samples_ns / self.normalisation.factors
+
+    def latency_at_ns(self, nominal_compute_ns: float, nominal_memory_ns: float) -> float:
+        """The number at another nominal speed, given as times of the references; as it is without a normalisation.
+
+        Raises:
+            MeasurementError: the measurement failed, so there is no number.
+        """
+        if self.normalisation is None:
+            return self.latency_ns
+        return self.latency_ns * self.normalisation.rescaling(nominal_compute_ns, nominal_memory_ns)
+
+    @property
     def latency_ns(self) -> float:
-        """The number: p25 of the samples less the overhead, per execution, in ns; 0 or more.
+        """The number: p25 of the normalised samples less the overhead, per execution, in ns; 0 or more.
 
         Raises:
             MeasurementError: the measurement failed, so there is no number.
@@ -150,7 +175,7 @@ class Measurement:
                 f"{self.label or self.subject_key} has no latency: its measurement failed ({self.reason})",
                 hint="measure it again, or leave it out",
             )
-        totals = np.quantile(self.samples_ns, _QUANTILES) - self.overhead_ns
+        totals = np.quantile(self.normalised_ns, _QUANTILES) - self.overhead_ns
         return tuple(float(total) for total in np.maximum(totals, 0.0) / self.executions_per_sample)
 
     def __eq__(self, other: object) -> bool:
@@ -167,6 +192,7 @@ class Measurement:
         ``latency_ms`` is there for readers; it follows from the samples.
         """
         plain = {item.name: getattr(self, item.name) for item in fields(self)}
+        plain["normalisation"] = None if self.normalisation is None else self.normalisation.to_dict()
         plain.update(samples_ns=self.samples_ns.tolist(), rounds=self.rounds.tolist(), flags=list(self.flags))
         for name in ("conditions", "versions", "spec"):
             plain[name] = plain_dict(plain[name], name)
@@ -190,6 +216,8 @@ class Measurement:
             named = ", ".join(f"unknown {name}" for name in sorted(map(str, unknown)))
             lacking = ", ".join(f"no {name}" for name in sorted(missing))
             raise UsageError(f"{where}: {named}{' and ' * bool(named and lacking)}{lacking}", hint="export it again")
+        if given.get("normalisation") is not None:
+            given["normalisation"] = Normalisation.from_dict(given["normalisation"])
         row = cls(**given)
         actual = None if row.status == "failed" else row.latency_ns / 1e6
         if claimed is not None and (actual is None or not _close(claimed, actual)):
@@ -240,6 +268,10 @@ def _check_samples(row: Measurement) -> None:
         raise UsageError(f"{where} has {row.n} samples but {len(row.rounds)} rounds", hint="give one per sample")
     if row.n and (row.samples_ns.min() < 0 or row.rounds.min() < 0):
         raise UsageError(f"{where} has a negative sample or round", hint="samples are durations in ns")
+    if row.normalisation is not None and len(row.normalisation) != row.n:
+        raise UsageError(
+            f"{where} has {row.n} samples but references around {len(row.normalisation)}", hint="give one per sample"
+        )
     executions = row.executions_per_sample
     if isinstance(executions, bool) or not isinstance(executions, int) or not 1 <= executions < 1 << 63:
         raise UsageError(f"executions_per_sample is {executions!r}", hint="give an integer, 1 or more")

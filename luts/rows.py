@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from ..networks.errors import StoreCorruptError, UsageError
 from ._json import canonical
 from .measurement import Measurement
+from .normalisation import Normalisation
 from .packing import pack, unpack
 
 _INT64_END: Final = 1 << 63
@@ -52,6 +53,7 @@ def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]
         "spec": None if spec == subject["spec"] else spec,
         "rounds": pack(row.rounds),
         "samples": pack(row.samples_ns),
+        **_normalisation_columns(row.normalisation),
     }
 
 
@@ -85,6 +87,7 @@ def measurement_from(columns: RowMapping, device: str) -> Measurement:
             versions=json.loads(columns["versions"]),
             measured_at=columns["measured_at"],
             spec=json.loads(columns["subject_spec"] if columns["spec"] is None else columns["spec"]),
+            normalisation=_normalisation(columns, where),
         )
     except (UsageError, ValueError, TypeError, RecursionError) as error:
         detail = error.message if isinstance(error, UsageError) else str(error)
@@ -97,6 +100,24 @@ def contradictions(columns: RowMapping, row: Measurement) -> list[str]:
     """Name the stored statistics that are not what the stored samples give."""
     expected = {**_statistics(row), "sample_count": row.n}
     return [name for name, value in expected.items() if not _agree(columns[name], value)]
+
+
+def _normalisation_columns(normalisation: Normalisation | None) -> dict[str, Any]:
+    if normalisation is None:
+        return dict.fromkeys(("normalisation", "compute_reference", "memory_reference"))
+    return {
+        "normalisation": canonical(normalisation.parameters()),
+        "compute_reference": pack(normalisation.compute_ns),
+        "memory_reference": pack(normalisation.memory_ns),
+    }
+
+
+def _normalisation(columns: RowMapping, where: str) -> Normalisation | None:
+    if columns["normalisation"] is None:
+        return None
+    compute, memory = (unpack(columns[f"{name}_reference"], where=where) for name in ("compute", "memory"))
+    parameters: dict[str, float] = json.loads(columns["normalisation"])
+    return Normalisation.from_dict(parameters | {"compute_ns": compute, "memory_ns": memory})
 
 
 def _statistics(row: Measurement) -> dict[str, float | None]:

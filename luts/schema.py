@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS: Final[tuple[str, ...]] = ("0001",)  # oldest first; the last is what this version writes
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")  # oldest first; the last is what this version writes
 REVISION_TABLE: Final = "lutra_schema"  # alembic's own bookkeeping, under a name that says whose it is
 
 # SQLite numbers rows by itself only where the key is plain INTEGER.
@@ -64,7 +64,8 @@ subject = Table(
 )
 
 # The statistics repeat what the samples say, so that SQL can ask for them; `Store.check` compares the two.
-# `label` and `spec` are null where they equal the subject's. The wide columns come last: SQLite then reads the
+# `label` and `spec` are null where they equal the subject's, and the references where
+# the samples stand as they are. The wide columns come last: SQLite then reads the
 # narrow ones without touching them.
 measurement = Table(
     "measurement",
@@ -92,6 +93,9 @@ measurement = Table(
     Column("spec", Text),
     Column("rounds", LargeBinary, nullable=False),
     Column("samples", LargeBinary, nullable=False),
+    Column("normalisation", Text),
+    Column("compute_reference", LargeBinary),
+    Column("memory_reference", LargeBinary),
     UniqueConstraint("device_id", "subject_id", name="uq_measurement_device_subject"),
     Index("ix_measurement_subject", "subject_id"),
 )

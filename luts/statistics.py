@@ -10,7 +10,7 @@ _MAX_CELLS: Final = 1 << 21  # elements of one block of resamples: 16 MiB of int
 
 
 def quartile_interval(
-    samples: NDArray[np.signedinteger[Any]],
+    samples: NDArray[np.integer[Any] | np.floating[Any]],
     rounds: NDArray[np.signedinteger[Any]],
     rng: np.random.Generator,
     *,
@@ -50,7 +50,7 @@ def quartile_interval(
 
 
 def relative_halfwidth(
-    samples: NDArray[np.signedinteger[Any]],
+    samples: NDArray[np.integer[Any] | np.floating[Any]],
     rounds: NDArray[np.signedinteger[Any]],
     rng: np.random.Generator,
     *,

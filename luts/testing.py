@@ -15,6 +15,7 @@ import pytest
 from ..networks.errors import StoreLockedError, UnknownNameError, UsageError
 from .fingerprint import Fingerprint
 from .measurement import Measurement
+from .normalisation import Normalisation
 from .store import Store
 
 OpenStore: TypeAlias = Callable[[], Store]
@@ -51,6 +52,20 @@ def make_measurement(key: str = "k0", **changes: Any) -> Measurement:
         "spec": {"macs": 1000, "bytes_moved": 2000, "nodes": [{"op": "Conv"}]},
     }
     return Measurement(**(fields | changes))
+
+
+def make_normalised(key: str = "k0", **changes: Any) -> Measurement:
+    """Return the measurement of `make_measurement` on a machine that was now slow, now fast."""
+    slow = np.arange(24) % 2
+    normalisation = Normalisation(
+        compute_ns=100_000 + 40_000 * slow,
+        memory_ns=200_000 + 1_000 * slow,
+        nominal_compute_ns=101_000.5,
+        nominal_memory_ns=200_000.0,
+        compute_elasticity=0.9,
+        memory_elasticity=0.05,
+    )
+    return make_measurement(key, **({"normalisation": normalisation} | changes))
 
 
 def make_failed(key: str = "bad", reason: str = "the runtime crashed") -> Measurement:
@@ -114,6 +129,7 @@ class StoreContract:
             make_measurement("bare", rel_halfwidth=None, reference_ratio=None, flags=(), spec={}, conditions={}),
             make_measurement("net", subject_kind="network", spec={"predicted_ns": 1.5e6}),
             make_measurement("run", subject_kind="constant"),
+            make_normalised("normalised"),
         ]
         with open_store() as store:
             store.register_device(make_fingerprint(), "host")

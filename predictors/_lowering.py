@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from ..luts import Fingerprint
 from ..networks import Network
 from ..networks.errors import CorruptModelError
 from ..networks.lowering import LoweredNetwork, lower, lower_onnx
@@ -16,7 +17,7 @@ _CAPACITY: Final = 64  # files; their kernels hold no weights
 
 
 class Lowerer:
-    """Lowers networks for a runtime. Safe to share between threads.
+    """Lowers networks for the runtime of a table. Safe to share between threads.
 
     `lower` remembers networks; this remembers files, by their content, so that a file that was predicted before is
     not imported again.
@@ -27,9 +28,9 @@ class Lowerer:
         self._files: OrderedDict[str, LoweredNetwork] = OrderedDict()
 
     def __call__(
-        self, source: NetworkLike, runtime: str, input_shapes: InputShapes | None = None
+        self, source: NetworkLike, device: Fingerprint, input_shapes: InputShapes | None = None
     ) -> tuple[str, LoweredNetwork]:
-        """Name and kernels of a network.
+        """Name and kernels of a network, under the runtime and precision of ``device``.
 
         An ONNX file is lowered as it is for ONNX Runtime, so that what is predicted is what will run. Importing
         comes first all the same: it refuses a file that is damaged, hostile or not supported.
@@ -40,10 +41,10 @@ class Lowerer:
             UnknownNameError: no such name in the zoo.
         """
         path = _onnx_path(source)
-        if path is not None and runtime == "onnxruntime":
+        if path is not None and device.runtime_name == "onnxruntime":
             return path.stem, self._lowered_file(path)
         network = _loaded(source, input_shapes)
-        return network.name, lower(network, runtime)
+        return network.name, lower(network, device.runtime_name, precision=device.precision)
 
     def __reduce__(self) -> tuple[type["Lowerer"], tuple[()]]:
         """A copy starts empty: what is kept can be made again, and a lock cannot be copied."""

@@ -173,7 +173,7 @@ class TablePredictor(LatencyPredictor):
 
     def missing(self, network: NetworkLike, *, input_shapes: InputShapes | None = None) -> list[Kernel]:
         """The kernels of a network that the table has no number for, each once, in order of first use."""
-        _, lowered = self._lowerer(network, self.table.fingerprint.runtime_name, input_shapes)
+        _, lowered = self._lowerer(network, self.table.fingerprint, input_shapes)
         return [kernel for key, kernel in lowered.distinct.items() if not self.table.lookup(key).covered]
 
     def to_artifact(self) -> Artifact:
@@ -208,9 +208,9 @@ class TablePredictor(LatencyPredictor):
         return Lowerer()
 
     def _sum(self, network: NetworkLike, input_shapes: InputShapes | None = None) -> _Sum:
-        name, lowered = self._lowerer(network, self.table.fingerprint.runtime_name, input_shapes)
+        name, lowered = self._lowerer(network, self.table.fingerprint, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
-        composed = compose(self.table, (kernel.key for kernel in lowered.kernels))
+        composed = compose(self.table, lowered.kernels)
         answers = {answer.key: answer for answer in composed.kernels}
         rows = [(kernel, counts[key], answers[key]) for key, kernel in lowered.distinct.items()]
         missing = [(kernel, answer) for kernel, _, answer in rows if not answer.covered]
@@ -236,9 +236,10 @@ class TablePredictor(LatencyPredictor):
 
     def _flags(self) -> str:
         """What ``lutra profile`` needs to add to this very table."""
-        threads = self.table.fingerprint.threads
+        threads, precision = self.table.fingerprint.threads, self.table.fingerprint.precision
         device = f" --device {self.device}" if self.device != "host" else ""
-        return device + (f" --threads {threads}" if threads != 1 else "")
+        device += f" --threads {threads}" if threads != 1 else ""
+        return device + (f" --precision {precision}" if precision != "float32" else "")
 
     def _part(self, kernel: Kernel, count: int, answer: Answer, total_ms: float) -> Part:
         latency_ms = self.scale_ * (answer.latency_ns or 0.0) / 1e6

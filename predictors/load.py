@@ -27,6 +27,7 @@ def load_predictor(
     store: StoreLike = None,
     runtime: str | None = None,
     threads: int | None = None,
+    precision: str | None = None,
 ) -> LatencyPredictor:
     """Return the predictor of a device, from the rows in the store; or read a saved one.
 
@@ -38,6 +39,7 @@ def load_predictor(
         runtime: who executes the network. None takes this machine's default for the host, and any that was
             profiled for another device.
         threads: how many threads the runtime uses. None takes 1 for the host, and any for another device.
+        precision: number format that networks are run in. None takes float32 for the host, and any for another device.
 
     Raises:
         UnknownNameError: no such device in the store.
@@ -49,15 +51,16 @@ def load_predictor(
         FormatVersionError: a newer version of Lutra saved it.
     """
     if isinstance(device, os.PathLike) or os.sep in device:
-        if (store, runtime, threads) != (None, None, None):
-            raise UsageError("a saved predictor has its device in it", hint="leave out store, runtime, threads")
+        if any(given is not None for given in (store, runtime, threads, precision)):
+            hint = "leave out store, runtime, threads, precision"
+            raise UsageError("a saved predictor has its device in it", hint=hint)
         return LatencyPredictor.load(device)
     with _opened(store) as opened:
         records = opened.devices() if opened else []
         if device == HOST:
-            record = _host_record(records, runtime, 1 if threads is None else threads)
+            record = _host_record(records, runtime, 1 if threads is None else threads, precision or "float32")
         else:
-            record = _named_record(records, device, runtime, threads)
+            record = _named_record(records, device, (runtime, threads, precision))
         assert opened is not None  # without a store there are no records, and both raise
         table = opened.table(record)
     return TablePredictor(table, HOST if device == HOST else record.name)
@@ -79,14 +82,17 @@ def _opened(store: StoreLike) -> "Iterator[Store | None]":
         yield opened
 
 
-def _host_record(records: "Sequence[DeviceRecord]", runtime: str | None, threads: int) -> "DeviceRecord":
+def _host_record(
+    records: "Sequence[DeviceRecord]", runtime: str | None, threads: int, precision: str
+) -> "DeviceRecord":
     from ..luts.host import host_fingerprint
 
-    wanted = host_fingerprint(runtime, threads=threads)
+    wanted = host_fingerprint(runtime, threads=threads, precision=precision)
     for record in records:
         if record.digest == wanted.digest:
             return record
     flags = f" --runtime {runtime}" * bool(runtime) + f" --threads {threads}" * (threads != 1)
+    flags += f" --precision {precision}" * (precision != "float32")
     hint = f"{_FIRST_PROFILE}{flags}"
     others = [record.fingerprint.differences(wanted) for record in records if record.name == HOST]
     if others:
@@ -101,24 +107,27 @@ def _host_record(records: "Sequence[DeviceRecord]", runtime: str | None, threads
 
 
 def _named_record(
-    records: "Sequence[DeviceRecord]", device: str, runtime: str | None, threads: int | None
+    records: "Sequence[DeviceRecord]", device: str, setting: tuple[str | None, int | None, str | None]
 ) -> "DeviceRecord":
+    """The one record of ``device`` under a runtime, thread count and precision, each None for any."""
     named = [record for record in records if record.name == device or _is_digest_of(device, record)]
     if not named:
         raise UnknownNameError("device", device, {HOST, *(record.name for record in records)})
-    matching = [
-        record
-        for record in named
-        if runtime in (None, record.fingerprint.runtime_name) and threads in (None, record.fingerprint.threads)
-    ]
+    matching = [record for record in named if _has_setting(record.fingerprint, setting)]
     if len(matching) == 1:
         return matching[0]
     listed = "; ".join(f"{record.digest[:12]} ({_setting(record.fingerprint)})" for record in matching or named)
     if matching:
         raise UsageError(
-            f"{len(matching)} tables of {device}: {listed}", hint="give runtime, threads, or the digest as the device"
+            f"{len(matching)} tables of {device}: {listed}",
+            hint="give runtime, threads, precision, or the digest as the device",
         )
-    raise UsageError(f"no table of {device} with this runtime and threads", hint=f"there are: {listed}")
+    raise UsageError(f"no table of {device} with this runtime, threads and precision", hint=f"there are: {listed}")
+
+
+def _has_setting(fingerprint: Fingerprint, setting: tuple[str | None, int | None, str | None]) -> bool:
+    held = (fingerprint.runtime_name, fingerprint.threads, fingerprint.precision)
+    return all(wanted in (None, value) for wanted, value in zip(setting, held, strict=True))
 
 
 def _is_digest_of(text: str, record: "DeviceRecord") -> bool:

@@ -7,6 +7,7 @@ from .campaign import CampaignResult, Progress, Settings, run_campaign
 from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
 from .machine import Finding, examine_machine
 from .plan import Plan, Subject, make_plan
+from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Device",
     "DeviceInfo",
     "Finding",
+    "InPlace",
     "Plan",
     "Progress",
     "Runtime",
@@ -24,6 +26,7 @@ __all__ = [
     "examine_machine",
     "make_plan",
     "register_runtime",
+    "replay",
     "resolve_device",
     "run_campaign",
     "runtimes",

@@ -46,6 +46,17 @@ class Runnable:
     def run(self) -> None:
         """One execution, as a measurement does it."""
 
+    def before(self) -> None:
+        """Untimed work in front of each sample; nothing for most."""
+
+class CallableRunnable(Runnable):
+    """Times the Python callable `run`; `before` is called, untimed, in front of each sample.
+
+    Taking the GIL is part of the sample: time an empty callable as well to know how much that is.
+    """
+
+    def __init__(self, run: Callable[[], object], before: Callable[[], object] | None = None) -> None: ...
+
 class NullRunnable(Runnable):
     """Computes nothing; each run moves its clock by `duration_ns` and up to `jitter` (a share) more."""
 
@@ -143,6 +154,7 @@ def measure_interleaved(
     min_sample_ns: int = 0,
     reference_interval_s: float = 0.1,
     every_round: Sequence[int] = (),
+    sequences: Sequence[Sequence[int]] = (),
     seed: int,
     progress: Callable[[int, int, int, int, float], Any] | None = None,
     cancel: CancelFlag | None = None,
@@ -156,6 +168,8 @@ def measure_interleaved(
     below `target_halfwidth` (0: never), judged by wall or thread-CPU time. The time budget (default: none) is
     looked at between entries once `min_rounds` are complete. `min_sample_ns=0` takes what the clock asks for.
     Entries whose indices are in `every_round` are visited in every one, converged or not, while others need more.
+    Entries in one of `sequences` are run in that very order (an index may come several times), one sample of a single
+    execution each; the sequence takes one place in the random order, and goes on until all in it are converged.
 
     `progress(converged, entries, current, round, seconds)` is called at most five times a second, between entries;
     signal handlers run there as well. What it raises ends the measurement. With `clock`, time is the fake

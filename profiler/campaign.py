@@ -8,23 +8,27 @@ are not measured again.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
+from typing import Any
 
 import numpy as np
 import psutil
 
 from ..luts import Measurement, Store, Table
 from ..luts.compose import RUN_CONSTANT, compose
+from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
+from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo, Samples
-from .copies import ROTATED_BYTES
+from .copies import ROTATED_BYTES, has_resident_row
 from .machine import MachineState, conditions_between
 from .plan import Plan, Subject
-from .rows import Context, failed_row, measured_row, metric_for
-from .session import CONSTANT, KERNEL, NETWORK, Session, entry_name
+from .references import Nominal, with_references
+from .rows import Context, failed_row, measured_row, metric_for, reference_row
+from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,12 @@ class _Campaign:
     def run(self, fresh: bool, recheck: bool) -> None:
         kernels = self._plan.kernels
         have = set() if fresh else self._store.keys(self._device, KERNEL, statuses=("ok", "noisy"))
-        pending = {key: kernel for key, kernel in kernels.items() if key not in have}
+        resident = set() if fresh else self._store.keys(self._device, RESIDENT)
+        pending = {
+            key: kernel
+            for key, kernel in kernels.items()
+            if key not in have or (has_resident_row(kernel) and key not in resident)
+        }
         to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
@@ -205,8 +214,10 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
+            if has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+                self._prepare(session, RESIDENT, key, kernel.label)
         self._group_size = len(group)
-        labels = {entry_name(KERNEL, key): kernel.label for key, kernel in group.items()}
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         before = MachineState.now(session.pid)
@@ -216,7 +227,8 @@ class _Campaign:
         # A simulated device does not care how busy this machine is.
         real = self._device.kind == "real"
         conditions = conditions_between(before, MachineState.now(session.pid)) if real else {}
-        context = Context(self._metric, self._settings.target_halfwidth, conditions, self._versions, result)
+        context = self._context(conditions, with_references(result))
+        result = context.result
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
         networks = []
@@ -224,7 +236,7 @@ class _Campaign:
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
                 continue
-            if kind == KERNEL:
+            if kind in COPIES:
                 row = measured_row(
                     (kind, key, group[key].label),
                     entry,
@@ -234,11 +246,24 @@ class _Campaign:
                     group[key].to_json(),
                 )
                 self._record(row)
-                self._done += 1
+                self._done += kind == KERNEL
             elif kind == NETWORK:
                 networks.append((entry, context))
-        session.release((KERNEL, CONSTANT))
+        session.release((*COPIES, CONSTANT))
         return networks
+
+    def _context(self, conditions: dict[str, Any], result: GroupResult) -> Context:
+        """What the group's rows share. The first group of a device also says what its nominal speed is."""
+        context = Context(self._metric, self._settings.target_halfwidth, conditions, self._versions, result)
+        references = {COMPUTE_REFERENCE: result.compute_reference, MEMORY_REFERENCE: result.memory_reference}
+        times_ns = []
+        for name, samples in references.items():
+            row = self._store.get(self._device, CONSTANT, name)
+            if row is None:
+                row = reference_row(CONSTANT, name, samples, context)
+                self._record(row)
+            times_ns.append(row.latency_ns)
+        return replace(context, nominal=Nominal(*times_ns))
 
     def _prepare(self, session: Session, kind: str, key: str, label: str) -> None:
         """Make something ready, or record why that is impossible."""
@@ -293,14 +318,14 @@ class _Campaign:
 
     def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
         """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
-        network, keys = subject.network, [kernel.key for kernel in subject.lowered.kernels]
-        sums = compose(self._store.table(self._device), keys)
+        network, kernels = subject.network, subject.lowered.kernels
+        sums = compose(self._store.table(self._device), kernels)
         spec = {
             "name": network.name,
             "macs": network.macs,
             "bytes_moved": network.bytes_moved,
             "params": network.params,
-            "kernels": keys,
+            "kernels": [kernel.key for kernel in kernels],
             # Nothing is predicted where a kernel failed, or the campaign was interrupted.
             "predicted_ns": None if sums.missing else sums.total_ns,
         }
@@ -319,7 +344,7 @@ class _Campaign:
                 self.result.noisy.append(row.label)
 
     def _fail(self, kind: str, key: str, label: str, reason: str) -> None:
-        spec = self._plan.kernels[key].to_json() if kind == KERNEL else {"name": label}
+        spec = self._plan.kernels[key].to_json() if kind in COPIES else {"name": label}
         self._record(failed_row(kind, key, label, reason, spec))
         self._done += kind == KERNEL
 
@@ -352,11 +377,9 @@ def _joined(parts: list[EntrySamples]) -> EntrySamples:
         offset = int(columns["round"][-1].max()) + 1
     joined = Samples(1, {name: np.concatenate(values) for name, values in columns.items()})
     errors = [part.error for part in parts if part.error]
-    halfwidths = [part.halfwidth for part in parts if part.halfwidth is not None]
     return EntrySamples(
         joined,
         all(part.converged for part in parts),
-        max(halfwidths, default=None),
         errors[0] if errors else None,
         all(part.finite for part in parts),
     )

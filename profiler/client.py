@@ -42,7 +42,6 @@ class EntrySamples:
 
     samples: Samples
     converged: bool
-    halfwidth: float | None
     error: str | None
     finite: bool
 
@@ -75,18 +74,21 @@ class WorkerClient:
     Args:
         runtime: name of the runtime.
         threads: how many threads it may use.
+        precision: number format that networks are run in.
         silence_timeout_s: a worker that says nothing for so long is taken to hang, and killed.
 
     Raises:
         MeasurementError: the runtime could not be started; the message has its reason.
     """
 
-    def __init__(self, runtime: str, threads: int, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> None:
+    def __init__(
+        self, runtime: str, threads: int, precision: str = "float32", *, silence_timeout_s: float = SILENCE_TIMEOUT_S
+    ) -> None:
         self._silence_timeout_s = silence_timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
             # -P: modules of the user's own in the current folder are not imported in place of the ones we mean.
-            [sys.executable, "-P", "-m", "lutra.profiler.worker", runtime, str(threads)],
+            [sys.executable, "-P", "-m", "lutra.profiler.worker", runtime, str(threads), precision],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -110,9 +112,10 @@ class WorkerClient:
         versions: dict[str, str] = self._ask({"do": "describe"})[0]["versions"]
         return versions
 
-    def prepare(self, name: str, kernel: Kernel, seed: int) -> PreparedInfo:
-        """Make a kernel ready under ``name``; the worker chooses how many copies."""
-        return self._prepared({"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed})
+    def prepare(self, name: str, kernel: Kernel, copies: int, seed: int) -> PreparedInfo:
+        """Make ``copies`` of a kernel ready under ``name``."""
+        request = {"do": "prepare", "id": name, "kernel": kernel.to_json(), "seed": seed, "copies": copies}
+        return self._prepared(request)
 
     def prepare_network(self, name: str, network: Network, model: bytes | None, seed: int) -> PreparedInfo:
         """Make a whole network ready under ``name``; ``model`` is the user's own file, if there is one."""

@@ -30,13 +30,18 @@ class Device:
         return self.fingerprint.threads
 
     @property
+    def precision(self) -> str:
+        """Number format that networks are run in."""
+        return self.fingerprint.precision
+
+    @property
     def kind(self) -> str:
         """What stands behind it: "real", "simulated" or "null"."""
         return self.fingerprint.kind
 
     def __str__(self) -> str:
         plural = "s" if self.threads > 1 else ""
-        return f"{self.name} ({self.runtime}, {self.fingerprint.precision}, {self.threads} thread{plural})"
+        return f"{self.name} ({self.runtime}, {self.precision}, {self.threads} thread{plural})"
 
 
 @dataclass(frozen=True)
@@ -65,17 +70,21 @@ def devices() -> list[DeviceInfo]:
     return sorted(listed, key=lambda d: (not d.available, d.kind != "real", d.runtime != default_runtime()))
 
 
-def resolve_device(name: str = "host", *, runtime: str | None = None, threads: int = 1) -> Device:
+def resolve_device(
+    name: str = "host", *, runtime: str | None = None, threads: int = 1, precision: str = "float32"
+) -> Device:
     """The device called ``name``.
 
     Args:
         name: "host" for this machine, or "null".
         runtime: what runs the networks; None takes the best one installed.
         threads: how many threads it may use.
+        precision: number format that networks are run in.
 
     Raises:
         UnknownNameError: no such device or runtime.
-        UsageError: the runtime does not belong to the device, or a wrong number of threads.
+        UsageError: the runtime does not belong to the device or does not run in that precision, or a wrong number of
+            threads.
         MissingDependencyError: the runtime is not installed.
     """
     if name not in ("host", "null"):
@@ -83,7 +92,8 @@ def resolve_device(name: str = "host", *, runtime: str | None = None, threads: i
     if name == "null":
         if runtime not in (None, "null"):
             raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
-        return Device(name, host_fingerprint("null", threads=threads))
+        runtime_class("null").check_precision(precision)
+        return Device(name, host_fingerprint("null", threads=threads, precision=precision))
     runtime = runtime or default_runtime()
     info = runtime_class(runtime).info()
     if info.kind == "null":
@@ -93,4 +103,5 @@ def resolve_device(name: str = "host", *, runtime: str | None = None, threads: i
     if threads > runtime_class(runtime).max_threads:
         most = runtime_class(runtime).max_threads
         raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")
-    return Device(name, host_fingerprint(runtime, threads=threads, version=info.version))
+    runtime_class(runtime).check_precision(precision)
+    return Device(name, host_fingerprint(runtime, threads=threads, precision=precision, version=info.version))

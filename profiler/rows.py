@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..luts import Measurement, QualityFlag
+from ..luts import Measurement, Normalisation, QualityFlag, relative_halfwidth
 from .client import EntrySamples, GroupResult, PreparedInfo, Samples
 from .machine import OTHERS_LIMIT, STEAL_LIMIT
+from .references import Nominal, fit_normalisation
 
 NOISY_HALFWIDTH = 0.05
 """A row whose p25 is known to no better than this is marked noisy."""
@@ -17,6 +18,7 @@ _PREEMPTED_SHARE = 0.2
 _FAULTS_SHARE = 0.1
 _DRIFT_LIMIT = 0.10
 _FEW_SAMPLES = 8
+_RESAMPLES = 400
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Context:
         target_halfwidth: relative half-width asked for.
         conditions: state of the machine while the group was measured.
         versions: of the runtime and of Lutra.
-        result: the group's samples.
+        result: the group's samples, with the references around them (`with_references`).
+        nominal: times of the references at the device's nominal speed; None to leave samples as they are.
     """
 
     metric: str
@@ -36,6 +39,7 @@ class Context:
     conditions: Mapping[str, Any]
     versions: Mapping[str, str]
     result: GroupResult
+    nominal: Nominal | None = None
 
     @property
     def column(self) -> str:
@@ -86,9 +90,15 @@ def measured_row(
     samples = entry.samples
     per_call_ns = sum(count * overheads_ns.get(name, 0.0) for name, count in prepared.overheads.items())
     overhead_ns = per_call_ns * samples.batch
-    p25_ns = float(np.quantile(samples[context.column], 0.25))
+    normalisation = None
+    if context.nominal is not None:
+        normalisation = fit_normalisation(samples, context.column, context.nominal, _intensity(kind, spec))
+    normalised_ns = samples[context.column] / (1.0 if normalisation is None else normalisation.factors)
+    p25_ns = float(np.quantile(normalised_ns, 0.25))
     net_share = max(p25_ns - overhead_ns, 0.0) / p25_ns if p25_ns else 0.0
-    halfwidth = None if entry.halfwidth is None or not net_share else entry.halfwidth / net_share
+    halfwidth = relative_halfwidth(
+        normalised_ns, samples["round"], np.random.default_rng(0), overhead_ns=overhead_ns, resamples=_RESAMPLES
+    )
     flags = _flags(entry, net_share, halfwidth, context)
     disturbed = {QualityFlag.LOAD, QualityFlag.STEAL}.intersection(flags)
     return Measurement(
@@ -101,12 +111,44 @@ def measured_row(
         executions_per_sample=samples.batch * prepared.executions,
         overhead_ns=overhead_ns,
         rel_halfwidth=halfwidth,
-        reference_ratio=_reference_ratio(samples, context),
+        reference_ratio=_reference_ratio(normalisation),
         flags=tuple(flags),
         conditions={**context.conditions, "metric": context.metric, "copies": prepared.executions},
         versions=context.versions,
         spec=spec,
+        normalisation=normalisation,
     )
+
+
+def reference_row(kind: str, key: str, reference: Samples, context: Context) -> Measurement:
+    """The row of a reference kernel: the speed at which a device's other rows are given.
+
+    Args:
+        kind: subject kind.
+        key: subject key.
+        reference: samples of the first group that the device was measured in.
+        context: what that group shares.
+    """
+    samples = np.maximum(reference["cpu_ns"], 1)
+    rounds = reference["round"]
+    return Measurement(
+        subject_kind=kind,
+        subject_key=key,
+        label=key,
+        samples_ns=samples,
+        rounds=rounds.astype(np.int32),
+        executions_per_sample=reference.batch,
+        rel_halfwidth=relative_halfwidth(samples, rounds, np.random.default_rng(0), resamples=_RESAMPLES),
+        conditions={**context.conditions, "metric": "cpu"},
+        versions=context.versions,
+    )
+
+
+def _intensity(kind: str, spec: Mapping[str, Any]) -> float | None:
+    """Multiply-accumulates per byte; None for constants, which are calls and bookkeeping."""
+    if kind == "constant":
+        return None
+    return float(spec.get("macs") or 0) / max(float(spec.get("bytes_moved") or 0), 1.0)
 
 
 def _flags(entry: EntrySamples, net_share: float, halfwidth: float | None, context: Context) -> list[str]:
@@ -141,10 +183,8 @@ def _drift(reference: Samples) -> float:
     return float((high - low) / middle)
 
 
-def _reference_ratio(samples: Samples, context: Context) -> float | None:
-    """Compute reference in the entry's rounds over that in all rounds of the group (both p10)."""
-    reference = context.result.compute_reference
-    own = reference["cpu_ns"][np.isin(reference["round"], samples["round"])]
-    if not len(own):
+def _reference_ratio(normalisation: Normalisation | None) -> float | None:
+    """Compute reference around the samples over its nominal time."""
+    if normalisation is None:
         return None
-    return float(np.quantile(own, 0.1) / np.quantile(reference["cpu_ns"], 0.1))
+    return float(np.median(normalisation.compute_ns) / normalisation.nominal_compute_ns)

@@ -3,11 +3,15 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from .client import GroupResult, PreparedInfo, WorkerClient
+from .copies import copies_of, resident_copies_of
 from .plan import Plan
 
 CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
+COPIES = {KERNEL: copies_of, RESIDENT: resident_copies_of}
+"""Subject kinds that are a kernel, and how many copies of it each runs."""
 
 
 def entry_name(kind: str, key: str) -> str:
@@ -34,7 +38,7 @@ class Session:
         self.overheads: list[dict[str, Any]] = []
 
     def _start(self) -> WorkerClient:
-        return WorkerClient(self._device.runtime, self._device.threads)
+        return WorkerClient(self._device.runtime, self._device.threads, self._device.precision)
 
     def __enter__(self) -> "Session":
         return self
@@ -75,8 +79,9 @@ class Session:
 
     def _prepare(self, name: str) -> PreparedInfo:
         kind, _, key = name.partition(" ")
-        if kind == KERNEL:
-            return self._worker.prepare(name, self._kernels[key], self._seed)
+        if kind in COPIES:
+            kernel = self._kernels[key]
+            return self._worker.prepare(name, kernel, COPIES[kind](kernel), self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
 

@@ -11,7 +11,8 @@ from typing import ClassVar
 import pytest
 
 from ..networks import Network, NetworkBuilder
-from ..networks.lowering import LoweredNetwork, lower
+from ..networks.errors import UsageError
+from ..networks.lowering import PRECISIONS, LoweredNetwork, lower
 from ._native import measure_interleaved
 from .runtimes import Prepared, Runtime, runtime_class
 
@@ -31,17 +32,24 @@ class RuntimeContract:
 
     name: ClassVar[str]
 
-    @pytest.fixture
-    def runtime(self) -> Runtime:
-        cls = runtime_class(self.name)
+    @pytest.fixture(params=PRECISIONS)
+    def runtime(self, request: pytest.FixtureRequest) -> Runtime:
+        cls, precision = runtime_class(self.name), request.param
         info = cls.info()
         if not info.available:
             pytest.skip(f"runtime {self.name!r} is not here: {info.note}")
-        return cls(1)
+        if precision not in cls.precisions:
+            pytest.skip(f"runtime {self.name!r} does not run in {precision}")
+        return cls(1, precision)
 
     @pytest.fixture
-    def lowered(self) -> LoweredNetwork:
-        return lower(small_network(), self.name)
+    def lowered(self, runtime: Runtime) -> LoweredNetwork:
+        return lower(small_network(), self.name, precision=runtime.precision)
+
+    def test_another_precision_is_refused(self, runtime: Runtime) -> None:
+        with pytest.raises(UsageError, match="does not run in 'int3'") as caught:
+            type(runtime)(1, "int3")
+        assert caught.value.hint == f"it runs in {', '.join(type(runtime).precisions)}"
 
     def test_it_says_what_it_is(self, runtime: Runtime) -> None:
         info = type(runtime).info()

@@ -1,7 +1,7 @@
 """The worker process: owns one runtime, prepares what it is sent, and times it in the native core.
 
-Started as ``python -m lutra.profiler.worker RUNTIME THREADS``. It takes frames (`lutra.profiler.protocol`) on
-standard input and answers on what was standard output; anything that a library prints goes to standard error.
+Started as ``python -m lutra.profiler.worker RUNTIME THREADS PRECISION``. It takes frames (`lutra.profiler.protocol`)
+on standard input and answers on what was standard output; anything that a library prints goes to standard error.
 """
 
 import os
@@ -9,7 +9,6 @@ import queue
 import signal
 import sys
 import threading
-import time
 from typing import IO, Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from ..networks import Network
 from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
 from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
-from .copies import choose_copies
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
 
@@ -58,10 +56,8 @@ class Worker:
 
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
-        kernel, seed = Kernel.from_json(message["kernel"]), message["seed"]
-        single = self._runtime.prepare(kernel, 1, seed)
-        copies = choose_copies(kernel.weight_bytes, self._warm_run_ns(single))
-        prepared = single if copies == 1 else self._runtime.prepare(kernel, copies, seed)
+        kernel = Kernel.from_json(message["kernel"])
+        prepared = self._runtime.prepare(kernel, message["copies"], message["seed"])
         return self._keep(message["id"], prepared)
 
     def _prepare_network(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -111,14 +107,6 @@ class Worker:
         self._prepared[name] = prepared
         return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
 
-    def _warm_run_ns(self, prepared: Prepared) -> int:
-        """Time of a second run; simulated where the clock is."""
-        clock = self._runtime.clock
-        prepared.runnable.run()
-        start_ns = time.perf_counter_ns() if clock is None else clock.now_ns
-        prepared.runnable.run()
-        return (time.perf_counter_ns() if clock is None else clock.now_ns) - start_ns
-
 
 def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:
     """The result as JSON plus one block of int64 columns."""
@@ -144,8 +132,7 @@ def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes
 
 
 def _entry(entry: EntryResult, finite: bool) -> dict[str, Any]:
-    halfwidth = None if np.isnan(entry.halfwidth) else entry.halfwidth
-    return {"converged": entry.converged, "halfwidth": halfwidth, "error": entry.error, "finite": finite}
+    return {"converged": entry.converged, "error": entry.error, "finite": finite}
 
 
 def _column(series: Series, name: str) -> bytes:
@@ -159,7 +146,7 @@ def main() -> None:
     os.dup2(2, 1)
     requests: queue.Queue[tuple[dict[str, Any], bytes] | None] = queue.Queue()
     try:
-        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2])), answers)
+        worker = Worker(runtime_class(sys.argv[1])(int(sys.argv[2]), sys.argv[3]), answers)
     except LutraError as error:
         send(answers, {"error": error.message, "hint": error.hint})
         return

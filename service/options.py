@@ -22,6 +22,13 @@ RuntimeOption = Annotated[
     typer.Option("--runtime", "-r", metavar="NAME", help="What runs the network; the best one installed if omitted."),
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help="Threads the runtime may use.")]
+PrecisionOption = Annotated[
+    str, typer.Option("--precision", "-p", metavar="NAME", help="Number format to run in: float32 or int8.")
+]
+AnyPrecisionOption = Annotated[
+    str | None,
+    typer.Option("--precision", "-p", metavar="NAME", help="Number format: float32 or int8; if omitted any."),
+]
 # The environment variable is read where the store is located, so that an option that is absent stays absent.
 StoreOption = Annotated[
     str | None,
@@ -45,6 +52,38 @@ InputShapesOption = Annotated[
 ]
 
 _FILES = (".onnx", ".json")
+
+
+ALL_NETWORKS = "zoo"
+"""Stands for every name of the zoo."""
+
+
+def split_names(text: str | None) -> list[str]:
+    """The names in a list separated by commas.
+
+    Raises:
+        UsageError: an empty name.
+    """
+    from ..networks.errors import UsageError
+
+    names = text.split(",") if text is not None else []
+    if not all(name.strip() for name in names):
+        raise UsageError(f"an empty name in {text!r}", hint="separate names by single commas")
+    return [name.strip() for name in names]
+
+
+def split_numbers(text: str, option: str) -> list[int]:
+    """The distinct whole numbers in a list separated by commas, in order.
+
+    Raises:
+        UsageError: something else is in it.
+    """
+    from ..networks.errors import UsageError
+
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() and len(word) < 10 for word in words):
+        raise UsageError(f"{option} {text!r} is not a list of numbers", hint=f"write it as {option} 1 or {option} 1,2")
+    return list(dict.fromkeys(map(int, words)))
 
 
 def sources_of(
@@ -96,7 +135,12 @@ def _expanded(names: list[str]) -> list[str]:
     from ..networks.errors import UsageError
 
     expanded: dict[str, None] = {}
+    if not names:
+        raise UsageError("no network is named", hint="give names, files, or --networks zoo")
     for name in names:
+        if name == ALL_NETWORKS:
+            expanded |= dict.fromkeys(zoo.names())
+            continue
         is_pattern = "*" in name and Path(name).suffix.lower() not in _FILES
         matching = zoo.names(name) if is_pattern else [name]
         if not matching:

@@ -3,11 +3,13 @@
 #include <atomic>
 #include <cmath>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/callable.hpp"
 #include "timing/clock.hpp"
 #include "timing/fake.hpp"
 #include "timing/measure.hpp"
@@ -102,7 +104,11 @@ void bind_clocks(py::module_& module) {
 
 void bind_runnables(py::module_& module) {
   py::class_<Runnable, std::shared_ptr<Runnable>>(module, "Runnable")
-      .def("run", &Runnable::run, py::call_guard<py::gil_scoped_release>());
+      .def("run", &Runnable::run, py::call_guard<py::gil_scoped_release>())
+      .def("before", &Runnable::before, py::call_guard<py::gil_scoped_release>());
+  py::class_<CallableRunnable, Runnable, std::shared_ptr<CallableRunnable>>(module, "CallableRunnable")
+      .def(py::init<py::function, std::optional<py::function>>(), py::arg("run"),
+           py::arg("before") = py::none());
   py::class_<NullRunnable, Runnable, std::shared_ptr<NullRunnable>>(module, "NullRunnable")
       .def(py::init<std::shared_ptr<FakeClock>, std::int64_t, double, std::uint64_t>(), py::arg("clock"),
            py::arg("duration_ns"), py::kw_only(), py::arg("jitter") = 0.0, py::arg("seed") = 0);
@@ -174,8 +180,9 @@ void bind_measure(py::module_& module) {
       [](const std::vector<std::shared_ptr<Runnable>>& entries, int min_rounds, int max_rounds,
          int samples_per_visit, int warmup_runs, double time_budget_s, double target_halfwidth,
          const std::string& metric, std::int64_t min_sample_ns, double reference_interval_s,
-         std::vector<std::size_t> every_round, std::uint64_t seed, const py::object& progress,
-         const std::shared_ptr<CancelFlag>& cancel, const std::shared_ptr<FakeClock>& clock) {
+         std::vector<std::size_t> every_round, std::vector<std::vector<std::size_t>> sequences,
+         std::uint64_t seed, const py::object& progress, const std::shared_ptr<CancelFlag>& cancel,
+         const std::shared_ptr<FakeClock>& clock) {
         MeasureOptions options;
         options.min_rounds = min_rounds;
         options.max_rounds = max_rounds;
@@ -187,6 +194,7 @@ void bind_measure(py::module_& module) {
         options.min_sample_ns = min_sample_ns;
         options.reference_interval_ns = seconds_to_ns(reference_interval_s);
         options.every_round = std::move(every_round);
+        options.sequences = std::move(sequences);
         options.seed = seed;
         return measure(entries, options, progress, cancel, clock);
       },
@@ -197,8 +205,9 @@ void bind_measure(py::module_& module) {
       py::arg("target_halfwidth") = defaults.target_halfwidth, py::arg("metric") = "wall",
       py::arg("min_sample_ns") = defaults.min_sample_ns,
       py::arg("reference_interval_s") = static_cast<double>(defaults.reference_interval_ns) * 1e-9,
-      py::arg("every_round") = std::vector<std::size_t>(), py::arg("seed"), py::arg("progress") = py::none(),
-      py::arg("cancel") = py::none(), py::arg("clock") = py::none());
+      py::arg("every_round") = std::vector<std::size_t>(),
+      py::arg("sequences") = std::vector<std::vector<std::size_t>>(), py::arg("seed"),
+      py::arg("progress") = py::none(), py::arg("cancel") = py::none(), py::arg("clock") = py::none());
 }
 
 }  // namespace

@@ -86,6 +86,12 @@ void Session::run() {
                                       static_cast<const OrtIoBinding*>(binding_.get()));
 }
 
+void Session::before() {
+  for (Input& input : inputs_)
+    if (!input.content.empty())
+      std::memcpy(input.buffer.bytes().data(), input.content.data(), input.content.size());
+}
+
 std::vector<Output> Session::outputs() const {
   std::vector<Output> result;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -170,7 +176,8 @@ void Session::bind_input(const std::string& name, const TensorSpec& spec, Aligne
       library_, environment_->memory(), static_cast<void*>(bytes.data()), bytes.size(), spec.shape.data(),
       spec.shape.size(), spec.type);
   library_.call<slot::BindInput>(binding_.get(), name.c_str(), static_cast<const OrtValue*>(value.get()));
-  inputs_.push_back({std::move(buffer), std::move(value)});
+  std::vector<std::byte> content(bytes.begin(), bytes.end());
+  inputs_.push_back({std::move(buffer), std::move(content), std::move(value)});
 }
 
 void Session::bind_outputs_of_first_run() {

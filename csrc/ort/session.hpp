@@ -43,6 +43,9 @@ class Session final : public timing::Runnable {
 
   void run() override;
 
+  /// Writes the inputs anew: in a network they were just written by whatever is in front.
+  void before() override;
+
   [[nodiscard]] const std::vector<std::string>& input_names() const { return input_names_; }
   [[nodiscard]] const std::vector<std::string>& output_names() const { return output_names_; }
 
@@ -53,6 +56,7 @@ class Session final : public timing::Runnable {
  private:
   struct Input {
     AlignedBuffer buffer;
+    std::vector<std::byte> content;
     Value value;
   };
 

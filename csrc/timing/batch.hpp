@@ -9,6 +9,7 @@
 namespace lutra::timing {
 
 inline Sample sample_batch(Clock& clock, Runnable& runnable, std::int64_t batch) {
+  runnable.before();
   return take_sample(clock, [&runnable, batch] {
     for (std::int64_t i = 0; i < batch; ++i) runnable.run();
   });

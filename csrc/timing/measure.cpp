@@ -18,6 +18,31 @@ constexpr int kReferenceSamples = 3;
 constexpr int kConvergenceResamples = 200;
 constexpr std::int64_t kReservedSamples = 4096;
 
+/// What takes one place in the order of a round: an entry by itself, or entries in a fixed order.
+struct Unit {
+  std::vector<std::size_t> entries;
+  bool sequence = false;
+};
+
+std::vector<Unit> make_units(std::size_t entries, const std::vector<std::vector<std::size_t>>& sequences) {
+  constexpr std::size_t kLoose = static_cast<std::size_t>(-1);
+  std::vector<std::size_t> owner(entries, kLoose);
+  std::vector<Unit> units;
+  for (const std::vector<std::size_t>& sequence : sequences) {
+    if (sequence.empty()) throw std::invalid_argument("a sequence holds no entry");
+    for (const std::size_t index : sequence) {
+      if (index >= entries) throw std::invalid_argument("a sequence holds an index of no entry");
+      if (owner[index] != kLoose && owner[index] != units.size())
+        throw std::invalid_argument("an entry is in two sequences");
+      owner[index] = units.size();
+    }
+    units.push_back({sequence, true});
+  }
+  for (std::size_t index = 0; index < entries; ++index)
+    if (owner[index] == kLoose) units.push_back({{index}, false});
+  return units;
+}
+
 /// The state of one call of measure_interleaved.
 class Measurement {
  public:
@@ -29,6 +54,7 @@ class Measurement {
         clock_(clock),
         control_(control),
         random_(options.seed),
+        units_(make_units(entries.size(), options.sequences)),
         every_round_(entries.size(), false),
         next_check_(entries.size(), options.min_rounds) {
     for (const std::size_t index : options.every_round) {
@@ -78,20 +104,27 @@ class Measurement {
         options_.min_sample_ns > 0 ? options_.min_sample_ns : result_.clock.min_sample_ns();
     for (std::size_t i = 0; i < references_.size(); ++i)
       prepare(*references_[i], result_.references[i], kReferenceSamples, min_sample_ns);
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      current_ = i;
-      if (!keep_going()) return false;
-      guarded(result_.entries[i], [&] {
-        prepare(*entries_[i], result_.entries[i].samples, options_.samples_per_visit, min_sample_ns);
-      });
+    for (const Unit& unit : units_) {
+      // A kernel in a sequence is timed once each time it is reached: a batch would find its own traces.
+      const std::int64_t sample_ns = unit.sequence ? 0 : min_sample_ns;
+      for (const std::size_t i : unit.entries) {
+        current_ = i;
+        if (!keep_going()) return false;
+        guarded(result_.entries[i], [&] {
+          prepare(*entries_[i], result_.entries[i].samples, options_.samples_per_visit, sample_ns);
+        });
+      }
     }
     return true;
   }
 
   void prepare(Runnable& runnable, Series& series, std::int64_t samples_per_round,
                std::int64_t min_sample_ns) {
-    for (int i = 0; i < options_.warmup_runs; ++i) runnable.run();
-    series.batch = calibrate_batch(clock_, runnable, min_sample_ns);
+    for (int i = 0; i < options_.warmup_runs; ++i) {
+      runnable.before();
+      runnable.run();
+    }
+    series.batch = min_sample_ns > 0 ? calibrate_batch(clock_, runnable, min_sample_ns) : 1;
     // No allocation between samples in the usual case.
     series.reserve(
         static_cast<std::size_t>(std::min(samples_per_round * options_.max_rounds, kReservedSamples)));
@@ -113,30 +146,46 @@ class Measurement {
     for (std::int64_t round = 0; round < options_.max_rounds; ++round) {
       if (finished() == entries_.size()) return;
       order.clear();
-      for (std::size_t i = 0; i < entries_.size(); ++i)
-        if (needs_more(result_.entries[i]) || (every_round_[i] && result_.entries[i].error.empty()))
-          order.push_back(i);
+      for (std::size_t i = 0; i < units_.size(); ++i)
+        if (is_due(units_[i])) order.push_back(i);
       shuffle(std::span(order), random_);
       result_.rounds = round + 1;
       visit_references(round);
-      if (!visit_entries(order, round)) return;
-      check_convergence(order, round + 1);
+      if (!visit_units(order, round)) return;
+      for (const std::size_t unit : order) check_convergence(units_[unit], round + 1);
     }
   }
 
-  bool visit_entries(const std::vector<std::size_t>& order, std::int64_t round) {
+  [[nodiscard]] bool is_due(const Unit& unit) const {
+    return std::any_of(unit.entries.begin(), unit.entries.end(), [this](std::size_t i) {
+      return needs_more(result_.entries[i]) || (every_round_[i] && result_.entries[i].error.empty());
+    });
+  }
+
+  bool visit_units(const std::vector<std::size_t>& order, std::int64_t round) {
     for (const std::size_t index : order) {
-      current_ = index;
-      if (!keep_going()) return false;
-      const std::int64_t now_ns = elapsed_ns();
-      if (round >= options_.min_rounds && now_ns >= options_.time_budget_ns) {
-        result_.out_of_time = true;
-        return false;
-      }
-      if (now_ns - last_reference_ns_ >= options_.reference_interval_ns) visit_references(round);
-      EntryResult& entry = result_.entries[index];
-      guarded(entry, [&] { visit(*entries_[index], entry.samples, options_.samples_per_visit, round); });
+      const Unit& unit = units_[index];
+      const int passes = unit.sequence ? options_.samples_per_visit : 1;
+      const int samples = unit.sequence ? 1 : options_.samples_per_visit;
+      for (int pass = 0; pass < passes; ++pass)
+        for (const std::size_t entry : unit.entries)
+          if (!visit_entry(entry, samples, round)) return false;
     }
+    return true;
+  }
+
+  /// False where the measurement is to end.
+  bool visit_entry(std::size_t index, int samples, std::int64_t round) {
+    current_ = index;
+    if (!keep_going()) return false;
+    const std::int64_t now_ns = elapsed_ns();
+    if (round >= options_.min_rounds && now_ns >= options_.time_budget_ns) {
+      result_.out_of_time = true;
+      return false;
+    }
+    if (now_ns - last_reference_ns_ >= options_.reference_interval_ns) visit_references(round);
+    EntryResult& entry = result_.entries[index];
+    if (entry.error.empty()) guarded(entry, [&] { visit(*entries_[index], entry.samples, samples, round); });
     return true;
   }
 
@@ -151,8 +200,8 @@ class Measurement {
       series.append(sample_batch(clock_, runnable, series.batch), origin_ns_, round);
   }
 
-  void check_convergence(const std::vector<std::size_t>& order, std::int64_t rounds_done) {
-    for (const std::size_t index : order) {
+  void check_convergence(const Unit& unit, std::int64_t rounds_done) {
+    for (const std::size_t index : unit.entries) {
       if (!result_.entries[index].error.empty() || rounds_done < next_check_[index]) continue;
       judge(result_.entries[index]);
       // The bootstrap costs as much as a visit to a quick entry, so the checks thin out as rounds add up.
@@ -182,6 +231,7 @@ class Measurement {
   Clock& clock_;
   const Control& control_;
   std::mt19937_64 random_;
+  std::vector<Unit> units_;
   std::vector<bool> every_round_;
   std::vector<std::int64_t> next_check_;
   std::size_t current_ = 0;

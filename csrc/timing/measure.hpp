@@ -31,6 +31,11 @@ struct MeasureOptions {
   /// Indices of entries that are visited in every round, converged or not, as long as any other needs more:
   /// what they are compared with was then measured in the same moments.
   std::vector<std::size_t> every_round{};
+  /// Entries that are only ever run one behind the other, as a network runs its kernels: each sequence takes
+  /// one place in the random order of a round and is passed through samples_per_visit times, taking one
+  /// sample of a single execution at each of its positions. An index may come several times, in one sequence
+  /// only.
+  std::vector<std::vector<std::size_t>> sequences{};
   std::uint64_t seed = 0;
 
   /// @throws std::invalid_argument naming the first option that is out of range.
@@ -74,7 +79,7 @@ struct Control {
 /// rounds; each visits every entry that has not converged once, in a new random order, so that slow drift of
 /// the machine falls on all of them alike. The references are visited at the start of each round and whenever
 /// `reference_interval_ns` has passed. An entry is converged once it has min_rounds and the bootstrap
-/// interval of p25 over its rounds is narrow enough.
+/// interval of p25 over its rounds is narrow enough; a sequence goes on until all of its entries are.
 ///
 /// An entry that throws is given up, keeping its samples; the others go on.
 ///

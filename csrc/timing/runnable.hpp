@@ -15,6 +15,9 @@ class Runnable {
   virtual ~Runnable() = default;
 
   virtual void run() = 0;
+
+  /// Untimed work in front of each sample, such as rewriting what `run` reads as its producer would.
+  virtual void before() {}
 };
 
 }  // namespace lutra::timing

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import ClassVar
 
 from ...networks import Network
-from ...networks.errors import UnknownNameError
+from ...networks.errors import UnknownNameError, UsageError
 from ...networks.lowering import Kernel
 from .._native import FakeClock, Runnable
 
@@ -70,17 +70,35 @@ class Runtime(ABC):
 
     Args:
         threads: number of threads it may use, at most ``max_threads``.
+        precision: number format that networks are run in, one of ``precisions``.
 
+    Raises:
+        UsageError: it does not run in that precision.
     """
 
     name: ClassVar[str]
     kind: ClassVar[str] = "real"
     max_threads: ClassVar[int] = 1 << 16
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        self.check_precision(precision)
         self.threads = threads
+        self.precision = precision
+
+    @classmethod
+    def check_precision(cls, precision: str) -> None:
+        """Refuse a precision that it does not run in.
+
+        Raises:
+            UsageError: names those that it does.
+        """
+        if precision not in cls.precisions:
+            raise UsageError(
+                f"runtime {cls.name!r} does not run in {precision!r}", hint=f"it runs in {', '.join(cls.precisions)}"
+            )
 
     @classmethod
     @abstractmethod

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network
-from ...networks.lowering import Kernel, lower
+from ...networks.lowering import PRECISIONS, Kernel, lower
 from .._native import FakeClock, NullRunnable
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -26,9 +26,10 @@ class NullRuntime(Runtime):
     """Deterministic stand-in on a fake clock."""
 
     name, kind = "null", "null"
+    precisions = PRECISIONS
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         self.clock = self._clock = FakeClock()
 
     @classmethod
@@ -45,7 +46,7 @@ class NullRuntime(Runtime):
 
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
         del model, seed
-        kernels = lower(network, self.name).kernels
+        kernels = lower(network, self.name, precision=self.precision).kernels
         return self._prepared(RUN_OVERHEAD_NS + sum(map(null_latency_ns, kernels)), 1, {})
 
     def overheads(self) -> Iterator[Overhead]:

@@ -29,8 +29,8 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         self._library = OrtLibrary(str(library_path()))
         self._environment = OrtEnvironment(self._library, threads)
 

@@ -28,6 +28,15 @@ def predict(
             "--threads", "-t", metavar="N", help="Threads the runtime may use; if omitted 1 for the host, else any."
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            "-p",
+            metavar="NAME",
+            help="Number format: float32 or int8; if omitted float32 for the host, else any.",
+        ),
+    ] = None,
     coverage: Annotated[
         float, typer.Option("--coverage", metavar="P", help="Probability that the interval is to hold.")
     ] = 0.9,
@@ -43,10 +52,11 @@ def predict(
 
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
-    wanted |= {"--threads": threads, "--batch": batch, "--resolution": resolution, "--store": store}
+    wanted |= {"--threads": threads, "--precision": precision, "--batch": batch}
+    wanted |= {"--resolution": resolution, "--store": store}
     command = _profile_command(networks, wanted, input_shape or [])
     try:
-        predictor = load_predictor(device, store=store, runtime=runtime, threads=threads)
+        predictor = load_predictor(device, store=store, runtime=runtime, threads=threads, precision=precision)
         predictions = [predictor.explain(source, coverage=coverage) for source in sources]
     except NotCoveredError as error:
         if device not in ("host", "null"):  # that has to be done on the device itself

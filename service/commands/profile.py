@@ -10,6 +10,7 @@ from ..options import (
     InputShapesOption,
     JsonOption,
     NetworksArgument,
+    PrecisionOption,
     ResolutionOption,
     RuntimeOption,
     StoreOption,
@@ -28,6 +29,7 @@ def profile(
     device: DeviceOption = "host",
     runtime: RuntimeOption = None,
     threads: ThreadsOption = 1,
+    precision: PrecisionOption = "float32",
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the whole networks among the kernels too.")
     ] = True,
@@ -50,7 +52,7 @@ def profile(
     from ..reports import comparison
     from ..stores import open_store, require_store
 
-    target = resolve_device(device, runtime=runtime, threads=threads)
+    target = resolve_device(device, runtime=runtime, threads=threads, precision=precision)
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     work = make_plan(target, map(subject_of, sources), check=check)
     if dry_run:

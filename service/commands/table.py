@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import JsonOption, StoreOption, echo_json
+from ..options import AnyPrecisionOption, JsonOption, StoreOption, echo_json
 
 if TYPE_CHECKING:
-    from ...luts import Table
+    from ...luts import DeviceRecord, Store, Table
 
 app = typer.Typer(no_args_is_help=True, help="Look at a device's table, check it, export it.")
 
@@ -20,11 +20,22 @@ DeviceArgument = Annotated[
 ]
 
 
-def _table(device: str, store: str | None) -> "Table":
+def _table(device: str, store: str | None, precision: str | None) -> "Table":
     from ..stores import open_store, require_store
 
     with open_store(store) as opened:
-        return require_store(opened).table(device)
+        return require_store(opened).table(_record(require_store(opened), device, precision))
+
+
+def _record(store: "Store", device: str, precision: str | None) -> "DeviceRecord":
+    """The device that was used last of those with that name, and with that precision if one is given."""
+    from ...networks.errors import UsageError
+
+    record = store.device(device)
+    for candidate in (record, *store.devices()):
+        if candidate.name == record.name and precision in (None, candidate.fingerprint.precision):
+            return candidate
+    raise UsageError(f"no table of {device} in {precision!r}", hint="lutra table list shows what there is")
 
 
 @app.command("list")
@@ -33,9 +44,12 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
     from ..stores import open_store
 
     with open_store(store) as opened:
-        summaries = [opened.table(record).summary() for record in opened.devices()] if opened else []
+        records = opened.devices() if opened else []
+        summaries = [opened.table(record).summary() for record in records] if opened else []
+    settings = [record.fingerprint for record in records]
     if as_json:
-        echo_json([summary.to_dict() for summary in summaries])
+        named = [{"runtime": f.runtime_name, "precision": f.precision, "threads": f.threads} for f in settings]
+        echo_json([summary.to_dict() | setting for summary, setting in zip(summaries, named, strict=True)])
         return
     if not summaries:
         typer.echo("no tables yet: lutra profile mobilenet_v2")
@@ -46,20 +60,26 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
         [
             s.name,
             s.kind,
+            f"{f.runtime_name}, {f.precision}, {f.threads}t",
             s.digest[:12],
             str(s.counts.get("kernel", 0)),
             str(s.counts.get("network", 0)),
             s.last_measured_at or "",
         ]
-        for s in summaries
+        for s, f in zip(summaries, settings, strict=True)
     ]
-    console().print(grid(["device", "kind", "digest", "kernels", "networks", "last row"], cells, left=3))
+    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last row"], cells, left=4))
 
 
 @app.command()
-def show(device: DeviceArgument = "host", store: StoreOption = None, as_json: JsonOption = False) -> None:
+def show(
+    device: DeviceArgument = "host",
+    precision: AnyPrecisionOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show the rows of a table: kernels, the runtime's constants, and whole networks beside their prediction."""
-    table = _table(device, store)
+    table = _table(device, store, precision)
     if as_json:
         rows = [row.to_dict() | {"samples_ns": None, "rounds": None, "spec": None} for row in table]
         echo_json({"summary": table.summary().to_dict(), "rows": rows})
@@ -82,6 +102,7 @@ def show(device: DeviceArgument = "host", store: StoreOption = None, as_json: Js
 def export(
     output: Annotated[Path, typer.Argument(help="File to write: .json (complete) or .csv (one line a row).")],
     device: Annotated[str, typer.Option("--device", "-d", help="Device's name or digest.")] = "host",
+    precision: AnyPrecisionOption = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -92,7 +113,7 @@ def export(
         raise UsageError(f"unknown format {output.suffix or output.name!r}", hint="name the file .json or .csv")
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="give another name, or --force")
-    table = _table(device, store)
+    table = _table(device, store, precision)
     text = table.to_json() if output.suffix == ".json" else table.to_csv()
     try:
         _write(output, text)
@@ -129,6 +150,7 @@ def check(store: StoreOption = None, as_json: JsonOption = False) -> None:
 @app.command()
 def delete(
     device: DeviceArgument,
+    precision: AnyPrecisionOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: StoreOption = None,
 ) -> None:
@@ -136,7 +158,7 @@ def delete(
     from ..stores import open_store, require_store
 
     with open_store(store, read_only=False) as opened:
-        record = require_store(opened).device(device)
+        record = _record(require_store(opened), device, precision)
         if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
             sys.stderr.write("nothing removed\n")
             raise typer.Exit(1)

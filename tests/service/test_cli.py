@@ -173,7 +173,7 @@ def test_what_is_named_twice_is_measured_once(lutra):
     document = lutra("profile", "resnet18", "resnet1*8", "resnet18", "-d", "null", "--dry-run", "--json").document
     assert document["kernels"] == 21
     compared = lutra("validate", "resnet18", "resnet1*8", "-d", "null", "--json").document
-    assert [row["network"] for row in compared["report"]["rows"]] == ["resnet18"]
+    assert [row["network"] for row in compared["runs"][0]["report"]["rows"]] == ["resnet18"]
 
 
 def test_profile_as_json(lutra, tiny):
@@ -232,9 +232,26 @@ def test_validate(lutra):
     assert outcome.code == 0
     for text in ("MAPE 0.0 %", "within 5 %: 100 %", "within 10 %: 100 %", "Spearman 1.000", "Kendall 1.000"):
         assert text in outcome.out
-    document = lutra("validate", "mobilenet_v2", "resnet18", "-d", "null", "--json").document
-    assert document["report"]["summary"]["networks"] == 2
-    assert document["missing"] == {}
+    (run,) = lutra("validate", "mobilenet_v2", "resnet18", "-d", "null", "--json").document["runs"]
+    assert run["report"]["summary"]["networks"] == 2
+    assert (run["threads"], run["missing"], run["reasons"]) == (1, {}, {})
+
+
+def test_validate_takes_lists(lutra):
+    listed = lutra(
+        "validate", "mcunet_in0", "--networks", "mcunet_in1, mcunet_in0", "-t", "1,2,1", "-d", "null", "--json"
+    )
+    runs = listed.document["runs"]
+    assert [run["threads"] for run in runs] == [1, 2]
+    for run in runs:
+        assert [row["network"] for row in run["report"]["rows"]] == ["mcunet_in0", "mcunet_in1"]
+    assert "2 threads" in lutra("validate", "mcunet_in0", "-t", "1,2", "-d", "null").out
+
+
+def test_the_whole_zoo_can_be_named(lutra):
+    planned = lutra("profile", "zoo", "-d", "null", "--dry-run", "--json").document
+    one = lutra("profile", "mobilenet_v2", "-d", "null", "--dry-run", "--json").document
+    assert planned["kernels"] > 10 * one["kernels"]
 
 
 def test_this_machine_under_our_own_runtime(lutra, tiny):
@@ -260,7 +277,7 @@ def test_tables(lutra, tiny):
     assert "no tables yet" in lutra("table", "list").out
     assert lutra("table", "list", "--json").document == []
     lutra("profile", tiny, "-d", "null")
-    assert re.search(r"^null +null +[0-9a-f]{12} +3 +1 ", lutra("table", "list").out, re.MULTILINE)
+    assert re.search(r"^null +null +null, float32, 1t +[0-9a-f]{12} +3 +1 ", lutra("table", "list").out, re.MULTILINE)
     shown = lutra("table", "show", "null")
     assert "constant  one call of the runtime" in shown.out
     assert "tiny: measured 0." in shown.out
@@ -378,6 +395,31 @@ def test_progress_is_told_when_nothing_gets_done(capsys, monkeypatch):
             progress(Progress(0, 25, None, "kernel", 0))
             now_s += 1.0
     assert len(capsys.readouterr().err.splitlines()) == 4
+
+
+# -- precision ------------------------------------------------------------------------------------------
+
+
+def test_each_precision_has_a_table_of_its_own(lutra, tiny):
+    for precision in ("int8", "float32"):
+        assert lutra("profile", tiny, "-d", "null", "-p", precision).code == 0
+    settings = [summary["precision"] for summary in lutra("table", "list", "--json").document]
+    assert sorted(settings) == ["float32", "int8"]
+    assert lutra("predict", tiny, "-d", "null").code == 2  # which of the two?
+    assert lutra("predict", tiny, "-d", "null", "-p", "int8").code == 0
+    assert lutra("table", "show", "null", "-p", "int8").code == 0
+    outcome = lutra("table", "show", "null", "-p", "int4")
+    assert outcome.code == 2
+    assert "no table of null in 'int4'" in outcome.err
+    assert "1 rows" not in lutra("table", "delete", "null", "-p", "int8", "--yes").out
+    assert [summary["precision"] for summary in lutra("table", "list", "--json").document] == ["float32"]
+
+
+def test_the_hint_of_a_prediction_without_rows_names_the_precision(lutra, tiny):
+    assert lutra("profile", tiny, "-d", "null", "-p", "int8").code == 0
+    outcome = lutra("predict", "resnet18", "-d", "null", "-p", "int8")
+    assert outcome.code == 3
+    assert "lutra profile resnet18 --device null --precision int8" in outcome.err
 
 
 # -- small parsers ----------------------------------------------------------------------------------------

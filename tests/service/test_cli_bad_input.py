@@ -63,6 +63,10 @@ MODELS = {
 }
 
 WORDS = {
+    "no network": (("validate",), 2, "no network is named", "--networks zoo"),
+    "an empty name": (("validate", "-n", "resnet18,,vgg16"), 2, "an empty name", "single commas"),
+    "threads that are none": (("validate", "resnet18", "-t", "1,two"), 2, "'1,two' is not a list", "--threads 1,2"),
+    "too many threads to validate": (("validate", "resnet18", "-t", "1,4096"), 2, "4096 threads", "--threads between"),
     "unknown device": (("profile", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: host, null"),
     "unknown device to predict": (("predict", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: host"),
     "unknown op": (("ops", "convv2d"), 2, "unknown op 'convv2d'", "did you mean: conv2d"),
@@ -71,6 +75,12 @@ WORDS = {
     "unknown pattern": (("profile", "zz*", "-d", "null"), 2, "no network of the zoo matches", "lutra ops --networks"),
     "unknown runtime": (("profile", "resnet18", "-r", "tensorfloo"), 2, "unknown runtime", "known: native"),
     "runtime of another device": (("profile", "resnet18", "-d", "null", "-r", "native"), 2, "no runtime", "--runtime"),
+    "a precision nobody runs in": (
+        ("profile", "resnet18", "-p", "int3"),
+        2,
+        "does not run in 'int3'",
+        "it runs in float32",
+    ),
     "no threads": (("profile", "resnet18", "-t", "0"), 2, "0 threads", "--threads between 1 and"),
     "too many threads": (("profile", "resnet18", "-t", "10000"), 2, "10000 threads", "--threads between 1 and"),
     "too many threads to predict": (("predict", "resnet18", "-t", "10000"), 2, "10000 threads", "between 1 and"),

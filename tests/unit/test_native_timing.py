@@ -68,6 +68,31 @@ def test_references_cover_every_round():
         assert np.diff(series.start_ns).max() <= 260_000_000  # the interval and one entry's visit of 150 ms
 
 
+def test_a_callable_is_timed_without_what_comes_before_it():
+    calls = []
+    entry = _native.CallableRunnable(lambda: calls.append("run"), lambda: calls.append("before"))
+    measured = _native.measure_interleaved(
+        [entry], seed=1, min_rounds=2, max_rounds=2, samples_per_visit=2, warmup_runs=1, sequences=[[0]]
+    )
+    assert calls == ["before", "run"] * 5
+    assert measured.entries[0].samples.batch == 1
+    assert len(measured.entries[0].samples) == 4
+
+
+def test_what_a_callable_raises_is_the_reason_of_its_entry():
+    def broken():
+        raise ValueError("no such thing")
+
+    measured = _native.measure_interleaved([_native.CallableRunnable(broken)], seed=1, min_rounds=2, max_rounds=2)
+    assert "ValueError: no such thing" in measured.entries[0].error
+
+
+@pytest.mark.parametrize("sequences", [[[]], [[1]], [[0], [0]]])
+def test_impossible_sequences_are_refused(sequences):
+    with pytest.raises(ValueError, match="sequence"):
+        measure_null([1_000_000], sequences=sequences)
+
+
 def test_entries_of_every_round_go_on_after_they_converged():
     clock = _native.FakeClock()
     steady = [_native.NullRunnable(clock, 10_000_000) for _ in range(2)]

@@ -145,6 +145,39 @@ void steady_entries_stop_and_noisy_ones_go_on() {
   CHECK(noisy.runs > steady.runs);
 }
 
+void a_sequence_runs_in_its_own_order() {
+  Bench bench;
+  for (int i = 0; i < 4; ++i) bench.add();
+  MeasureOptions options = fixed_rounds(2);
+  options.samples_per_visit = 3;
+  options.sequences = {{2, 0, 2}};
+  const Measured measured = bench.measure(options);
+  const auto samples = [&measured](std::size_t entry) {
+    return measured.entries[entry].samples.wall_ns.size();
+  };
+  CHECK(samples(2) == 12);  // twice in each of three passes of two rounds
+  CHECK(samples(0) == 6 && samples(1) == 6 && samples(3) == 6);
+  std::vector<int> passes;
+  for (const int id : bench.log)
+    if (id == 0 || id == 2) passes.push_back(id);
+  for (std::size_t i = 0; i < passes.size(); ++i) CHECK(passes[i] == (i % 3 == 1 ? 0 : 2));
+}
+
+void what_precedes_a_sample_is_not_timed() {
+  struct Prepared final : Runnable {
+    explicit Prepared(FakeClock& clock_) : clock(clock_) {}
+    void before() override { clock.advance(7'000'000); }
+    void run() override { clock.advance(1'000'000); }
+    FakeClock& clock;
+  };
+  FakeClock clock;
+  Prepared entry(clock);
+  Runnable* const entries[] = {&entry};
+  const Measured measured = measure_interleaved(entries, {}, {.min_rounds = 2, .max_rounds = 2}, clock, {});
+  for (const std::int64_t sample : measured.entries[0].samples.wall_ns)
+    CHECK(sample == 1'000'000 * measured.entries[0].samples.batch);
+}
+
 void entries_of_every_round_go_on_as_long_as_others_do() {
   Bench bench;
   bench.add(1'000'000);
@@ -305,6 +338,9 @@ void options_out_of_range_are_refused() {
   refused([](MeasureOptions& options) { options.min_sample_ns = -1; });
   refused([](MeasureOptions& options) { options.reference_interval_ns = 0; });
   refused([](MeasureOptions& options) { options.every_round = {1}; });
+  refused([](MeasureOptions& options) { options.sequences = {{}}; });
+  refused([](MeasureOptions& options) { options.sequences = {{1}}; });
+  refused([](MeasureOptions& options) { options.sequences = {{0}, {0}}; });
 }
 
 }  // namespace
@@ -316,6 +352,8 @@ int main() {
   quick_entries_are_batched();
   steady_entries_stop_and_noisy_ones_go_on();
   entries_of_every_round_go_on_as_long_as_others_do();
+  a_sequence_runs_in_its_own_order();
+  what_precedes_a_sample_is_not_timed();
   everything_converged_ends_the_rounds();
   a_single_round_never_converges();
   cancelling_keeps_what_was_measured();

@@ -17,14 +17,14 @@ from sqlalchemy.dialects import postgresql
 from lutra.luts import Store, schema
 from lutra.luts.dialects import insert_into
 from lutra.luts.migrate import MIGRATIONS
-from lutra.luts.testing import make_measurement
+from lutra.luts.testing import make_measurement, make_normalised
 from lutra.networks.errors import SchemaTooNewError, StoreReadOnlyError
 
 NEXT = '''
 """Adds a column, as some later version may."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9999", "0002"
 branch_labels = depends_on = None
 def upgrade():
     op.add_column("device", sa.Column("place", sa.Text))
@@ -85,11 +85,11 @@ def test_new_store_says_when_it_was_made(filled: Path) -> None:
 def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "100% later"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_later.py").write_text(NEXT)
+    (folder / "versions" / "9999_later.py").write_text(NEXT)
     with monkeypatch.context() as later:
         later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
-        later.setattr("lutra.luts.schema.REVISIONS", ("0001", "0002"))
-        with pytest.raises(StoreReadOnlyError, match="older schema 0001"):
+        later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
+        with pytest.raises(StoreReadOnlyError, match="older schema 0002"):
             Store.open(filled, read_only=True)
         with Store.open(filled) as store:
             assert len(store.table("host")) == 40
@@ -98,7 +98,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0001.bak"
+    assert copy.name == "filled.db.schema-0002.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 
@@ -106,10 +106,10 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
 def test_failed_upgrade_changes_nothing(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "later"
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "0002_later.py").write_text(NEXT + "    raise RuntimeError('half-way')\n")
+    (folder / "versions" / "9999_later.py").write_text(NEXT + "    raise RuntimeError('half-way')\n")
     with monkeypatch.context() as later:
         later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
-        later.setattr("lutra.luts.schema.REVISIONS", ("0001", "0002"))
+        later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
         with pytest.raises(RuntimeError, match="half-way"):
             Store.open(filled)
     with Store.open(filled) as store:
@@ -118,3 +118,19 @@ def test_failed_upgrade_changes_nothing(filled: Path, tmp_path: Path, monkeypatc
     connection = sqlite3.connect(filled)
     assert "place" not in [column[1] for column in connection.execute("PRAGMA table_info(device)")]
     connection.close()
+
+
+def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path)
+    connection.executescript((Path(__file__).with_name("data") / "store-0001.sql").read_text())
+    connection.close()
+    with Store.open(path) as store:
+        assert store.check().ok
+        rows = {row.subject_key: row for row in store.measurements("host")}
+        assert set(rows) == {"ok", "noisy", "bad", "net"}
+        assert rows["ok"] == make_measurement("ok")
+        assert all(row.normalisation is None for row in rows.values())
+        store.record("host", make_normalised("new"))
+        assert store.get("host", "kernel", "new") == make_normalised("new")
+    assert (tmp_path / "old.db.schema-0001.bak").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lutra.luts import Store, default_store_path
+from lutra.luts.schema import REVISIONS
 from lutra.luts.testing import make_fingerprint, make_measurement
 from lutra.networks.errors import (
     LutraError,
@@ -142,9 +143,9 @@ def test_newer_schema_is_refused_and_left_alone(filled: Path, read_only: bool) -
     connection.commit()
     connection.close()
     content = filled.read_bytes()
-    with pytest.raises(SchemaTooNewError, match=r"'9999'.*'0001'") as caught:
+    with pytest.raises(SchemaTooNewError, match=rf"'9999'.*'{REVISIONS[-1]}'") as caught:
         Store.open(filled, read_only=read_only)
-    assert (caught.value.found, caught.value.known) == ("9999", "0001")
+    assert (caught.value.found, caught.value.known) == ("9999", REVISIONS[-1])
     assert "upgrade" in str(caught.value.hint)
     assert filled.read_bytes() == content
 

@@ -3,7 +3,7 @@
 import pytest
 
 from lutra.networks import Network, NetworkBuilder, TensorType, catalogue
-from lutra.networks.errors import UnknownNameError
+from lutra.networks.errors import UnknownNameError, UsageError
 from lutra.networks.graph import Node
 from lutra.networks.lowering import Kernel, LoweredNetwork, lower, lowerings
 from lutra.networks.lowering.blocked import blocked_type
@@ -191,3 +191,18 @@ def test_an_unknown_runtime_is_named_with_the_known_ones() -> None:
     with pytest.raises(UnknownNameError, match="onnxruntim") as caught:
         lower(b.build(conv(b, x)), "onnxruntim")
     assert set(caught.value.known) == set(lowerings()) == {"onnxruntime", "native", "null"}
+
+
+def test_a_precision_that_the_runtime_lacks_is_refused() -> None:
+    b, x = image()
+    with pytest.raises(UsageError, match="does not run in 'int3'") as caught:
+        lower(b.build(conv(b, x)), "native", precision="int3")
+    assert "it runs in float32" in str(caught.value)
+
+
+def test_precisions_are_told_apart() -> None:
+    b, x = image()
+    network = b.build(conv(b, x))
+    first = lower(network, "null", precision="int8")
+    assert lower(network, "null", precision="int8") is first
+    assert lower(network, "null") is not first

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lutra.luts import Fingerprint, Store
-from lutra.luts.host import host_fingerprint
+from lutra.luts.host import KERNEL_CODE_VERSION, host_fingerprint
 from lutra.networks.errors import (
     ArtifactError,
     FingerprintMismatchError,
@@ -110,7 +110,21 @@ def test_the_closest_other_table_is_the_one_compared(store: Store) -> None:
     keep(store, synthetic_fingerprint(), "host")
     with pytest.raises(FingerprintMismatchError) as caught:
         load_predictor("host", store=store, runtime="null")
-    assert caught.value.differences == ("version: 0 -> 1",)
+    assert caught.value.differences == (f"version: 0 -> {KERNEL_CODE_VERSION}",)
+
+
+def test_each_precision_has_a_table_of_its_own(store: Store) -> None:
+    for precision in ("float32", "int8"):
+        keep(store, host_fingerprint("null", precision=precision), "board")
+    with pytest.raises(UsageError, match="2 tables of board") as caught:
+        load_predictor("board", store=store)
+    assert "precision" in str(caught.value)
+    predictor = load_predictor("board", store=store, precision="int8")
+    assert isinstance(predictor, TablePredictor)
+    assert predictor.table.fingerprint.precision == "int8"
+    assert predictor.predict(NETWORK).latency_ms > 0
+    with pytest.raises(UsageError, match="no table of board"):
+        load_predictor("board", store=store, precision="int4")
 
 
 def test_too_many_threads_are_refused(store: Store) -> None:

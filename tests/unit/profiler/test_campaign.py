@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -56,9 +57,10 @@ def test_the_table_carries_its_own_error(store: Store, plan: Plan) -> None:
 
 def test_the_sum_over_kernels_is_the_network(store: Store, plan: Plan) -> None:
     table = run_campaign(plan, store, settings=Settings(group_kernels=2)).table
-    keys = [kernel.key for kernel in plan.subjects[0].lowered.kernels]
-    assert compose(table, keys).total_ns == pytest.approx(table.self_checks()[0].measured_ms * 1e6)
-    assert compose(table, [*keys, "unknown"]).missing == ("unknown",)
+    kernels = plan.subjects[0].lowered.kernels
+    assert compose(table, kernels).total_ns == pytest.approx(table.self_checks()[0].measured_ms * 1e6)
+    unknown = replace(kernels[0], opset=99)
+    assert compose(table, [*kernels, unknown]).missing == (unknown.key,)
 
 
 def test_what_is_there_is_not_measured_again(store: Store, plan: Plan) -> None:

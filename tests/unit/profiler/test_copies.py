@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lutra.profiler.copies import ROTATED_BYTES, choose_copies
+from lutra.profiler.copies import ROTATED_BYTES, choose_copies, typical_run_ns
 
 
 def test_enough_copies_to_turn_the_caches_over() -> None:
@@ -28,3 +28,8 @@ def test_never_none_and_never_more_memory_than_allowed(weight_bytes: int, run_ns
     copies = choose_copies(weight_bytes, run_ns)
     assert 1 <= copies <= 64
     assert copies == 1 or copies * weight_bytes <= 1 << 30
+
+
+def test_the_number_follows_from_the_costs() -> None:
+    assert typical_run_ns(3_200_000, 8_000) == 100_000
+    assert typical_run_ns(100, 8_000_000) == 1_000_000

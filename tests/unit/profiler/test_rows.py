@@ -31,10 +31,8 @@ def context(metric: str = "cpu", reference: list[int] | None = None, **condition
     return Context(metric, 0.02, QUIET | conditions, {"lutra": "1"}, result)
 
 
-def row(
-    samples: Samples, *, halfwidth: float | None = 0.01, where: Context | None = None, **changes: object
-) -> Measurement:
-    entry = replace(EntrySamples(samples, True, halfwidth, None, True), **changes)
+def row(samples: Samples, *, where: Context | None = None, **changes: object) -> Measurement:
+    entry = replace(EntrySamples(samples, True, None, True), **changes)
     info = PreparedInfo(4, {"run": 1, "shape node": 4})
     constants = {"run": 100.0, "shape node": 25.0}
     return measured_row(("kernel", "k", "Conv"), entry, info, constants, where or context(), {})
@@ -56,8 +54,10 @@ def test_one_thread_is_judged_by_its_own_time_and_more_by_the_clock_on_the_wall(
 
 
 def test_the_halfwidth_is_relative_to_what_is_left_after_the_overhead() -> None:
-    measured = row(series([400] * 12))
-    assert measured.rel_halfwidth == pytest.approx(0.01 * 400 / 200)
+    values = [10_000 + 100 * (i % 5) for i in range(400)]
+    alone = row(series(values)).rel_halfwidth
+    burdened = row(series([value - 9_000 for value in values])).rel_halfwidth
+    assert alone == pytest.approx(burdened * (1_000 - 200) / (10_000 - 200), rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_halfwidth_is_relative_to_what_is_left_after_the_overhead() -> None:
         (QualityFlag.STEAL, {"where": context(steal_share=0.1)}),
         (QualityFlag.GOVERNOR, {"where": context(governor="powersave")}),
         (QualityFlag.FREQUENCY_DRIFT, {"where": context(reference=[100] * 6 + [150] * 6)}),
-        (QualityFlag.WIDE, {"halfwidth": 0.04}),
+        (QualityFlag.WIDE, {"samples": series([10_000, 11_000, 12_000] * 4)}),
         (QualityFlag.PREEMPTED, {"samples": series([10_000] * 12, involuntary_switches=[1] * 12)}),
         (QualityFlag.PAGE_FAULTS, {"samples": series([10_000] * 12, minor_faults=[3] * 12)}),
         (QualityFlag.FEW_SAMPLES, {"samples": series([10_000] * 4)}),
@@ -82,7 +82,7 @@ def test_each_doubt_is_noted(flag: QualityFlag, changes: dict[str, object]) -> N
 
 def test_a_disturbed_or_wide_row_is_noisy_but_keeps_its_number() -> None:
     for measured in (
-        row(series([10_000] * 12), halfwidth=0.08),
+        row(series([10_000, 12_000, 16_000] * 4)),
         row(series([10_000] * 12), where=context(others_share=0.9)),
     ):
         assert measured.status == "noisy"

@@ -39,18 +39,30 @@ LUTRA_INLINE Part block_step(Part acc, Part weight, Part x) {
   return x > acc ? x : acc;
 }
 
-template <WindowKind Kind>
-LUTRA_INLINE void block_store(const BlockWindow& window, int64_t row, int64_t column, int part, Part value) {
-  const int64_t at = (row * window.window->out_w + column) * kChannelBlock + part * kPartLanes;
-  if constexpr (Kind == WindowKind::kWeighted) {
-    if (window.add) value += load_part(window.add + at);
-    const Part low = window.clamp.low - Part{};
-    const Part high = window.clamp.high - Part{};
-    value = value > low ? value : low;
-    value = value < high ? value : high;
-  }
-  if constexpr (Kind == WindowKind::kSum) value *= window.row_scale[row] * window.column_scale[column];
-  __builtin_memcpy(window.y + at, &value, sizeof value);
+// Everything is read before the first store: the compiler cannot know that stores leave `window` alone.
+template <WindowKind Kind, int Pixels>
+LUTRA_INLINE void block_store(const BlockWindow& window, const BlockPixels& at, Part (&acc)[Pixels][kParts]) {
+  const int64_t first = (at.row * window.window->out_w + at.column) * kChannelBlock;
+  float* const y = window.y + first;
+  const float* const add = window.add != nullptr ? window.add + first : nullptr;
+  const Part low = window.clamp.low - Part{};
+  const Part high = window.clamp.high - Part{};
+  const float row_scale = Kind == WindowKind::kSum ? window.row_scale[at.row] : 1.0F;
+  const float* const column_scale = Kind == WindowKind::kSum ? window.column_scale + at.column : nullptr;
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 2
+    for (int part = 0; part < kParts; ++part) {
+      const int64_t offset = p * kChannelBlock + part * kPartLanes;
+      Part value = acc[p][part];
+      if constexpr (Kind == WindowKind::kWeighted) {
+        if (add != nullptr) value += load_part(add + offset);
+        value = value > low ? value : low;
+        value = value < high ? value : high;
+      }
+      if constexpr (Kind == WindowKind::kSum) value *= row_scale * column_scale[p];
+      __builtin_memcpy(y + offset, &value, sizeof value);
+    }
 }
 
 // TapsW and Stride are 0 where they are not known in advance; where they are, taps lie side by side.
@@ -83,11 +95,7 @@ void block_pixels(const BlockWindow& window, const BlockPixels& at) {
     row += w.dilation_h * w.in_w * kChannelBlock;
     if constexpr (Kind == WindowKind::kWeighted) weights += w.kernel_w * kChannelBlock;
   }
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p)
-#pragma GCC unroll 2
-    for (int part = 0; part < kParts; ++part)
-      block_store<Kind>(window, at.row, at.column + p, part, acc[p][part]);
+  block_store<Kind, Pixels>(window, at, acc);
 }
 
 // The taps of a window along one axis that lie inside the image.
@@ -96,9 +104,11 @@ struct TapRange {
   int64_t count;
 };
 
+// Divisions are as slow as the sums of a few pixels: there are none where nothing is dilated.
 LUTRA_INLINE TapRange taps_inside(int64_t start, int64_t taps, int64_t dilation, int64_t size) {
-  const int64_t first = start < 0 ? (-start + dilation - 1) / dilation : 0;
-  const int64_t end = start >= size ? 0 : (size - start + dilation - 1) / dilation;
+  const auto steps = [=](int64_t pixels) { return dilation == 1 ? pixels : (pixels + dilation - 1) / dilation; };
+  const int64_t first = start < 0 ? steps(-start) : 0;
+  const int64_t end = start >= size ? 0 : steps(size - start);
   const int64_t last = end < taps ? end : taps;
   return {first, last > first ? last - first : 0};
 }
@@ -111,43 +121,41 @@ constexpr std::array<BlockFunction, sizeof...(Pixels)> block_functions(
   return {&block_pixels<Kind, TapsW, Stride, Pixels + 1>...};
 }
 
-// Pixels of one output row whose windows reach columns [first, first + count) of the taps.
-template <WindowKind Kind, int TapsW, int Stride>
-LUTRA_INLINE void block_run(const BlockWindow& window, BlockPixels at, TapRange taps_h, TapRange taps_w,
-                            int64_t end) {
-  static constexpr auto kFunctions =
-      block_functions<Kind, TapsW, Stride>(std::make_integer_sequence<int, kBlockPixels>{});
+// The pixels of output row `row` from `column` on, whose windows reach these taps.
+template <WindowKind Kind>
+LUTRA_INLINE BlockPixels block_pixels_at(const BlockWindow& window, int64_t row, int64_t column, TapRange taps_h,
+                                         TapRange taps_w) {
   const Window2d& w = *window.window;
-  if (end <= at.column) return;
-  const int64_t first = at.column;
-  const int64_t ih = at.row * w.stride_h - w.pad_top + taps_h.first * w.dilation_h;
-  at.taps_h = taps_h.count;
-  at.taps_w = taps_w.count;
+  const int64_t ih = row * w.stride_h - w.pad_top + taps_h.first * w.dilation_h;
+  const int64_t iw = column * w.stride_w - w.pad_left + taps_w.first * w.dilation_w;
+  BlockPixels at;
+  at.x = window.x + (ih * w.in_w + iw) * kChannelBlock;
+  at.weights = nullptr;
   if constexpr (Kind == WindowKind::kWeighted)
     at.weights = window.weights + (taps_h.first * w.kernel_w + taps_w.first) * kChannelBlock;
-  const RowPanels runs(end - first, kBlockPixels);
-  for (int64_t i = 0; i < runs.count; ++i) {
-    at.column = first + runs.start(i);
-    const int64_t iw = at.column * w.stride_w - w.pad_left + taps_w.first * w.dilation_w;
-    at.x = window.x + (ih * w.in_w + iw) * kChannelBlock;
-    kFunctions[static_cast<size_t>(runs.height(i) - 1)](window, at);
-  }
+  at.taps_h = taps_h.count;
+  at.taps_w = taps_w.count;
+  at.column = column;
+  at.row = row;
+  return at;
 }
 
+// Pixels whose windows reach beyond the left or right edge, one by one.
 template <WindowKind Kind>
 LUTRA_INLINE void block_edge(const BlockWindow& window, int64_t row, TapRange taps_h, int64_t first,
                              int64_t end) {
   const Window2d& w = *window.window;
   for (int64_t column = first; column < end; ++column) {
-    const TapRange taps_w = taps_inside(column * w.stride_w - w.pad_left, w.kernel_w, w.dilation_w, w.in_w);
-    block_run<Kind, 0, 0>(
-        window, {.x = nullptr, .weights = nullptr, .taps_h = 0, .taps_w = 0, .column = column, .row = row},
-        taps_h, taps_w, column + 1);
+    const TapRange taps_w =
+        taps_inside(column * w.stride_w - w.pad_left, w.kernel_w, w.dilation_w, w.in_w);
+    block_pixels<Kind, 0, 0, 1>(window, block_pixels_at<Kind>(window, row, column, taps_h, taps_w));
   }
 }
 
 template <WindowKind Kind, int TapsW, int Stride>
 void block_rows(const BlockWindow& window) {
+  static constexpr auto kFunctions =
+      block_functions<Kind, TapsW, Stride>(std::make_integer_sequence<int, kBlockPixels>{});
   const Window2d& w = *window.window;
   // Columns [inner, outer) see the whole width of the window.
   const int64_t reach = (w.kernel_w - 1) * w.dilation_w - w.pad_left;
@@ -155,12 +163,13 @@ void block_rows(const BlockWindow& window) {
   int64_t outer = w.in_w > reach ? (w.in_w - 1 - reach) / w.stride_w + 1 : 0;
   inner = inner < w.out_w ? inner : w.out_w;
   outer = outer < inner ? inner : (outer < w.out_w ? outer : w.out_w);
+  const RowPanels runs(outer > inner ? outer - inner : 1, kBlockPixels);
   for (int64_t row = 0; row < w.out_h; ++row) {
     const TapRange taps_h = taps_inside(row * w.stride_h - w.pad_top, w.kernel_h, w.dilation_h, w.in_h);
     block_edge<Kind>(window, row, taps_h, 0, inner);
-    block_run<Kind, TapsW, Stride>(
-        window, {.x = nullptr, .weights = nullptr, .taps_h = 0, .taps_w = 0, .column = inner, .row = row},
-        taps_h, {0, w.kernel_w}, outer);
+    for (int64_t i = 0; outer > inner && i < runs.count; ++i)
+      kFunctions[static_cast<size_t>(runs.height(i) - 1)](
+          window, block_pixels_at<Kind>(window, row, inner + runs.start(i), taps_h, {0, w.kernel_w}));
     block_edge<Kind>(window, row, taps_h, outer, w.out_w);
   }
 }
