@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .blocked import plain_name
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
@@ -175,6 +176,7 @@ __all__ = [
     "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plain_name",
     "plan_onednn",
     "probes",
     "rules_by_lowering",

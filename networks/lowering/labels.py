@@ -52,6 +52,11 @@ def native_label(op: Op, fused: Sequence[str]) -> str:
     return (" + ".join([_native_part(op), *fused]) + _size(op.outputs[0]))[:MAX_LENGTH]
 
 
+def reorder_label(image: TensorType, layout: str) -> str:
+    """Label of a change of layout; ``image`` is N x C x H x W."""
+    return f"Reorder to {layout.upper()} {image.shape[1]}{_size(image)}"
+
+
 def _hint(ops: set[str]) -> str:
     """What a person calls a segment with these ops."""
     if {"Softmax", "MatMul"} <= ops:
