@@ -1,11 +1,16 @@
 """From kernels to a network: the sum of the rows and the fixed part."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..networks.errors import NotCoveredError
+from .residency import cold_share
 from .table import Answer, Table
+
+if TYPE_CHECKING:
+    from ..networks.lowering import Kernel
 
 RUN_CONSTANT = "run"
 """Name of the constant that every network pays once: entering and leaving the runtime."""
@@ -48,6 +53,11 @@ class Composition:
         return math.fsum([self.run_ns, *(answer.latency_ns or 0.0 for answer in self.kernels)])
 
 
-def compose(table: Table, kernel_keys: Iterable[str]) -> Composition:
-    """Look up the kernels of a network, given in execution order and with repetitions."""
-    return Composition(tuple(map(table.lookup, kernel_keys)), table.constant(RUN_CONSTANT))
+def compose(table: Table, kernels: "Sequence[Kernel]") -> Composition:
+    """Look up the kernels of a network, given in execution order and with repetitions.
+
+    How large they are together decides how much of their weights is taken to come from memory (`cold_share`).
+    """
+    share = cold_share(kernels, table.fingerprint)
+    answers = (table.lookup(kernel.key, cold_share=share) for kernel in kernels)
+    return Composition(tuple(answers), table.constant(RUN_CONSTANT))

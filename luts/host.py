@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import psutil
 
 from ..networks.errors import UsageError
 from .fingerprint import Fingerprint
+from .residency import CACHE_KEY
 
-KERNEL_CODE_VERSION = 1
+KERNEL_CODE_VERSION = 2
 """Raised whenever a change to the measuring protocol or to our own kernels makes older rows incomparable."""
 
+_SHIFTS = {"K": 0, "M": 10}  # the units of a cache's size, in KiB
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _ISA_THAT_MATTERS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni"),
     *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2"),
@@ -21,6 +25,9 @@ _ISA_THAT_MATTERS = (
 _RUNTIME_PACKAGES = {  # runtimes whose version is that of an installed package
     "onednn": "onednn-cpu-gomp",
     "onnxruntime": "onnxruntime",
+    "torch": "torch",
+    "torch-compile": "torch",
+    "xnnpack": "executorch",
 }
 
 
@@ -98,7 +105,16 @@ def _hardware() -> tuple[tuple[str, str | int | tuple[str, ...]], ...]:
         ("physical_cores", psutil.cpu_count(logical=False) or logical_cores()),
         ("logical_cores", os.cpu_count() or 1),
         ("memory_gib", 1 << max(0, round(memory_gib - 1)).bit_length()),
+        *_last_level_cache(),
     )
+
+
+def _last_level_cache(folder: Path = _CACHES) -> Iterator[tuple[str, int]]:
+    """The size of the largest cache that the first core sees, where Linux tells it."""
+    sizes = (path.read_text().strip() for path in folder.glob("index*/size"))
+    kib = [int(size[:-1]) << _SHIFTS[size[-1]] for size in sizes if size[:-1].isdecimal() and size[-1] in _SHIFTS]
+    if kib:
+        yield CACHE_KEY, max(kib)
 
 
 def _cpuinfo() -> dict[str, str]:

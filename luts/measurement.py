@@ -15,7 +15,7 @@ from ..networks.errors import MeasurementError, UsageError
 from ._json import canonical, parse_object, plain_dict
 from .normalisation import Normalisation
 
-SUBJECT_KINDS: Final = ("kernel", "network", "constant")
+SUBJECT_KINDS: Final = ("kernel", "resident", "network", "constant")
 STATUSES: Final = ("ok", "noisy", "failed")
 _FLAG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUANTILES: Final = (0.10, 0.25, 0.50, 0.75, 0.90)
@@ -51,7 +51,8 @@ class Measurement:
     floats in ns per execution, with the overhead removed and never below zero.
 
     Args:
-        subject_kind: ``"kernel"``, ``"network"`` or ``"constant"``.
+        subject_kind: ``"kernel"``, ``"resident"`` (a kernel once more, with its weights in the last cache),
+            ``"network"`` or ``"constant"``.
         subject_key: the canonical key within its kind (a kernel's key, a network's fingerprint, a name).
         label: what a person reads.
         status: ``"ok"``, ``"noisy"`` (a number, but a doubtful one) or ``"failed"`` (no number).

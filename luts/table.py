@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..networks.errors import FingerprintMismatchError, FormatVersionError, Usag
 from ._json import canonical, parse_object
 from .fingerprint import Fingerprint
 from .measurement import Measurement
+from .residency import RESIDENT
 
 FORMAT: Final = "lutra.table"
 FORMAT_VERSION: Final = 2  # 1: rows without a normalisation
@@ -167,9 +168,19 @@ class Table:
         """Return the row of a subject whatever its status, or None."""
         return self._rows.get((kind, key))
 
-    def lookup(self, kernel_key: str) -> Answer:
-        """Say what a kernel costs. A kernel that is absent or failed is answered "not covered"."""
-        return self._answer("kernel", kernel_key)
+    def lookup(self, kernel_key: str, *, cold_share: float = 1.0) -> Answer:
+        """Say what a kernel costs. A kernel that is absent or failed is answered "not covered".
+
+        Args:
+            kernel_key: which kernel.
+            cold_share: share of its weights that come from memory, in [0, 1]; the others are in the last cache
+                (`lutra.luts.residency`). Without a row for that case the ordinary row stands for both.
+        """
+        cold = self._answer("kernel", kernel_key)
+        if cold_share >= 1.0 or not cold.covered:
+            return cold
+        resident = self._answer(RESIDENT, kernel_key)
+        return _mixed(cold, resident, cold_share) if resident.covered else cold
 
     def constant(self, name: str) -> Answer:
         """Say what a constant of the runtime costs, such as ``"run"`` (once a network)."""
@@ -271,6 +282,17 @@ class Table:
         if row is None or row.status == "failed":
             return Answer(key=key, source="not covered", latency_ns=None, rel_halfwidth=None, row=row)
         return Answer(key=key, source="measured", latency_ns=row.latency_ns, rel_halfwidth=row.rel_halfwidth, row=row)
+
+
+def _mixed(cold: Answer, resident: Answer, cold_share: float) -> Answer:
+    """The answer for weights of which a share is cold; the less certain of the two rows says how certain it is."""
+    assert cold.latency_ns is not None
+    assert resident.latency_ns is not None
+    latency_ns = cold_share * cold.latency_ns + (1 - cold_share) * resident.latency_ns
+    halfwidths = (cold.rel_halfwidth, resident.rel_halfwidth)
+    known = [halfwidth for halfwidth in halfwidths if halfwidth is not None]
+    halfwidth = max(known) if len(known) == len(halfwidths) else None
+    return replace(cold, latency_ns=latency_ns, rel_halfwidth=halfwidth)
 
 
 CSV_COLUMNS: Final = (

@@ -210,7 +210,7 @@ class TablePredictor(LatencyPredictor):
     def _sum(self, network: NetworkLike, input_shapes: InputShapes | None = None) -> _Sum:
         name, lowered = self._lowerer(network, self.table.fingerprint, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
-        composed = compose(self.table, (kernel.key for kernel in lowered.kernels))
+        composed = compose(self.table, lowered.kernels)
         answers = {answer.key: answer for answer in composed.kernels}
         rows = [(kernel, counts[key], answers[key]) for key, kernel in lowered.distinct.items()]
         missing = [(kernel, answer) for kernel, _, answer in rows if not answer.covered]

@@ -347,6 +347,51 @@ class OneDnnProgram(Runnable):
     def implementations(self) -> list[str]:
         """What oneDNN calls the implementation of each primitive, in order ("brgconv:avx2")."""
 
+# --- XNNPACK ---------------------------------------------------------------------------------------------------
+
+class XnnLibrary:
+    """A shared library that exports XNNPACK's C interface. It is never unloaded."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def build(self) -> str:
+        """Hex digits that tell builds of its kernels apart; "" where it does not say."""
+
+class XnnEnvironment:
+    """The threads that sessions share: the caller's alone, or one pool."""
+
+    def __init__(self, library: XnnLibrary, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def session(
+        self,
+        values: Sequence[tuple[str, Sequence[int], str]],
+        nodes: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]],
+        *,
+        contents: Mapping[str, ArrayLike],
+        memory_of_outputs: Mapping[str, str] = ...,
+    ) -> XnnSession:
+        """Builds a graph in float32, packs its weights and runs it once.
+
+        Values are (name, shape in memory order, "input" | "output" | "constant" | "internal"); nodes are (operator by
+        its name behind ``xnn_define_``, inputs, outputs, attributes). Every input and constant needs its content,
+        which is copied. Outputs that `memory_of_outputs` gives the same text share memory.
+
+        Raises `ValueError` for a graph that does not hang together, `RuntimeError` with XNNPACK's status for one that
+        it refuses.
+        """
+
+class XnnSession(Runnable):
+    def outputs(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of what the last run left; outputs that share memory show what the last of them wrote."""
+    def outputs_finite(self) -> bool:
+        """Whether no output holds an infinity or NaN."""
+
+def xnn_operators() -> list[str]:
+    """Operators that `XnnEnvironment.session` knows how to define."""
+
 # --- our own kernels ------------------------------------------------------------------------------------------
 
 class CpuProgram(Runnable):

@@ -23,7 +23,8 @@ _VISITS_AROUND = 2  # on either side of a sample: at most 0.3 s at the core's de
 _BLOCK_QUANTILE = 0.1
 _MEMORY_BOUND, _COMPUTE_BOUND = 0.1, 1.0  # elasticities on the compute reference, of streams and of arithmetic
 _BALANCE_MACS_PER_BYTE = 1.0  # intensity half-way between the two
-_COMPUTE_SPREAD, _MEMORY_SPREAD = 0.2, 0.1  # standard deviations of elasticities around what the intensity suggests
+_COMPUTE_SPREAD = 0.2  # standard deviation of elasticities around what the intensity suggests
+_MEMORY_SPREAD = 0.2, 0.02  # the same on the memory reference, of streams and of arithmetic, around 0
 _LEAST_NOISE = 0.003
 _REWEIGHTINGS = 6
 _LARGEST_ELASTICITY = 1.5
@@ -101,9 +102,8 @@ def fit_normalisation(
     if COMPUTE_COLUMN not in samples.columns:
         return None
     compute_ns, memory_ns = samples[COMPUTE_COLUMN], samples[MEMORY_COLUMN]
-    prior = np.array([compute_elasticity(macs_per_byte), 0.0])
     speed = np.log(np.stack([compute_ns / nominal.compute_ns, memory_ns / nominal.memory_ns], axis=1))
-    elasticity = _estimate(*_per_round(speed, np.log(np.maximum(samples[column], 1)), samples["round"]), prior)
+    elasticity = _estimate(*_per_round(speed, np.log(np.maximum(samples[column], 1)), samples["round"]), macs_per_byte)
     return Normalisation(
         compute_ns=compute_ns,
         memory_ns=memory_ns,
@@ -116,10 +116,12 @@ def fit_normalisation(
 
 def compute_elasticity(macs_per_byte: float | None) -> float:
     """What the arithmetic intensity suggests: 0.1 for streams, 1 for arithmetic, in between by their shares."""
-    if macs_per_byte is None:
-        return _COMPUTE_BOUND
-    share = macs_per_byte / (macs_per_byte + _BALANCE_MACS_PER_BYTE)
-    return _MEMORY_BOUND + (_COMPUTE_BOUND - _MEMORY_BOUND) * share
+    return _between(_MEMORY_BOUND, _COMPUTE_BOUND, macs_per_byte)
+
+
+def _between(memory_bound: float, compute_bound: float, macs_per_byte: float | None) -> float:
+    share = 1.0 if macs_per_byte is None else macs_per_byte / (macs_per_byte + _BALANCE_MACS_PER_BYTE)
+    return memory_bound + (compute_bound - memory_bound) * share
 
 
 def _per_round(
@@ -132,9 +134,10 @@ def _per_round(
     return x - np.median(x, axis=0), y - np.median(y)
 
 
-def _estimate(x: NDArray[np.float64], y: NDArray[np.float64], prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Elasticities on both references, shape [2]: the prior where the rounds do not say otherwise."""
-    precision = np.diag([_COMPUTE_SPREAD**-2, _MEMORY_SPREAD**-2])
+def _estimate(x: NDArray[np.float64], y: NDArray[np.float64], macs_per_byte: float | None) -> NDArray[np.float64]:
+    """Elasticities on both references, shape [2]: what the intensity suggests where the rounds say nothing else."""
+    prior = np.array([compute_elasticity(macs_per_byte), 0.0])
+    precision = np.diag([_COMPUTE_SPREAD**-2, _between(*_MEMORY_SPREAD, macs_per_byte) ** -2])
     estimate = prior
     for _ in range(_REWEIGHTINGS):
         residual = y - x @ estimate
@@ -143,4 +146,4 @@ def _estimate(x: NDArray[np.float64], y: NDArray[np.float64], prior: NDArray[np.
         weighted = x * weights[:, None]
         information, seen = weighted.T @ x + precision, weighted.T @ y + precision @ prior
         estimate = np.asarray(np.linalg.solve(information, seen), np.float64)
-    return np.clip(estimate, 0.0, _LARGEST_ELASTICITY)
+    return np.asarray(np.clip(estimate, 0.0, _LARGEST_ELASTICITY), np.float64)

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..luts import Table
 from ..luts.compose import RUN_CONSTANT
+from ..luts.residency import cold_share
 from ..networks.errors import NotCoveredError
 from .client import Samples, WorkerClient
 from .plan import Subject
@@ -60,7 +61,8 @@ def replay(subject: Subject, table: Table, *, seed: int = 0) -> tuple[InPlace, .
         MeasurementError: a kernel cannot be run.
     """
     kernels = subject.lowered.distinct
-    rows = {key: table.lookup(key) for key in kernels}
+    share = cold_share(subject.lowered.kernels, table.fingerprint)
+    rows = {key: table.lookup(key, cold_share=share) for key in kernels}
     if missing := [kernels[key].label for key, row in rows.items() if not row.covered]:
         raise NotCoveredError(f"the table lacks {len(missing)} kernels of {subject.network.name}", missing)
     in_place_ns = _in_place_ns(subject, table, seed)
@@ -79,7 +81,7 @@ def _in_place_ns(subject: Subject, table: Table, seed: int) -> dict[str, float]:
     with WorkerClient(fingerprint.runtime_name, fingerprint.threads, fingerprint.precision) as worker:
         described = {o["name"]: o for o in worker.prepare_overheads()}
         prepared = {
-            key: worker.prepare(entry_name(KERNEL, key), kernel, seed, copies=1)
+            key: worker.prepare(entry_name(KERNEL, key), kernel, 1, seed)
             for key, kernel in subject.lowered.distinct.items()
         }
         names = [entry_name(KERNEL, key) for key in prepared]

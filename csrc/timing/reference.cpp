@@ -1,6 +1,7 @@
 #include "timing/reference.hpp"
 
 #include <cstddef>
+#include <cstring>
 
 #include "timing/barrier.hpp"
 
@@ -12,7 +13,9 @@ namespace {
 using Lanes = float __attribute__((vector_size(16)));
 
 constexpr int kSteps = 40'000;
-constexpr std::size_t kBufferFloats = (std::size_t{4} << 20) / sizeof(float);
+constexpr std::size_t kLaneFloats = sizeof(Lanes) / sizeof(float);
+constexpr std::size_t kBufferFloats = (std::size_t{64} << 20) / sizeof(float);
+constexpr std::size_t kStretchFloats = (std::size_t{4} << 20) / sizeof(float);
 
 }  // namespace
 
@@ -40,13 +43,21 @@ void ComputeReference::run() {
   do_not_optimize(total[0]);
 }
 
-MemoryReference::MemoryReference() : source_(kBufferFloats, 1.0F), target_(kBufferFloats, 2.0F) {}
+MemoryReference::MemoryReference() : buffer_(kBufferFloats, 1.0F) {}
 
 void MemoryReference::run() {
-  const float* source = source_.data();
-  float* target = target_.data();
-  for (std::size_t i = 0; i < kBufferFloats; ++i) target[i] = 0.5F * (target[i] + source[i]);
-  do_not_optimize(target);
+  const float* stretch = buffer_.data() + next_;
+  next_ = (next_ + kStretchFloats) % kBufferFloats;
+  Lanes sums[4] = {};
+  for (std::size_t i = 0; i < kStretchFloats; i += 4 * kLaneFloats) {
+    for (std::size_t chain = 0; chain < 4; ++chain) {
+      Lanes values;
+      std::memcpy(&values, stretch + i + chain * kLaneFloats, sizeof(values));
+      sums[chain] += values;
+    }
+  }
+  const Lanes total = sums[0] + sums[1] + sums[2] + sums[3];
+  do_not_optimize(total[0]);
 }
 
 }  // namespace lutra::timing

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <vector>
 
 #include "timing/runnable.hpp"
@@ -16,16 +17,17 @@ class ComputeReference final : public Runnable {
   void run() override;
 };
 
-/// A pass over two buffers of 4 MiB, one read and one updated: follows the speed of the outer caches or
-/// memory. Some tenths of a millisecond to one.
+/// Reads the next 4 MiB of a buffer of 64, over and over: follows the speed of memory (or of a last cache
+/// larger than that), as weights do that a whole network has passed by since. Some tenths of a millisecond
+/// to one.
 class MemoryReference final : public Runnable {
  public:
   MemoryReference();
   void run() override;
 
  private:
-  std::vector<float> source_;
-  std::vector<float> target_;
+  std::vector<float> buffer_;
+  std::size_t next_ = 0;
 };
 
 }  // namespace lutra::timing

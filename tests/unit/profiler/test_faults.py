@@ -133,6 +133,6 @@ def test_a_worker_that_hangs_is_killed() -> None:
     with WorkerClient("faulty", 1, silence_timeout_s=0.5) as worker:
         (kernel,) = lower(chain(6), "null").kernels
         with pytest.raises(WorkerTimeoutError, match="said nothing"):
-            worker.prepare("kernel x", kernel, 0)
+            worker.prepare("kernel x", kernel, 1, 0)
         with pytest.raises(WorkerCrashedError, match="SIGKILL"):
             worker.describe()
