@@ -14,7 +14,7 @@ import pytest
 from lutra.luts import Store
 from lutra.luts.compose import compose
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.errors import MeasurementError, StoreLockedError
+from lutra.networks.errors import MeasurementError, StoreLockedError, UnknownNameError
 from lutra.profiler import Plan, Progress, Settings, make_plan, resolve_device, run_campaign
 from lutra.profiler.runtimes.null import RUN_OVERHEAD_NS, NullRuntime, null_latency_ns
 
@@ -120,7 +120,7 @@ def test_a_device_is_profiled_by_one_campaign_at_a_time(store: Store, plan: Plan
 def test_an_unknown_runtime_is_an_error_of_its_own() -> None:
     from lutra.profiler.client import WorkerClient
 
-    with pytest.raises(MeasurementError, match="unknown runtime"):
+    with pytest.raises(UnknownNameError, match="unknown runtime"):
         WorkerClient("nonesuch", 1)
 
 
