@@ -23,7 +23,10 @@ _ISA_THAT_MATTERS = (
     *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2"),
 )
 _RUNTIME_PACKAGES = {  # runtimes whose version is that of an installed package
+    "onednn": "onednn-cpu-gomp",
     "onnxruntime": "onnxruntime",
+    "torch": "torch",
+    "torch-compile": "torch",
     "xnnpack": "executorch",
 }
 

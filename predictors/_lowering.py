@@ -44,7 +44,8 @@ class Lowerer:
         if path is not None and device.runtime_name == "onnxruntime":
             return path.stem, self._lowered_file(path)
         network = _loaded(source, input_shapes)
-        return network.name, lower(network, device.runtime_name, precision=device.precision)
+        lowered = lower(network, device.runtime_name, precision=device.precision, threads=device.threads)
+        return network.name, lowered
 
     def __reduce__(self) -> tuple[type["Lowerer"], tuple[()]]:
         """A copy starts empty: what is kept can be made again, and a lock cannot be copied."""

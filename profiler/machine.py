@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,14 @@ def conditions_between(before: MachineState, after: MachineState) -> dict[str, A
         "governor": governor(),
         "cores": cores,
     }
+
+
+def worst_conditions(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One record for rows that were measured in several stretches: the worst shares, and all the time together."""
+    if not parts:
+        return {}
+    worst = {name: max(part[name] for part in parts) for name in ("load1", "others_share", "steal_share")}
+    return dict(parts[-1]) | worst | {"seconds": round(sum(part["seconds"] for part in parts), 3)}
 
 
 def governor() -> str:

@@ -72,6 +72,6 @@ def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]
         if model is not None and device.runtime == "onnxruntime":
             lowered = lower_onnx(model, network.fingerprint)
         else:
-            lowered, model = lower(network, device.runtime, precision=device.precision), None
+            lowered, model = lower(network, device.runtime, precision=device.precision, threads=device.threads), None
         subjects.append(Subject(network, model, lowered))
     return Plan(device, tuple(subjects), check)

@@ -89,14 +89,15 @@ class Worker:
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
-        measured = measure_interleaved(
-            [p.runnable for p in prepared],
-            progress=self._report,
-            cancel=self.cancel,
-            clock=self._runtime.clock,
-            **message["options"],
-        )
-        finite = [p.finite() for p in prepared]
+        with self._runtime.measuring():
+            measured = measure_interleaved(
+                [p.runnable for p in prepared],
+                progress=self._report,
+                cancel=self.cancel,
+                clock=self._runtime.clock,
+                **message["options"],
+            )
+            finite = [p.finite() for p in prepared]
         return _pack(measured, finite)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
@@ -105,7 +106,8 @@ class Worker:
 
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
-        return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
+        answer = {"executions": prepared.executions, "overheads": prepared.overheads}
+        return answer | {"implementation": prepared.implementation}, b""
 
 
 def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:

@@ -28,6 +28,7 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime on the CPU."""
 
     name = "onnxruntime"
+    extra = "ort"
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)

@@ -34,6 +34,7 @@ class XnnpackRuntime(Runtime):
     """XNNPACK on the CPU, float32, images with channels last."""
 
     name = "xnnpack"
+    extra = "xnnpack"
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)
