@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
@@ -140,6 +141,7 @@ _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True)
 
 __all__ = [
     "PRECISIONS",
+    "Aliases",
     "Constant",
     "FusionRule",
     "FusionRules",
@@ -150,6 +152,7 @@ __all__ = [
     "Probe",
     "known_by_lowering",
     "lower",
+    "lower_by_rules",
     "lower_given",
     "lower_native",
     "lower_onednn",
