@@ -25,6 +25,8 @@ _ISA_THAT_MATTERS = (
 _RUNTIME_PACKAGES = {  # runtimes whose version is that of an installed package
     "onednn": "onednn-cpu-gomp",
     "onnxruntime": "onnxruntime",
+    "torch": "torch",
+    "torch-compile": "torch",
     "xnnpack": "executorch",
 }
 

@@ -51,7 +51,8 @@ class Lowerer:
             if path is not None and device.runtime_name == "onnxruntime":
                 return path.stem, self._lowered_file(path, device)
             network = _loaded(source, input_shapes)
-            return network.name, lower(network, device.runtime_name, precision=device.precision)
+            lowered = lower(network, device.runtime_name, precision=device.precision, threads=device.threads)
+            return network.name, lowered
         except MissingDependencyError:
             if not {FUSION_DOCUMENT, ALIASES_DOCUMENT} <= set(table.documents):
                 raise

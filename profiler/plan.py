@@ -70,6 +70,6 @@ def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]
     subjects = []
     for given in networks:
         network, model = given if isinstance(given, tuple) else (given, None)
-        lowered, model = lower_given(network, model, device.runtime, precision=device.precision)
+        lowered, model = lower_given(network, model, device.runtime, precision=device.precision, threads=device.threads)
         subjects.append(Subject(network, model, lowered))
     return Plan(device, tuple(subjects), check)

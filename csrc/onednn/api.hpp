@@ -42,7 +42,6 @@ enum FormatTag : int { kAny = 1, k_nCw16c = 56, k_nCw8c = 69, k_nChw16c = 78, k_
 
 enum Algorithm : int {
   kConvolutionDirect = 0x1,
-  kConvolutionAuto = 0x3,
   kDeconvolutionDirect = 0xa,
   kRelu = 0x20,
   kTanh = 33,

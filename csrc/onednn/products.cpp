@@ -85,48 +85,42 @@ Shape less_one(Shape values) {
   return values;
 }
 
-}  // namespace
+using WindowPrimitive = decltype(Api::convolution_forward_primitive_desc_create);
 
-PlannedStep plan_convolution(const StepContext& context) {
+/// A convolution, straight or transposed.
+PlannedStep plan_window(const StepContext& context, const Weights& weights, WindowPrimitive function,
+                        Algorithm algorithm) {
   const Library& library = context.library();
-  const Weights weights = convolution_weights(context.input(1).shape, context.integer("groups"));
-  const MemoryDesc src = context.desc(context.input(0));
-  const MemoryDesc dst = context.desc(context.output());
+  MemoryDesc src = context.desc(context.input(0));
+  MemoryDesc dst = context.desc(context.output());
   const MemoryDesc any = describe_any(library, weights.shape);
   const MemoryDesc bias = bias_desc(context);
   PostProcessing post(context, residual_desc(context));
   PlannedStep planned;
   planned.primitive = create<PrimitiveDesc>(
-      library, context.what(), context.api().convolution_forward_primitive_desc_create, context.engine(),
-      kForwardInference, kConvolutionDirect, src.get(), any.get(), bias.get(), dst.get(),
-      context.integers("strides").data(), less_one(context.integers("dilations")).data(),
-      context.integers("pads_begin").data(), context.integers("pads_end").data(), post.get());
-  planned.operands.push_back({kSrc, context.input_number(0), context.desc(context.input(0))});
+      library, context.what(), function, context.engine(), kForwardInference, algorithm, src.get(), any.get(),
+      bias.get(), dst.get(), context.integers("strides").data(),
+      less_one(context.integers("dilations")).data(), context.integers("pads_begin").data(),
+      context.integers("pads_end").data(), post.get());
+  planned.operands.push_back({kSrc, context.input_number(0), std::move(src)});
   add_weights(context, weights, planned);
-  planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
+  planned.operands.push_back({kDst, context.output_number(), std::move(dst)});
   post.add_operand(context, planned.operands);
   return planned;
 }
 
+}  // namespace
+
+PlannedStep plan_convolution(const StepContext& context) {
+  const Weights weights = convolution_weights(context.input(1).shape, context.integer("groups"));
+  return plan_window(context, weights, context.api().convolution_forward_primitive_desc_create,
+                     kConvolutionDirect);
+}
+
 PlannedStep plan_deconvolution(const StepContext& context) {
-  const Library& library = context.library();
   const Weights weights = deconvolution_weights(context.input(1).shape, context.integer("groups"));
-  const MemoryDesc src = context.desc(context.input(0));
-  const MemoryDesc dst = context.desc(context.output());
-  const MemoryDesc any = describe_any(library, weights.shape);
-  const MemoryDesc bias = bias_desc(context);
-  PostProcessing post(context, residual_desc(context));
-  PlannedStep planned;
-  planned.primitive = create<PrimitiveDesc>(
-      library, context.what(), context.api().deconvolution_forward_primitive_desc_create, context.engine(),
-      kForwardInference, kDeconvolutionDirect, src.get(), any.get(), bias.get(), dst.get(),
-      context.integers("strides").data(), less_one(context.integers("dilations")).data(),
-      context.integers("pads_begin").data(), context.integers("pads_end").data(), post.get());
-  planned.operands.push_back({kSrc, context.input_number(0), context.desc(context.input(0))});
-  add_weights(context, weights, planned);
-  planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
-  post.add_operand(context, planned.operands);
-  return planned;
+  return plan_window(context, weights, context.api().deconvolution_forward_primitive_desc_create,
+                     kDeconvolutionDirect);
 }
 
 PlannedStep plan_inner_product(const StepContext& context) {
@@ -153,21 +147,20 @@ PlannedStep plan_inner_product(const StepContext& context) {
 
 PlannedStep plan_matmul(const StepContext& context) {
   const std::size_t rank = context.output().shape.size();
-  const bool binary = context.text("residual") == "binary";
-  PostProcessing post(context, binary ? matrix_of(context, context.input(2), rank, false) : MemoryDesc());
-  MemoryDesc left = matrix_of(context, context.input(0), rank, false);
-  MemoryDesc right = matrix_of(context, context.input(1), rank, context.integer("transposed", 0) != 0);
-  MemoryDesc plain = copy_of(context.library(), right.get());
-  MemoryDesc left_plain = copy_of(context.library(), left.get());
-  MemoryDesc dst = context.desc(context.output());
+  const bool transposed = context.integer("transposed", 0) != 0;
+  const PostProcessing post(context);
   PlannedStep planned;
-  planned.primitive =
-      create<PrimitiveDesc>(context.library(), context.what(), context.api().matmul_primitive_desc_create,
-                            context.engine(), left.get(), right.get(), Desc{nullptr}, dst.get(), post.get());
-  planned.operands.push_back({kSrc, context.input_number(0), std::move(left), std::move(left_plain)});
-  planned.operands.push_back({kWeights, context.input_number(1), std::move(right), std::move(plain)});
-  planned.operands.push_back({kDst, context.output_number(), std::move(dst)});
-  post.add_operand(context, planned.operands);
+  planned.operands.push_back({kSrc, context.input_number(0),
+                              matrix_of(context, context.input(0), rank, false),
+                              matrix_of(context, context.input(0), rank, false)});
+  planned.operands.push_back({kWeights, context.input_number(1),
+                              matrix_of(context, context.input(1), rank, transposed),
+                              matrix_of(context, context.input(1), rank, transposed)});
+  planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
+  planned.primitive = create<PrimitiveDesc>(
+      context.library(), context.what(), context.api().matmul_primitive_desc_create, context.engine(),
+      Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()}, Desc{nullptr},
+      Desc{planned.operands[2].desc.get()}, post.get());
   return planned;
 }
 

@@ -1,16 +1,17 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "native",
-"null" and "xnnpack" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
+"torch-compile" run the network once and write down what is called; "native", "null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .blocked import plain_name
 from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
@@ -19,6 +20,9 @@ from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .quantised import is_quantised
+from .torch_calls import torch_version
+from .torch_compile import lower_torch_compile
+from .torch_eager import lower_torch
 from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8")
@@ -36,17 +40,19 @@ class _Request:
     fingerprint: str
     runtime: str
     precision: str
+    threads: int
     version: str
     network: Network = field(compare=False)
 
 
-def lower(network: Network, runtime: str, *, precision: str = "float32") -> LoweredNetwork:
+def lower(network: Network, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredNetwork:
     """The kernels that ``runtime`` runs for ``network``, in execution order. Repeated calls are answered from memory.
 
     Args:
         network: what is run.
         runtime: who runs it.
         precision: number format it is run in, one of `PRECISIONS`.
+        threads: how many threads it may use; only compilers care.
 
     Raises:
         UnknownNameError: no lowering of that name; see `lowerings`.
@@ -59,12 +65,12 @@ def lower(network: Network, runtime: str, *, precision: str = "float32") -> Lowe
     if runtime not in _BY_PRECISION.get(precision, ()):
         able = [name for name, lowerings in _BY_PRECISION.items() if runtime in lowerings]
         raise UsageError(f"runtime {runtime!r} does not run in {precision!r}", hint=f"it runs in {', '.join(able)}")
-    version = runtime_version() if runtime == "onnxruntime" else ""
-    return _lower(_Request(network.fingerprint, runtime, precision, version, network))
+    threads = threads if runtime in _FOR_THREADS else 0
+    return _lower(_Request(network.fingerprint, runtime, precision, threads, _version(runtime), network))
 
 
 def lower_given(
-    network: Network, model: bytes | None, runtime: str, *, precision: str = "float32"
+    network: Network, model: bytes | None, runtime: str, *, precision: str = "float32", threads: int = 1
 ) -> tuple[LoweredNetwork, bytes | None]:
     """`lower`, of the user's own ONNX file where there is one and the runtime runs such files.
 
@@ -75,6 +81,7 @@ def lower_given(
         model: the file that it was read from.
         runtime: who runs it.
         precision: number format it is run in.
+        threads: how many threads it is run on.
 
     Returns:
         The kernels, and the file if that is what is run.
@@ -84,7 +91,7 @@ def lower_given(
         LutraError: as `lower` and `lower_onnx` raise.
     """
     if model is None or runtime != "onnxruntime":
-        return lower(network, runtime, precision=precision), None
+        return lower(network, runtime, precision=precision, threads=threads), None
     parsed = parse(model)
     if precision == "float32" and is_quantised(parsed):
         raise UsageError(f"the ONNX file of {network.name!r} is quantised", hint="give --precision int8")
@@ -103,8 +110,17 @@ def lowerings() -> tuple[str, ...]:
     return tuple(_LOWERINGS)
 
 
+def _version(runtime: str) -> str:
+    """Version of what lowers, where that is a library."""
+    if runtime == "onnxruntime":
+        return runtime_version()
+    return torch_version() if runtime.startswith("torch") else ""
+
+
 @lru_cache(maxsize=CACHE_SIZE)
 def _lower(request: _Request) -> LoweredNetwork:
+    if request.runtime in _FOR_THREADS:
+        return _FOR_THREADS[request.runtime](request.network, request.threads)
     return _BY_PRECISION[request.precision][request.runtime](request.network)
 
 
@@ -129,8 +145,13 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": lower_native,
     "onednn": lower_onednn,
     "null": _lower_for_null,
+    "torch": lower_torch,
+    "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
+
+_FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-compile": lower_torch_compile}
+"""Lowerings whose answer depends on the number of threads."""
 
 _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_int8_by_onnxruntime,
@@ -158,6 +179,7 @@ __all__ = [
     "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plain_name",
     "plan_onednn",
     "probes",
     "rules_by_lowering",

@@ -1,5 +1,6 @@
 """What people see of a kernel: one short line."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -49,6 +50,11 @@ def _joined(parts: Sequence[str]) -> str:
 def native_label(op: Op, fused: Sequence[str]) -> str:
     """Label of one of our own kernels: an op and what is fused into it."""
     return (" + ".join([_native_part(op), *fused]) + _size(op.outputs[0]))[:MAX_LENGTH]
+
+
+def reorder_label(image: TensorType, layout: str) -> str:
+    """Label of a change of layout; ``image`` is N x C x H x W."""
+    return f"Reorder to {layout.upper()} {image.shape[1]}{_size(image)}"
 
 
 def _hint(ops: set[str]) -> str:
@@ -140,3 +146,26 @@ def _numbers(value: object) -> tuple[int, ...]:
 
 def _number(value: object) -> int:
     return int(value) if isinstance(value, int) else 1
+
+
+def torch_label(node: KernelNode, types: Types, shown: TensorType) -> str:
+    """Label of a kernel of compiled torch: of one that was generated, what it fuses; else of the operator.
+
+    Args:
+        node: the kernel's only node.
+        types: of its tensors.
+        shown: the tensor whose size is told.
+    """
+    name = node.op.partition(".")[0].removeprefix("cpp_fused_").strip("_")
+    if node.domain == "inductor":
+        short = name.replace("native_batch_norm_legit_no_training", "batch_norm").replace("__", "_")
+        return f"fused {short}"[: MAX_LENGTH - 16] + _size(shown)
+    shapes = [types[tensor].shape for tensor in node.inputs]
+    if name == "convolution":
+        groups = shapes[0][1] // shapes[1][1]
+        stride = json.loads(str(dict(node.attrs)["arguments"]))[0][3]
+        return _conv_text(shapes[1], stride, groups) + _size(shown)
+    if name in ("mm", "bmm", "addmm", "baddbmm"):
+        depth = shapes[1 if "add" in name else 0][-1]
+        return f"{name} {math.prod(shown.shape[:-1])}x{depth}x{shown.shape[-1]}"
+    return (name + _size(shown))[:MAX_LENGTH]

@@ -272,22 +272,26 @@ class _Lowerer:
         self._step(entry, "matmul", self._inputs(entry), {})
 
     def _sdpa(self, entry: Fused, index: int) -> None:
-        """Scores (scaled, masked), softmax, and the product with the values."""
+        """Scaled scores, the mask, softmax, and the product with the values."""
         del index
         op, name = entry.op, entry.node.name
         query, key, value, *mask = self._inputs(entry)
-        out = op.outputs[0].shape
-        type_ = TensorType((*out[:-1], key.type.shape[-2]), op.dtype)
+        type_ = TensorType((*op.outputs[0].shape[:-1], key.type.shape[-2]), op.dtype)
         scores, weights = _Tensor(f"{name}.scores", type_), _Tensor(f"{name}.weights", type_)
         scale = float(op["scale"]) or query.type.shape[-1] ** -0.5
-        attrs: Attrs = {"transposed": 1, "scale": scale} | ({"residual": "binary"} if mask else {})
-        depths = f"{query.type.shape[-1]}, {value.type.shape[-1]}"
-        label = f"sdpa %s {depths} @{'x'.join(map(str, type_.shape))}"
+        label = f"sdpa %s @{'x'.join(map(str, type_.shape))}"
         macs = type_.numel * query.type.shape[-1]
-        self._emit("matmul", [query, key, *mask], scores, attrs, label % "scores", macs)
+        attrs: Attrs = {"transposed": 1, "scale": scale}
+        self._emit("matmul", [query, key], scores, attrs, label % f"scores {query.type.shape[-1]}", macs)
+        if mask:
+            # Not as a post-op of the product: oneDNN 3.2 has only its reference code for one that is broadcast.
+            masked = _Tensor(f"{name}.masked", type_)
+            self._emit("binary", [scores, *mask], masked, {"algorithm": "add"}, label % "mask")
+            scores = masked
         self._emit("softmax", [scores], weights, {"axis": type_.rank - 1}, label % "softmax")
         made = _Tensor(entry.outputs[0], op.outputs[0])
-        self._emit("matmul", [weights, value], made, {}, label % "product", op.macs - macs)
+        depth = value.type.shape[-1]
+        self._emit("matmul", [weights, value], made, {}, label % f"product {depth}", op.macs - macs)
         self._made(made)
 
     # --- functions of elements, pairs, rows and windows ---

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from ..ops import Op, TensorType
+from ..ops import Op
 
 Layout = Literal["plain", "channels_last", "blocked8", "blocked16"]
 Isa = Literal["avx512", "avx2", "older"]
@@ -37,13 +37,6 @@ def convolution_layouts(op: Op, isa: Isa) -> tuple[Layout, Layout]:
         return _avx2(op)
     block: Layout = "blocked16" if isa == "avx512" else "blocked8"
     return _blocked(op, block)
-
-
-def fits(layout: Layout, type_: TensorType) -> bool:
-    """Whether a tensor of this shape can lie in ``layout``."""
-    if layout == "plain":
-        return True
-    return type_.rank in (3, 4)
 
 
 def fills(layout: Layout, channels: int) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lutra.luts.host import runtime_version
 from lutra.networks import Network, NetworkBuilder
@@ -13,7 +15,7 @@ from lutra.networks.errors import NotSupportedError
 from lutra.networks.exporters import to_torch
 from lutra.networks.graph import Node
 from lutra.networks.lowering import lower_onednn, plan_onednn
-from lutra.networks.ops import Op, catalogue
+from lutra.networks.ops import Op, TensorType, catalogue, make_op
 from lutra.profiler.runtimes.onednn import OneDnnRuntime
 
 torch = pytest.importorskip("torch", reason="the reference needs torch")
@@ -150,3 +152,40 @@ def test_whole_networks_agree_with_torch(runtime: OneDnnRuntime, body: Callable[
     x = np.random.default_rng(0).standard_normal((1, 3, 32, 32), dtype=np.float32)
     (found,) = errors(runtime, network, [x])
     assert found < 1e-8
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Op:
+    """Odd channels, ragged groups, windows that hardly fit, steps wider than the window."""
+    kernel = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    padding = tuple(draw(st.integers(0, 3)) for _ in range(4))
+    dilation = draw(st.integers(1, 2))
+    smallest = [max(1, (k - 1) * dilation + 1 - padding[i] - padding[i + 2]) for i, k in enumerate(kernel)]
+    groups = draw(st.sampled_from([1, 1, 2, 3, 8]))
+    channels, filters = (groups * draw(st.sampled_from([1, 2, 3, 5, 8, 16])) for _ in range(2))
+    size = (low + draw(st.integers(0, 12)) for low in smallest)
+    return make_op(
+        "conv2d",
+        TensorType((draw(st.integers(1, 2)), channels, *size)),
+        out_channels=filters,
+        kernel_size=kernel,
+        stride=(draw(st.integers(1, 4)), draw(st.integers(1, 4))),
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(op=convolutions())
+def test_convolutions_of_odd_shapes_agree_with_torch(op: Op) -> None:
+    inputs = [op.spec.example_input(op, 0, np.random.default_rng(0))]
+    assert max(errors(OneDnnRuntime(1), network_of(op), inputs)) <= op.spec.tolerance
+
+
+def test_rows_are_told_what_runs(runtime: OneDnnRuntime) -> None:
+    op = make_op("conv2d", TensorType((1, 16, 14, 14)), out_channels=16, kernel_size=3, padding=1)
+    product = max(lower_onednn(network_of(op)).kernels, key=lambda kernel: kernel.macs)
+    prepared = runtime.prepare(product, 2, seed=0)
+    assert prepared.implementation
+    assert "ref" not in prepared.implementation
