@@ -17,6 +17,7 @@ import psutil
 
 from ..luts import Measurement, Store, Table
 from ..luts.compose import RUN_CONSTANT, compose
+from ..luts.host import DEFAULT_CACHE
 from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
@@ -136,7 +137,8 @@ class _Campaign:
         self._started_s = time.monotonic()
         self._patience_s = settings.patience_s
         self._sampled_s = self._waited_s = 0.0
-        self._environment = read_environment().conditions()
+        self._rotates = plan.device.cache == DEFAULT_CACHE
+        self._environment = read_environment().conditions() | {"cache": plan.device.cache}
         self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
 
@@ -192,7 +194,7 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
-            if has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+            if self._rotates and has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
                 self._prepare(session, RESIDENT, key, kernel.label)
         self._group_size = len(group)
         labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}

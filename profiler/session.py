@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..luts.host import DEFAULT_CACHE
 from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from .client import GroupResult, PreparedInfo, WorkerClient
-from .copies import copies_of, resident_copies_of
+from .copies import ROTATED_BYTES, copies_of, resident_copies_of
 from .plan import Plan
 
 CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
@@ -81,7 +82,8 @@ class Session:
         kind, _, key = name.partition(" ")
         if kind in COPIES:
             kernel = self._kernels[key]
-            return self._worker.prepare(name, kernel, COPIES[kind](kernel), self._seed)
+            copies = COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1
+            return self._worker.prepare(name, kernel, copies, self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
 
@@ -104,7 +106,13 @@ class Session:
 
         # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
         every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
-        return self._worker.measure(names, options | {"every_round": every_round}, report, priority=self._priority)
+        options = options | {"every_round": every_round}
+        scrub_bytes = 0
+        if self._device.cache == "cold-all":
+            # One execution a sample: the second of a batch would find what the first left behind.
+            options["sequences"] = [[i] for i in range(len(names))]
+            scrub_bytes = ROTATED_BYTES
+        return self._worker.measure(names, options, report, priority=self._priority, scrub_bytes=scrub_bytes)
 
     def drop_culprits(self) -> list[str]:
         """After a measurement killed the worker: run each entry alone in a fresh one, and drop those that kill it too.
