@@ -13,6 +13,11 @@ from ..networks.errors import UsageError
 from .fingerprint import Fingerprint
 from .residency import CACHE_KEY
 
+CACHE_MODES = ("warm", "cold-weights", "cold-all")
+"""What a kernel finds in the caches when it starts: everything; its activations but not its weights; nothing."""
+
+DEFAULT_CACHE = "cold-weights"
+
 KERNEL_CODE_VERSION = 2
 """Raised whenever a change to the measuring protocol or to our own kernels makes older rows incomparable."""
 
@@ -48,7 +53,12 @@ def runtime_version(runtime: str) -> str:
 
 
 def host_fingerprint(
-    runtime: str | None = None, *, threads: int = 1, precision: str = "float32", version: str | None = None
+    runtime: str | None = None,
+    *,
+    threads: int = 1,
+    precision: str = "float32",
+    cache: str = DEFAULT_CACHE,
+    version: str | None = None,
 ) -> Fingerprint:
     """Identity of this machine under a runtime.
 
@@ -56,11 +66,17 @@ def host_fingerprint(
         runtime: its name; None takes `default_runtime`.
         threads: how many threads the runtime uses.
         precision: element type the kernels compute in.
+        cache: what is in the caches when a kernel starts (`CACHE_MODES`).
         version: the runtime's version where it is not that of a known package.
 
     Raises:
-        UsageError: more threads than this machine has, or fewer than one.
+        UsageError: more threads than this machine has, or fewer than one; an unknown cache mode.
     """
+    if cache not in CACHE_MODES:
+        raise UsageError(f"cache mode is {cache!r}", hint=f"use one of {', '.join(CACHE_MODES)}")
+    settings: dict[str, str | int] = {"precision": precision, "threads": threads}
+    if cache != DEFAULT_CACHE:  # absent otherwise, so that tables from before there were modes stay what they are
+        settings["cache"] = cache
     runtime = runtime or default_runtime()
     if threads < 1 or threads > logical_cores():
         raise UsageError(
@@ -72,14 +88,14 @@ def host_fingerprint(
             "null",
             hardware={"model": "null"},
             runtime={"name": "null", "version": str(KERNEL_CODE_VERSION)},
-            settings={"precision": precision, "threads": threads},
+            settings=settings,
             code={"protocol": KERNEL_CODE_VERSION},
         )
     return Fingerprint.of(
         "real",
         hardware=dict(_hardware()),
         runtime={"name": runtime, "version": version or runtime_version(runtime)},
-        settings={"precision": precision, "threads": threads},
+        settings=settings,
         code={"protocol": KERNEL_CODE_VERSION},
         notes={"kernel": platform.release(), "system": platform.system()},
     )

@@ -138,4 +138,7 @@ def _setting(fingerprint: Fingerprint) -> str:
     runtime = dict(fingerprint.runtime)
     version = f" {runtime['version']}" if "version" in runtime else ""
     threads = f"{fingerprint.threads} thread{'s' * (fingerprint.threads != 1)}"
-    return f"{fingerprint.runtime_name}{version}, {threads}, {fingerprint.precision}"
+    cache = dict(fingerprint.settings).get("cache")
+    return f"{fingerprint.runtime_name}{version}, {threads}, {fingerprint.precision}" + f", caches {cache}" * bool(
+        cache
+    )

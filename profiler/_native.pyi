@@ -62,13 +62,24 @@ class NullRunnable(Runnable):
 
     def __init__(self, clock: FakeClock, duration_ns: int, *, jitter: float = 0.0, seed: int = 0) -> None: ...
 
+class Scrubber:
+    """A buffer of `size` bytes that `scrub` writes through, to push everything else out of the caches."""
+
+    def __init__(self, size: int) -> None: ...
+    def scrub(self) -> None: ...
+
+class ScrubbedRunnable(Runnable):
+    """`inner` with cold caches: `scrubber` passes, untimed, in front of each sample."""
+
+    def __init__(self, inner: Runnable, scrubber: Scrubber) -> None: ...
+
 class ComputeReference(Runnable):
     """Fixed multiply-add work on registers: follows the clock frequency."""
 
     def __init__(self) -> None: ...
 
 class MemoryReference(Runnable):
-    """Fixed pass over 8 MiB: follows the speed of outer caches or memory."""
+    """Reads the next 4 MiB of 64, over and over: follows the speed of memory or of a very large last cache."""
 
     def __init__(self) -> None: ...
 

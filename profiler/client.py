@@ -156,6 +156,7 @@ class WorkerClient:
         progress: Callable[[dict[str, Any]], None],
         *,
         priority: str = "normal",
+        scrub_bytes: int = 0,
     ) -> GroupResult:
         """Time what was prepared under ``names`` against each other.
 
@@ -164,8 +165,9 @@ class WorkerClient:
             options: of `lutra.profiler._native.measure_interleaved`.
             progress: called a few times a second with counts and the index of the current entry.
             priority: of the measuring thread, "auto" or "normal" (`measuring_priority`).
+            scrub_bytes: written through, untimed, in front of each sample; 0 leaves the caches as they are.
         """
-        request = {"do": "measure", "ids": names, "options": options, "priority": priority}
+        request = {"do": "measure", "ids": names, "options": options, "priority": priority, "scrub_bytes": scrub_bytes}
         answer, blob = self._ask(request, progress=progress)
         series = _unpack(answer, blob)
         entries = {

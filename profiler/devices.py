@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ..luts import Fingerprint
-from ..luts.host import default_runtime, host_fingerprint
+from ..luts.host import DEFAULT_CACHE, default_runtime, host_fingerprint
 from ..networks.errors import MissingDependencyError, UnknownNameError, UsageError
 from .runtimes import RuntimeInfo, runtime_class, runtime_classes
 
@@ -35,13 +35,19 @@ class Device:
         return self.fingerprint.precision
 
     @property
+    def cache(self) -> str:
+        """What is in the caches when a kernel starts."""
+        return str(dict(self.fingerprint.settings).get("cache", DEFAULT_CACHE))
+
+    @property
     def kind(self) -> str:
         """What stands behind it: "real", "simulated" or "null"."""
         return self.fingerprint.kind
 
     def __str__(self) -> str:
         plural = "s" if self.threads > 1 else ""
-        return f"{self.name} ({self.runtime}, {self.precision}, {self.threads} thread{plural})"
+        cache = f", caches {self.cache}" * (self.cache != DEFAULT_CACHE)
+        return f"{self.name} ({self.runtime}, {self.precision}, {self.threads} thread{plural}{cache})"
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,12 @@ def devices() -> list[DeviceInfo]:
 
 
 def resolve_device(
-    name: str = "host", *, runtime: str | None = None, threads: int = 1, precision: str = "float32"
+    name: str = "host",
+    *,
+    runtime: str | None = None,
+    threads: int = 1,
+    precision: str = "float32",
+    cache: str = DEFAULT_CACHE,
 ) -> Device:
     """The device called ``name``.
 
@@ -80,6 +91,7 @@ def resolve_device(
         runtime: what runs the networks; None takes the best one installed.
         threads: how many threads it may use.
         precision: number format that networks are run in.
+        cache: what is in the caches when a kernel starts: "warm", "cold-weights" (as in a network) or "cold-all".
 
     Raises:
         UnknownNameError: no such device or runtime.
@@ -93,7 +105,7 @@ def resolve_device(
         if runtime not in (None, "null"):
             raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
         runtime_class("null").check_precision(precision)
-        return Device(name, host_fingerprint("null", threads=threads, precision=precision))
+        return Device(name, host_fingerprint("null", threads=threads, precision=precision, cache=cache))
     runtime = runtime or default_runtime()
     info = runtime_class(runtime).info()
     if info.kind == "null":
@@ -104,4 +116,6 @@ def resolve_device(
         most = runtime_class(runtime).max_threads
         raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")
     runtime_class(runtime).check_precision(precision)
-    return Device(name, host_fingerprint(runtime, threads=threads, precision=precision, version=info.version))
+    return Device(
+        name, host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
+    )

@@ -16,7 +16,16 @@ import numpy as np
 from ..networks import Network
 from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
-from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
+from ._native import (
+    CancelFlag,
+    EntryResult,
+    Measured,
+    Runnable,
+    ScrubbedRunnable,
+    Scrubber,
+    Series,
+    measure_interleaved,
+)
 from .copies import require_memory
 from .priority import measuring_priority
 from .protocol import SAMPLE_COLUMNS, receive, send
@@ -97,7 +106,7 @@ class Worker:
         wanted = message["priority"] if self._runtime.clock is None else "normal"
         with self._runtime.measuring(), measuring_priority(wanted, self._runtime.threads) as priority:
             measured = measure_interleaved(
-                [p.runnable for p in prepared],
+                _scrubbed([p.runnable for p in prepared], message["scrub_bytes"]),
                 progress=self._report,
                 cancel=self.cancel,
                 clock=self._runtime.clock,
@@ -114,6 +123,14 @@ class Worker:
         self._prepared[name] = prepared
         answer = {"executions": prepared.executions, "overheads": prepared.overheads}
         return answer | {"implementation": prepared.implementation}, b""
+
+
+def _scrubbed(runnables: list[Runnable], scrub_bytes: int) -> list[Runnable]:
+    """The same with cold caches in front of each sample, if that is asked for."""
+    if scrub_bytes == 0:
+        return runnables
+    scrubber = Scrubber(scrub_bytes)
+    return [ScrubbedRunnable(runnable, scrubber) for runnable in runnables]
 
 
 def _pack(measured: Measured, finite: list[bool], priority: str) -> tuple[dict[str, Any], bytes]:

@@ -25,6 +25,14 @@ ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help
 PrecisionOption = Annotated[
     str, typer.Option("--precision", "-p", metavar="NAME", help="Number format to run in: float32 or int8.")
 ]
+CacheOption = Annotated[
+    str,
+    typer.Option(
+        "--cache",
+        metavar="MODE",
+        help="What a kernel finds in the caches: warm (all), cold-weights (all but weights), cold-all (nothing).",
+    ),
+]
 AnyPrecisionOption = Annotated[
     str | None,
     typer.Option("--precision", "-p", metavar="NAME", help="Number format: float32 or int8; if omitted any."),

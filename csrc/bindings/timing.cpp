@@ -16,6 +16,7 @@
 #include "timing/reference.hpp"
 #include "timing/runnable.hpp"
 #include "timing/sample.hpp"
+#include "timing/scrub.hpp"
 
 namespace py = pybind11;
 using namespace lutra::timing;
@@ -112,6 +113,12 @@ void bind_runnables(py::module_& module) {
   py::class_<NullRunnable, Runnable, std::shared_ptr<NullRunnable>>(module, "NullRunnable")
       .def(py::init<std::shared_ptr<FakeClock>, std::int64_t, double, std::uint64_t>(), py::arg("clock"),
            py::arg("duration_ns"), py::kw_only(), py::arg("jitter") = 0.0, py::arg("seed") = 0);
+  py::class_<Scrubber, std::shared_ptr<Scrubber>>(module, "Scrubber")
+      .def(py::init<std::size_t>(), py::arg("size"))
+      .def("scrub", &Scrubber::scrub, py::call_guard<py::gil_scoped_release>());
+  py::class_<ScrubbedRunnable, Runnable, std::shared_ptr<ScrubbedRunnable>>(module, "ScrubbedRunnable")
+      .def(py::init<std::shared_ptr<Runnable>, std::shared_ptr<Scrubber>>(), py::arg("inner").none(false),
+           py::arg("scrubber").none(false));
   py::class_<ComputeReference, Runnable, std::shared_ptr<ComputeReference>>(module, "ComputeReference")
       .def(py::init<>());
   py::class_<MemoryReference, Runnable, std::shared_ptr<MemoryReference>>(module, "MemoryReference")

@@ -6,6 +6,7 @@ import typer
 
 from ..options import (
     BatchOption,
+    CacheOption,
     DeviceOption,
     InputShapesOption,
     JsonOption,
@@ -30,6 +31,7 @@ def profile(
     runtime: RuntimeOption = None,
     threads: ThreadsOption = 1,
     precision: PrecisionOption = "float32",
+    cache: CacheOption = "cold-weights",
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the whole networks among the kernels too.")
     ] = True,
@@ -52,7 +54,7 @@ def profile(
     from ..reports import comparison
     from ..stores import open_store, require_store
 
-    target = resolve_device(device, runtime=runtime, threads=threads, precision=precision)
+    target = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache)
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     work = make_plan(target, map(subject_of, sources), check=check)
     if dry_run:
