@@ -14,7 +14,7 @@ import pytest
 from lutra.luts import Store
 from lutra.luts.compose import compose
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.errors import MeasurementError, StoreLockedError, UnknownNameError
+from lutra.networks.errors import StoreLockedError, UnknownNameError
 from lutra.profiler import Plan, Progress, Settings, make_plan, resolve_device, run_campaign
 from lutra.profiler.runtimes.null import RUN_OVERHEAD_NS, NullRuntime, null_latency_ns
 
