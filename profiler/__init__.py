@@ -5,7 +5,8 @@ if __name__ != "lutra.profiler":
 
 from .campaign import CampaignResult, Progress, run_campaign
 from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
-from .machine import Finding, examine_machine
+from .environment import Finding
+from .machine import examine_machine
 from .plan import Plan, Subject, make_plan
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime

@@ -23,6 +23,7 @@ from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeou
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo
 from .copies import ROTATED_BYTES, has_resident_row
+from .environment import read_environment
 from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
 from .plan import Plan, Subject
 from .pooling import pooled_entries, pooled_results, with_process
@@ -66,7 +67,7 @@ class CampaignResult:
         noisy: labels of rows marked noisy.
         interrupted: it was cancelled; run the same plan again to go on.
         measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
-            for other programs does not count.
+            for other programs does not count. 0 for a simulated device.
         table: all rows of the device.
     """
 
@@ -137,6 +138,7 @@ class _Campaign:
         self._started_s = time.monotonic()
         self._patience_s = settings.patience_s
         self._sampled_s = self._waited_s = 0.0
+        self._environment = read_environment().conditions()
         self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
 
@@ -147,13 +149,13 @@ class _Campaign:
         pending = {
             key: kernel
             for key, kernel in kernels.items()
-            if key not in have or (has_resident_row(kernel) and key not in resident)
+            if key not in have or (self._has_resident_row(kernel) and key not in resident)
         }
         to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
         if pending or to_check:
-            with Session(self._plan, self._settings.seed) as session:
+            with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
                 if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
                     session.prepare_constants()
@@ -162,6 +164,10 @@ class _Campaign:
                     self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
         self.result.interrupted = self._cancel.is_set()
         self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
+
+    def _has_resident_row(self, kernel: Kernel) -> bool:
+        """In the sequence of its own network, a kernel finds its weights where they are."""
+        return not self._in_sequence and has_resident_row(kernel)
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
@@ -197,11 +203,11 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
-            if not self._in_sequence and has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+            if self._has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
                 self._prepare(session, RESIDENT, key, kernel.label)
         session.prepare_neighbours()
         self._group_size = len(group)
-        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in self._plan.kernels.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         self._wait_for_others(session.pid)
@@ -210,6 +216,7 @@ class _Campaign:
             return []
         result, conditions = measured
         context = self._context(conditions, self._grouped(result))
+        result = context.result
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
         networks = []
@@ -285,8 +292,9 @@ class _Campaign:
                 return None
             # A simulated device does not care how busy this machine is.
             if self._device.kind == "real":
-                conditions.append(conditions_between(before, MachineState.now(session.pid)))
-            self._sampled_s += part.sampled_s
+                seen = conditions_between(before, MachineState.now(session.pid))
+                conditions.append(seen | {"priority": part.priority} | self._environment)
+                self._sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:
                 break

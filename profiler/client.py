@@ -59,6 +59,7 @@ class GroupResult:
     interrupted: bool
     out_of_time: bool
     clock: dict[str, int]
+    priority: str = "normal"
 
     @property
     def sampled_s(self) -> float:
@@ -70,10 +71,17 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class PreparedInfo:
-    """What a worker made ready: executions in one call, and how often each constant of the runtime occurs in it."""
+    """What a worker made ready.
+
+    Attributes:
+        executions: how often the subject runs in one call.
+        overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
+    """
 
     executions: int
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 class WorkerClient:
@@ -146,6 +154,8 @@ class WorkerClient:
         names: list[str],
         options: dict[str, Any],
         progress: Callable[[dict[str, Any]], None],
+        *,
+        priority: str = "normal",
     ) -> GroupResult:
         """Time what was prepared under ``names`` against each other.
 
@@ -153,8 +163,10 @@ class WorkerClient:
             names: of prepared entries.
             options: of `lutra.profiler._native.measure_interleaved`.
             progress: called a few times a second with counts and the index of the current entry.
+            priority: of the measuring thread, "auto" or "normal" (`measuring_priority`).
         """
-        answer, blob = self._ask({"do": "measure", "ids": names, "options": options}, progress=progress)
+        request = {"do": "measure", "ids": names, "options": options, "priority": priority}
+        answer, blob = self._ask(request, progress=progress)
         series = _unpack(answer, blob)
         entries = {
             name: EntrySamples(samples, **entry)
@@ -169,6 +181,7 @@ class WorkerClient:
             answer["interrupted"],
             answer["out_of_time"],
             answer["clock"],
+            answer["priority"],
         )
 
     def cancel(self) -> None:
@@ -192,7 +205,7 @@ class WorkerClient:
 
     def _prepared(self, request: dict[str, Any], blob: bytes = b"") -> PreparedInfo:
         answer = self._ask(request, blob)[0]
-        return PreparedInfo(answer["executions"], answer["overheads"])
+        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"])
 
     def _ask(
         self, message: dict[str, Any], blob: bytes = b"", progress: Callable[[dict[str, Any]], None] | None = None

@@ -37,6 +37,7 @@ def pooled_results(parts: Sequence[GroupResult]) -> GroupResult:
         interrupted=any(part.interrupted for part in parts),
         out_of_time=any(part.out_of_time for part in parts),
         clock=parts[0].clock,
+        priority=parts[0].priority,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..luts import Measurement, Normalisation, QualityFlag, relative_halfwidth
 from ._native import summarize
 from .client import EntrySamples, GroupResult, PreparedInfo, Samples
-from .machine import OTHERS_LIMIT, STEAL_LIMIT
+from .machine import DRIFT_LIMIT, OTHERS_LIMIT, PRESSURE_LIMIT, STEAL_LIMIT
 from .pooling import PROCESS_COLUMN
 from .references import Nominal, fit_normalisation
 
@@ -19,7 +19,6 @@ NOISY_HALFWIDTH = 0.05
 
 _PREEMPTED_SHARE = 0.2
 _FAULTS_SHARE = 0.1
-_DRIFT_LIMIT = 0.10
 _FEW_SAMPLES = 8
 _RESAMPLES = 400
 
@@ -120,6 +119,7 @@ def measured_row(
             "copies": prepared.executions,
             "left_out": len(entry.samples) - len(samples),
             "outliers": _outliers(normalised_ns),
+            **({"implementation": prepared.implementation} if prepared.implementation else {}),
         },
         versions=context.versions,
         spec=spec,
@@ -188,12 +188,13 @@ def _flags(samples: Samples, net_share: float, halfwidth: float | None, context:
     conditions = context.conditions
     governor = conditions.get("governor", "")
     checks = {
-        QualityFlag.LOAD: conditions.get("others_share", 0.0) > OTHERS_LIMIT,
+        QualityFlag.LOAD: conditions.get("others_share", 0.0) > OTHERS_LIMIT
+        or conditions.get("pressure_share", 0.0) > PRESSURE_LIMIT,
         QualityFlag.STEAL: conditions.get("steal_share", 0.0) > STEAL_LIMIT,
         QualityFlag.GOVERNOR: governor not in ("", "performance"),
         QualityFlag.PREEMPTED: _share(samples, "involuntary_switches") > _PREEMPTED_SHARE,
         QualityFlag.PAGE_FAULTS: _share(samples, "minor_faults") > _FAULTS_SHARE,
-        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > _DRIFT_LIMIT,
+        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > DRIFT_LIMIT,
         QualityFlag.WIDE: halfwidth is None or halfwidth > context.target_halfwidth,
         QualityFlag.FEW_SAMPLES: len(samples) < _FEW_SAMPLES,
         QualityFlag.NEAR_CLOCK: np.quantile(samples["wall_ns"], 0.25) < context.result.clock["min_sample_ns"],

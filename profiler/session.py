@@ -30,8 +30,8 @@ class Session:
         overheads: descriptions of the runtime's constants, once prepared.
     """
 
-    def __init__(self, plan: Plan, seed: int) -> None:
-        self._device, self._seed = plan.device, seed
+    def __init__(self, plan: Plan, seed: int, priority: str = "normal") -> None:
+        self._device, self._seed, self._priority = plan.device, seed, priority
         self._kernels = plan.kernels
         self._subjects = {subject.network.fingerprint: subject for subject in plan.subjects}
         self._worker = self._start()
@@ -95,7 +95,7 @@ class Session:
         kind, _, key = name.partition(" ")
         if kind in COPIES:
             kernel = self._kernels[key]
-            copies = self._sequence.count(name) or COPIES[kind](kernel)
+            copies = self._sequence.count(name) if self._sequence else COPIES[kind](kernel)
             return self._worker.prepare(name, kernel, copies, self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
@@ -120,7 +120,7 @@ class Session:
         # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
         every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
         chosen = {"every_round": every_round, "sequences": self._sequences(names)}
-        return self._worker.measure(names, options | chosen, report)
+        return self._worker.measure(names, options | chosen, report, priority=self._priority)
 
     def _sequences(self, names: list[str]) -> list[list[int]]:
         """Where the runtime wants kernels in order: those that are ready, and the constants, as indices of names."""

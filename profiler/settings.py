@@ -18,6 +18,7 @@ class Settings:
         processes: fresh worker processes that share a group's rounds, where the runtime does not ask for more: some
             differ from process to process by more than within one.
         patience_s: longest wait of a campaign for other programs to leave the machine; then rows are flagged.
+        priority: "auto" for a real-time measuring thread where the system permits one, or "normal".
         seed: of weights, inputs and the order of entries.
     """
 
@@ -29,6 +30,7 @@ class Settings:
     group_kernels: int = 48
     processes: int = 1
     patience_s: float = 5.0
+    priority: str = "auto"
     seed: int = 0
 
     def options(self, metric: str, processes: int, process: int) -> dict[str, float | int | str]:

@@ -1,8 +1,8 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "torch" and "torch-compile" run the network once and
-write down what is called; "native", "null" and "xnnpack" follow fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
+"torch-compile" run the network once and write down what is called; "native", "null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
@@ -11,9 +11,14 @@ from functools import lru_cache, partial
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .blocked import plain_name
+from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onednn import OneDnnPlan, lower_onednn, plan_onednn
+from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .quantised import is_quantised
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
@@ -63,6 +68,42 @@ def lower(network: Network, runtime: str, *, precision: str = "float32", threads
     return _lower(_Request(network.fingerprint, runtime, precision, threads, _version(runtime), network))
 
 
+def lower_given(
+    network: Network, model: bytes | None, runtime: str, *, precision: str = "float32", threads: int = 1
+) -> tuple[LoweredNetwork, bytes | None]:
+    """`lower`, of the user's own ONNX file where there is one and the runtime runs such files.
+
+    In int8 a file that is quantised is lowered as it is; of one that is not, the network is.
+
+    Args:
+        network: what is run.
+        model: the file that it was read from.
+        runtime: who runs it.
+        precision: number format it is run in.
+        threads: how many threads it is run on.
+
+    Returns:
+        The kernels, and the file if that is what is run.
+
+    Raises:
+        UsageError: the file is quantised, but ``precision`` is not.
+        LutraError: as `lower` and `lower_onnx` raise.
+    """
+    if model is None or runtime != "onnxruntime":
+        return lower(network, runtime, precision=precision, threads=threads), None
+    parsed = parse(model)
+    if precision == "float32" and is_quantised(parsed):
+        raise UsageError(f"the ONNX file of {network.name!r} is quantised", hint="give --precision int8")
+    if precision != "float32" and not is_quantised(parsed):
+        return lower(network, runtime, precision=precision), None
+    return lower_model(parsed, network.fingerprint), model
+
+
+def known_by_lowering(runtime: str) -> Known:
+    """How what `lower` shows of a runtime's fusions is known: by its own optimiser's dump, or by our fixed rules."""
+    return "dumped" if runtime == "onnxruntime" else "fixed"
+
+
 def lowerings() -> tuple[str, ...]:
     """Names of the runtimes that networks can be lowered for."""
     return tuple(_LOWERINGS)
@@ -88,6 +129,12 @@ def _lower_by_onnxruntime(network: Network) -> LoweredNetwork:
     return lower_model(to_onnx(network), network.fingerprint)
 
 
+def _lower_int8_by_onnxruntime(network: Network) -> LoweredNetwork:
+    from ..exporters.onnx_qdq import to_onnx_int8
+
+    return lower_model(to_onnx_int8(network), network.fingerprint)
+
+
 def _lower_for_null(network: Network) -> LoweredNetwork:
     return lower_native(network, "null")
 
@@ -95,6 +142,7 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "onednn": lower_onednn,
     "null": _lower_for_null,
     "torch": lower_torch,
     "torch-compile": partial(lower_torch_compile, threads=1),
@@ -104,18 +152,32 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
 _FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-compile": lower_torch_compile}
 """Lowerings whose answer depends on the number of threads."""
 
-_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {"null": _lower_for_null}
+_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
+    "onnxruntime": _lower_int8_by_onnxruntime,
+    "null": _lower_for_null,
+}
 
 _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
 
 __all__ = [
     "PRECISIONS",
     "Constant",
+    "FusionRule",
+    "FusionRules",
     "Kernel",
     "KernelNode",
     "LoweredNetwork",
+    "OneDnnPlan",
+    "Probe",
+    "known_by_lowering",
     "lower",
+    "lower_given",
     "lower_native",
+    "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plain_name",
+    "plan_onednn",
+    "probes",
+    "rules_by_lowering",
 ]

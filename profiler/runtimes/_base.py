@@ -45,12 +45,14 @@ class Prepared:
         executions: how often the subject runs in one call (copies of the kernel with distinct weights).
         finite: whether the outputs of the last call are all finite; checked outside of timing.
         overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
     """
 
     runnable: Runnable
     executions: int
     finite: Callable[[], bool]
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,15 @@ class Runtime(ABC):
     kind: ClassVar[str] = "real"
     max_threads: ClassVar[int] = 1 << 16
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
+    processes: ClassVar[int] = 1
+    """Worker processes that a group's rounds are spread over, at least: more than one where every process has its own
+    speed (memory placement, a code cache), so that a row shows how far they differ."""
+    extra: ClassVar[str] = ""
+    """The extra of Lutra's package that installs its library; "" where it needs none."""
     in_sequence: ClassVar[bool] = False
     """Kernels are timed in the order of a network, one call a sample, because here they depend on what ran before."""
     silence_timeout_s: ClassVar[float] = 120.0
     """A worker that says nothing for so long is taken to hang."""
-    processes: ClassVar[int] = 1
-    """Worker processes that a group's rounds are spread over, at least: more than one where every process has its own
-    speed (memory placement, a code cache), so that a row shows how far they differ."""
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 

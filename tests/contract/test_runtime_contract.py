@@ -14,8 +14,16 @@ class TestNull(RuntimeContract):
     name = "null"
 
 
+class TestOneDnn(RuntimeContract):
+    name = "onednn"
+
+
 class TestOnnxRuntime(RuntimeContract):
     name = "onnxruntime"
+
+
+class TestXnnpack(RuntimeContract):
+    name = "xnnpack"
 
 
 class TestTorch(RuntimeContract):
@@ -26,10 +34,6 @@ class TestTorch(RuntimeContract):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
 class TestTorchCompile(RuntimeContract):
     name = "torch-compile"
-
-
-class TestXnnpack(RuntimeContract):
-    name = "xnnpack"
 
 
 def test_no_runtime_is_left_out() -> None:

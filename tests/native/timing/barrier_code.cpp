@@ -5,8 +5,8 @@ void work(double seed) {
   double value = seed;
   for (int step = 0; step < 1000; ++step) {
     value = value * value + 0.5;
-    // Not volatile, so that the compiler may drop it with the value it belongs to: it is part of the work, and
-    // leaves a line that can be found whatever the instruction set.
+    // Not volatile, so that the compiler may drop it with the value it belongs to: it is part of the work,
+    // and leaves a line that can be found whatever the instruction set.
     asm("# work of a step" : "+g"(value));
   }
 #ifdef WATCHED
