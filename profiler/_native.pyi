@@ -300,6 +300,98 @@ class OrtSession(Runnable):
     def outputs_finite(self) -> bool:
         """Whether no output holds an infinity or NaN."""
 
+# --- oneDNN ---------------------------------------------------------------------------------------------------
+
+class OneDnnLibrary:
+    """The shared library of an installed oneDNN, version 3, with OpenMP. It is never unloaded."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+class OneDnnEnvironment:
+    """The CPU as oneDNN sees it, with a number of threads."""
+
+    def __init__(self, library: OneDnnLibrary, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def program(
+        self,
+        tensors: Sequence[tuple[str, Sequence[int], str, str]],
+        steps: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]],
+        *,
+        copies: int = 1,
+        seed: int = 0,
+    ) -> OneDnnProgram:
+        """Tensors are (name, shape, layout, role), all float32; layouts are "plain", "channels_last", "blocked8" and
+        "blocked16", roles those of `CpuProgram`. Steps are (primitive, inputs, outputs, attributes), inputs in the
+        order activations, weights, bias, residual.
+
+        Raises `ValueError`, naming the primitive and its shapes, for what oneDNN does not implement.
+        """
+
+class OneDnnProgram(Runnable):
+    """A list of oneDNN primitives, ready to run; see `CpuProgram` for copies and random content."""
+
+    def set_input(self, name: str, values: ArrayLike) -> None:
+        """Content row by row, whatever the layout of the tensor."""
+    def set_constant(self, name: str, values: ArrayLike) -> None:
+        """Gives all copies this content, row by row."""
+    def output(self, name: str) -> NDArray[np.float32]:
+        """A copy of an output, row by row."""
+    @property
+    def copies(self) -> int: ...
+    @property
+    def implementations(self) -> list[str]:
+        """What oneDNN calls the implementation of each primitive, in order ("brgconv:avx2")."""
+
+# --- XNNPACK ---------------------------------------------------------------------------------------------------
+
+class XnnLibrary:
+    """A shared library that exports XNNPACK's C interface. It is never unloaded."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def build(self) -> str:
+        """Hex digits that tell builds of its kernels apart; "" where it does not say."""
+
+class XnnEnvironment:
+    """The threads that sessions share: the caller's alone, or one pool."""
+
+    def __init__(self, library: XnnLibrary, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def session(
+        self,
+        values: Sequence[tuple[str, Sequence[int], str]],
+        nodes: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]],
+        *,
+        contents: Mapping[str, ArrayLike],
+        memory_of_outputs: Mapping[str, str] = ...,
+    ) -> XnnSession:
+        """Builds a graph in float32, packs its weights and runs it once.
+
+        Values are (name, shape in memory order, "input" | "output" | "constant" | "internal"); nodes are (operator by
+        its name behind ``xnn_define_``, inputs, outputs, attributes). Every input and constant needs its content,
+        which is copied. Outputs that `memory_of_outputs` gives the same text share memory.
+
+        Raises `ValueError` for a graph that does not hang together, `RuntimeError` with XNNPACK's status for one that
+        it refuses.
+        """
+
+class XnnSession(Runnable):
+    def outputs(self) -> dict[str, NDArray[np.float32]]:
+        """Copies of what the last run left; outputs that share memory show what the last of them wrote."""
+    def outputs_finite(self) -> bool:
+        """Whether no output holds an infinity or NaN."""
+
+def xnn_operators() -> list[str]:
+    """Operators that `XnnEnvironment.session` knows how to define."""
+
 # --- our own kernels ------------------------------------------------------------------------------------------
 
 class CpuProgram(Runnable):

@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-import numpy as np
 import psutil
 
 from ..luts import Measurement, Store, Table
@@ -22,48 +21,20 @@ from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
-from .client import EntrySamples, GroupResult, PreparedInfo, Samples
+from .client import EntrySamples, GroupResult, PreparedInfo
 from .copies import ROTATED_BYTES, has_resident_row
-from .machine import MachineState, conditions_between
+from .environment import read_environment
+from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
 from .plan import Plan, Subject
+from .pooling import pooled_entries, pooled_results, with_process
 from .references import Nominal, with_references
 from .rows import Context, failed_row, measured_row, metric_for, reference_row
+from .runtimes import runtime_class
+from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
+from .settings import Settings
 
-
-@dataclass(frozen=True)
-class Settings:
-    """How carefully to measure.
-
-    Attributes:
-        min_rounds: rounds that every entry gets.
-        max_rounds: rounds after which an entry is given up as noisy.
-        samples_per_visit: samples of an entry each time its turn comes.
-        target_halfwidth: relative half-width of the 95 % interval of p25 at which an entry is done.
-        group_budget_s: longest measurement of one group, once every entry has had `min_rounds`.
-        group_kernels: most kernels in one group.
-        seed: of weights, inputs and the order of entries.
-    """
-
-    min_rounds: int = 10
-    max_rounds: int = 60
-    samples_per_visit: int = 4
-    target_halfwidth: float = 0.02
-    group_budget_s: float = 120.0
-    group_kernels: int = 48
-    seed: int = 0
-
-    def options(self, metric: str) -> dict[str, float | int | str]:
-        """As the timing core takes them."""
-        return {
-            "min_rounds": self.min_rounds,
-            "max_rounds": self.max_rounds,
-            "samples_per_visit": self.samples_per_visit,
-            "target_halfwidth": self.target_halfwidth,
-            "time_budget_s": self.group_budget_s,
-            "metric": metric,
-            "seed": self.seed,
-        }
+_LOOK_S = 0.2  # the kernel's counters tick every 10 ms
 
 
 @dataclass(frozen=True)
@@ -95,6 +66,8 @@ class CampaignResult:
         failed: reasons by label of what could not be measured.
         noisy: labels of rows marked noisy.
         interrupted: it was cancelled; run the same plan again to go on.
+        measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
+            for other programs does not count. 0 for a simulated device.
         table: all rows of the device.
     """
 
@@ -103,6 +76,7 @@ class CampaignResult:
     failed: dict[str, str] = field(default_factory=dict)
     noisy: list[str] = field(default_factory=list)
     interrupted: bool = False
+    measured_share: float = 0.0
     table: Table | None = None
 
 
@@ -157,10 +131,15 @@ class _Campaign:
         self._progress, self._cancel = progress, cancel
         self._device = plan.device.fingerprint
         self._metric = metric_for(plan.device.threads)
+        self._in_sequence = runtime_class(plan.device.runtime).in_sequence
         self._done = 0
         self._total = 0
         self._group_size = 0
         self._started_s = time.monotonic()
+        self._patience_s = settings.patience_s
+        self._sampled_s = self._waited_s = 0.0
+        self._environment = read_environment().conditions()
+        self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
 
     def run(self, fresh: bool, recheck: bool) -> None:
@@ -170,13 +149,13 @@ class _Campaign:
         pending = {
             key: kernel
             for key, kernel in kernels.items()
-            if key not in have or (has_resident_row(kernel) and key not in resident)
+            if key not in have or (self._has_resident_row(kernel) and key not in resident)
         }
         to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
         self._total = len(pending)
         if pending or to_check:
-            with Session(self._plan, self._settings.seed) as session:
+            with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
                 if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
                     session.prepare_constants()
@@ -184,13 +163,23 @@ class _Campaign:
                     mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
                     self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
         self.result.interrupted = self._cancel.is_set()
+        self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
+
+    def _has_resident_row(self, kernel: Kernel) -> bool:
+        """In the sequence of its own network, a kernel finds its weights where they are."""
+        return not self._in_sequence and has_resident_row(kernel)
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
         if check:
             self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
+        groups = _groups(kernels, self._settings.group_kernels)
+        if self._in_sequence:
+            # Nothing may be left out between two kernels, whoever has a row already.
+            groups = [kernels] if kernels else []
+            session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
         parts = []
-        for group in _groups(kernels, self._settings.group_kernels) or ([{}] if check else []):
+        for group in groups or ([{}] if check else []):
             if not self._cancel.is_set():
                 parts += self._run_group(session, group)
         if parts:
@@ -214,20 +203,19 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
-            if has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+            if self._has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
                 self._prepare(session, RESIDENT, key, kernel.label)
+        session.prepare_neighbours()
         self._group_size = len(group)
-        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in self._plan.kernels.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
-        before = MachineState.now(session.pid)
-        result = self._measure(session, labels)
-        if result is None:
+        self._wait_for_others(session.pid)
+        measured = self._measure(session, labels)
+        if measured is None:
             return []
-        # A simulated device does not care how busy this machine is.
-        real = self._device.kind == "real"
-        conditions = conditions_between(before, MachineState.now(session.pid)) if real else {}
-        context = self._context(conditions, with_references(result))
+        result, conditions = measured
+        context = self._context(conditions, self._grouped(result))
         result = context.result
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
@@ -236,7 +224,7 @@ class _Campaign:
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
                 continue
-            if kind in COPIES:
+            if kind in COPIES and key in group:
                 row = measured_row(
                     (kind, key, group[key].label),
                     entry,
@@ -251,6 +239,15 @@ class _Campaign:
                 networks.append((entry, context))
         session.release((*COPIES, CONSTANT))
         return networks
+
+    def _grouped(self, result: GroupResult) -> GroupResult:
+        """The result, calls that were timed in a sequence added up by rounds."""
+        if not self._in_sequence:
+            return result
+        entries = {
+            name: entry if name.startswith(NETWORK) else per_round(entry) for name, entry in result.entries.items()
+        }
+        return replace(result, entries=entries)
 
     def _context(self, conditions: dict[str, Any], result: GroupResult) -> Context:
         """What the group's rows share. The first group of a device also says what its nominal speed is."""
@@ -273,11 +270,46 @@ class _Campaign:
         except MeasurementError as error:
             self._fail(kind, key, label, error.message)
 
-    def _measure(self, session: Session, labels: dict[str, str]) -> GroupResult | None:
+    def _wait_for_others(self, pid: int) -> None:
+        """Wait for other programs to leave the machine, as long as the campaign's patience lasts."""
+        while self._device.kind == "real" and self._patience_s > 0 and not self._cancel.is_set():
+            before = MachineState.now(pid)
+            self._cancel.wait(_LOOK_S)
+            self._waited_s += _LOOK_S
+            share = conditions_between(before, MachineState.now(pid))["others_share"]
+            if share <= OTHERS_LIMIT:
+                return
+            self._patience_s -= _LOOK_S
+            self._report(f"waiting: other programs use {share:.0%} of the processor")
+
+    def _measure(self, session: Session, labels: dict[str, str]) -> tuple[GroupResult, dict[str, Any]] | None:
+        """Time what is prepared, in as many processes as are asked for; with the machine's state meanwhile."""
+        parts, conditions = [], []
+        for process in range(self._processes):
+            before = MachineState.now(session.pid)
+            part = self._measure_once(session, labels, process)
+            if part is None:
+                return None
+            # A simulated device does not care how busy this machine is.
+            if self._device.kind == "real":
+                seen = conditions_between(before, MachineState.now(session.pid))
+                conditions.append(seen | {"priority": part.priority} | self._environment)
+                self._sampled_s += part.sampled_s
+            parts.append(with_process(with_references(part), session.pid))
+            if part.interrupted:
+                break
+        return pooled_results(parts), worst_conditions(conditions)
+
+    def _measure_once(self, session: Session, labels: dict[str, str], process: int) -> GroupResult | None:
         """Time what is prepared. If that kills the worker, find out which entry did it and go on without."""
+        fresh = process > 0
         while session.prepared:
             try:
-                return session.measure(self._settings.options(self._metric), labels, self._on_progress)
+                if fresh:
+                    session.restart(session.prepared)
+                    fresh = False
+                options = self._settings.options(self._metric, self._processes, process)
+                return session.measure(options, labels, self._on_progress)
             except (WorkerCrashedError, WorkerTimeoutError) as error:
                 for name in session.drop_culprits():
                     kind, _, key = name.partition(" ")
@@ -330,7 +362,7 @@ class _Campaign:
             "predicted_ns": None if sums.missing else sums.total_ns,
         }
         name = (NETWORK, network.fingerprint, network.name)
-        entry, context = _joined([part for part, _ in parts]), parts[-1][1]
+        entry, context = pooled_entries([part for part, _ in parts]), parts[-1][1]
         self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
 
     def _record(self, row: Measurement) -> None:
@@ -362,27 +394,6 @@ def _groups(pending: dict[str, Kernel], most: int) -> list[dict[str, Kernel]]:
         groups[-1][key] = kernel
         used += need
     return groups
-
-
-def _joined(parts: list[EntrySamples]) -> EntrySamples:
-    """Samples of one network from several groups, rounds counted on."""
-    if len(parts) == 1:
-        return parts[0]
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in parts[0].samples.columns}
-    offset = 0
-    for part in parts:
-        for name, values in part.samples.columns.items():
-            per_run = values // part.samples.batch if name in ("wall_ns", "cpu_ns") else values
-            columns[name].append(per_run + offset if name == "round" else per_run)
-        offset = int(columns["round"][-1].max()) + 1
-    joined = Samples(1, {name: np.concatenate(values) for name, values in columns.items()})
-    errors = [part.error for part in parts if part.error]
-    return EntrySamples(
-        joined,
-        all(part.converged for part in parts),
-        errors[0] if errors else None,
-        all(part.finite for part in parts),
-    )
 
 
 def _own_version() -> str:

@@ -9,7 +9,10 @@ The number follows from the kernel alone. Were it chosen by timing the kernel fi
 differently in different moments, and disagree by what the caches make of it: a tenth and more.
 """
 
+import psutil
+
 from ..luts.residency import RESIDENT_BYTES
+from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
 
 ROTATED_BYTES = 64 << 20
@@ -39,6 +42,23 @@ def has_resident_row(kernel: Kernel) -> bool:
     where one copy alone is too large for it.
     """
     return kernel.weight_bytes <= RESIDENT_BYTES < kernel.weight_bytes * copies_of(kernel)
+
+
+def require_memory(kernel: Kernel, copies: int) -> None:
+    """Refuse a kernel whose copies do not fit, before anything is allocated.
+
+    Building a model and packing its weights hold them up to three times over.
+
+    Raises:
+        MeasurementError: it needs more memory than is free.
+    """
+    activations = sum(type_.nbytes for _, type_ in (*kernel.inputs, *kernel.outputs))
+    needed, free = 3 * copies * kernel.weight_bytes + activations, psutil.virtual_memory().available
+    if needed > free:
+        raise MeasurementError(
+            f"{kernel.label} needs {needed / 2**30:.1f} GiB of memory, {free / 2**30:.1f} GiB are free",
+            hint="close programs, or lower the resolution or batch size",
+        )
 
 
 def typical_run_ns(macs: int, bytes_moved: int) -> int:

@@ -99,7 +99,7 @@ def resolve_device(
     if info.kind == "null":
         raise UsageError("device 'host' has no runtime 'null'", hint="use --device null")
     if not info.available:
-        raise MissingDependencyError(runtime, "ort", f"runtime {runtime!r}")
+        raise MissingDependencyError(runtime, runtime_class(runtime).extra, f"runtime {runtime!r}")
     if threads > runtime_class(runtime).max_threads:
         most = runtime_class(runtime).max_threads
         raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")

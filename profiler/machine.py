@@ -2,13 +2,17 @@
 
 import os
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from ..luts.host import logical_cores
+from ._native import ComputeReference, measure_interleaved, summarize
+from .environment import Finding, cpu_pressure_s, read_environment
+from .priority import may_be_realtime
 
 STEAL_LIMIT = 0.02
 """Share of the processor that a host may take from a virtual machine before rows are flagged."""
@@ -16,26 +20,13 @@ STEAL_LIMIT = 0.02
 OTHERS_LIMIT = 0.25
 """Share of all cores that other programs may use before rows are flagged."""
 
-_CPUFREQ = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-_THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+PRESSURE_LIMIT = 0.5
+"""Share of the time in which some task waited for a core before rows are flagged."""
 
+DRIFT_LIMIT = 0.10
+"""Spread of the compute reference's time (middle 80 % over the median) before rows are flagged."""
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at, whether it disturbs measurements, and the cure.
-
-    Attributes:
-        topic: what was looked at.
-        severity: "ok", "warn" (numbers will be noisier) or "bad" (numbers will be wrong, or cannot be had).
-        observation: what was seen.
-        cure: what to do; "" where nothing need be done.
-    """
-
-    topic: str
-    severity: str
-    observation: str
-    cure: str = ""
+_DRIFT_ROUNDS = 40
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,7 @@ class MachineState:
     steal_s: float
     process_s: float
     load1: float
+    pressure_s: float | None = None
 
     @classmethod
     def now(cls, pid: int | None = None) -> "MachineState":
@@ -62,31 +54,39 @@ class MachineState:
             own += cpu.user + cpu.system
         steal = getattr(times, "steal", 0.0)
         busy = sum(times) - idle - steal - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        return cls(time.monotonic(), busy, steal, own, os.getloadavg()[0])
+        return cls(time.monotonic(), busy, steal, own, os.getloadavg()[0], cpu_pressure_s())
 
 
 def conditions_between(before: MachineState, after: MachineState) -> dict[str, Any]:
     """What the machine went through between two states, for the record of a row.
 
     ``others_share`` is the share of all cores that other processes used, ``steal_share`` the share that the host
-    took away; both from the kernel's counters, which tick every 10 ms.
+    took away; both from the kernel's counters, which tick every 10 ms. ``pressure_share`` is the share of the time in
+    which some task waited for a core, where the kernel tells.
     """
     cores = logical_cores()
-    span = max(after.at_s - before.at_s, 1e-9) * cores
+    elapsed_s = max(after.at_s - before.at_s, 1e-9)
+    span = elapsed_s * cores
     others = (after.busy_s - before.busy_s) - (after.process_s - before.process_s)
-    return {
+    seen = {
         "load1": round(after.load1, 2),
         "others_share": round(min(max(others / span, 0.0), 1.0), 4),
         "steal_share": round(min(max((after.steal_s - before.steal_s) / span, 0.0), 1.0), 4),
         "seconds": round(after.at_s - before.at_s, 3),
-        "governor": governor(),
         "cores": cores,
     }
+    if before.pressure_s is not None and after.pressure_s is not None:
+        seen["pressure_share"] = round(min((after.pressure_s - before.pressure_s) / elapsed_s, 1.0), 4)
+    return seen
 
 
-def governor() -> str:
-    """The frequency governor, "" where the system does not tell (most virtual machines)."""
-    return _read(_CPUFREQ)
+def worst_conditions(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One record for rows that were measured in several stretches: the worst shares, and all the time together."""
+    if not parts:
+        return {}
+    shares = ("load1", "others_share", "steal_share", "pressure_share")
+    worst = {name: max(part[name] for part in parts) for name in shares if name in parts[0]}
+    return dict(parts[-1]) | worst | {"seconds": round(sum(part["seconds"] for part in parts), 3)}
 
 
 def examine_machine(watch_s: float = 0.5) -> list[Finding]:
@@ -101,10 +101,11 @@ def examine_machine(watch_s: float = 0.5) -> list[Finding]:
     return [
         _others(seen["others_share"]),
         _steal(seen["steal_share"]),
-        _governor(),
-        _quota(),
+        *_pressure(seen.get("pressure_share")),
+        _drift(),
         _memory(),
-        _huge_pages(),
+        _priority(),
+        *read_environment().findings(),
     ]
 
 
@@ -123,24 +124,34 @@ def _steal(share: float) -> Finding:
     return Finding("steal", "bad", text, "use a dedicated or quieter host")
 
 
-def _governor() -> Finding:
-    name = governor()
-    if not name:
-        return Finding("frequency", "ok", "the system does not tell (usual in virtual machines)")
-    if name == "performance":
-        return Finding("frequency", "ok", "governor 'performance'")
-    return Finding("frequency", "warn", f"governor {name!r}", "sudo cpupower frequency-set -g performance")
+def _pressure(share: float | None) -> list[Finding]:
+    if share is None:
+        return []
+    text = f"some task waited for a core {share:.0%} of the time"
+    if share <= PRESSURE_LIMIT:
+        return [Finding("pressure", "ok", text)]
+    return [Finding("pressure", "warn", text, "close programs, or wait: rows taken now are flagged 'load'")]
 
 
-def _quota() -> Finding:
-    quota, _, period = _read(_CGROUP_QUOTA).partition(" ")
-    if not quota or quota == "max":
-        return Finding("processor quota", "ok", "none")
-    cores = int(quota) / int(period)
-    if cores >= logical_cores():
-        return Finding("processor quota", "ok", f"{cores:g} cores")
-    cure = "give the container whole cores (cpuset) instead of a quota: throttling stops it in mid-sample"
-    return Finding("processor quota", "warn", f"{cores:g} of {logical_cores()} cores", cure)
+def _drift() -> Finding:
+    """Whether a fixed piece of arithmetic takes the same time again and again: a third of a second of it."""
+    measured = measure_interleaved(
+        [ComputeReference()], seed=0, min_rounds=_DRIFT_ROUNDS, max_rounds=_DRIFT_ROUNDS, metric="cpu"
+    )
+    seen = summarize(np.asarray(measured.entries[0].samples.cpu_ns, np.float64))
+    spread = (seen.p90 - seen.p10) / seen.median
+    text = f"the speed of the core varies by {spread:.0%}"
+    if spread <= DRIFT_LIMIT:
+        return Finding("speed", "ok", text)
+    return Finding(
+        "speed", "warn", text, "fix the clock, or use a host whose cores are not shared; rows are normalised"
+    )
+
+
+def _priority() -> Finding:
+    if may_be_realtime():
+        return Finding("priority", "ok", "real-time where the user may (CAP_SYS_NICE)")
+    return Finding("priority", "ok", "ordinary; the system keeps real-time threads out, or has one core only")
 
 
 def _memory() -> Finding:
@@ -149,19 +160,3 @@ def _memory() -> Finding:
     if free_gib >= 2:
         return Finding("memory", "ok", text)
     return Finding("memory", "warn", text, "close programs: copies of weights need 1-2 GiB")
-
-
-def _huge_pages() -> Finding:
-    setting = _read(_THP)
-    chosen = setting.partition("[")[2].partition("]")[0]
-    if chosen == "always":
-        cure = "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled (only if rows are bimodal)"
-        return Finding("huge pages", "ok", "always; may make the first runs uneven", cure)
-    return Finding("huge pages", "ok", chosen or "the system does not tell")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..luts import Measurement, Normalisation, QualityFlag, relative_halfwidth
+from ._native import summarize
 from .client import EntrySamples, GroupResult, PreparedInfo, Samples
-from .machine import OTHERS_LIMIT, STEAL_LIMIT
+from .machine import DRIFT_LIMIT, OTHERS_LIMIT, PRESSURE_LIMIT, STEAL_LIMIT
+from .pooling import PROCESS_COLUMN
 from .references import Nominal, fit_normalisation
 
 NOISY_HALFWIDTH = 0.05
@@ -16,7 +19,6 @@ NOISY_HALFWIDTH = 0.05
 
 _PREEMPTED_SHARE = 0.2
 _FAULTS_SHARE = 0.1
-_DRIFT_LIMIT = 0.10
 _FEW_SAMPLES = 8
 _RESAMPLES = 400
 
@@ -87,19 +89,17 @@ def measured_row(
         return failed_row(kind, key, label, entry.error, spec)
     if not entry.finite:
         return failed_row(kind, key, label, "the runtime computed NaN or infinity", spec)
-    samples = entry.samples
+    samples = _undisturbed(entry.samples, context.metric)
     per_call_ns = sum(count * overheads_ns.get(name, 0.0) for name, count in prepared.overheads.items())
     overhead_ns = per_call_ns * samples.batch
     normalisation = None
     if context.nominal is not None:
         normalisation = fit_normalisation(samples, context.column, context.nominal, _intensity(kind, spec))
-    normalised_ns = samples[context.column] / (1.0 if normalisation is None else normalisation.factors)
+    normalised_ns = np.asarray(samples[context.column] / (1.0 if normalisation is None else normalisation.factors))
     p25_ns = float(np.quantile(normalised_ns, 0.25))
     net_share = max(p25_ns - overhead_ns, 0.0) / p25_ns if p25_ns else 0.0
-    halfwidth = relative_halfwidth(
-        normalised_ns, samples["round"], np.random.default_rng(0), overhead_ns=overhead_ns, resamples=_RESAMPLES
-    )
-    flags = _flags(entry, net_share, halfwidth, context)
+    halfwidth = _halfwidth(samples, normalised_ns, overhead_ns)
+    flags = _flags(samples, net_share, halfwidth, context)
     disturbed = {QualityFlag.LOAD, QualityFlag.STEAL}.intersection(flags)
     return Measurement(
         subject_kind=kind,
@@ -113,7 +113,14 @@ def measured_row(
         rel_halfwidth=halfwidth,
         reference_ratio=_reference_ratio(normalisation),
         flags=tuple(flags),
-        conditions={**context.conditions, "metric": context.metric, "copies": prepared.executions},
+        conditions={
+            **context.conditions,
+            "metric": context.metric,
+            "copies": prepared.executions,
+            "left_out": len(entry.samples) - len(samples),
+            "outliers": _outliers(normalised_ns),
+            **({"implementation": prepared.implementation} if prepared.implementation else {}),
+        },
         versions=context.versions,
         spec=spec,
         normalisation=normalisation,
@@ -151,16 +158,43 @@ def _intensity(kind: str, spec: Mapping[str, Any]) -> float | None:
     return float(spec.get("macs") or 0) / max(float(spec.get("bytes_moved") or 0), 1.0)
 
 
-def _flags(entry: EntrySamples, net_share: float, halfwidth: float | None, context: Context) -> list[str]:
-    samples, conditions = entry.samples, context.conditions
+def _undisturbed(samples: Samples, metric: str) -> Samples:
+    """Samples whose wall time the scheduler did not stretch, where enough are left; thread time needs no choice."""
+    calm = samples["involuntary_switches"] == 0
+    if metric != "wall" or calm.all() or calm.sum() < _FEW_SAMPLES:
+        return samples
+    return Samples(samples.batch, {name: values[calm] for name, values in samples.columns.items()})
+
+
+def _halfwidth(samples: Samples, normalised_ns: NDArray[np.float64], overhead_ns: float) -> float | None:
+    """Relative half-width of p25: of the bootstrap over rounds, or half the range of the processes if that is more."""
+    rng = np.random.default_rng(0)
+    drawn = relative_halfwidth(normalised_ns, samples["round"], rng, overhead_ns=overhead_ns, resamples=_RESAMPLES)
+    if drawn is None or PROCESS_COLUMN not in samples.columns:
+        return drawn
+    process = samples[PROCESS_COLUMN]
+    each_ns = [float(np.quantile(normalised_ns[process == number], 0.25)) for number in np.unique(process)]
+    net_ns = float(np.quantile(normalised_ns, 0.25)) - overhead_ns
+    return max(drawn, (max(each_ns) - min(each_ns)) / 2 / net_ns)
+
+
+def _outliers(normalised_ns: NDArray[np.float64]) -> dict[str, int]:
+    """Counts by Tukey's fences; the samples stay in the row."""
+    counts = summarize(normalised_ns).outliers
+    return {name: getattr(counts, name) for name in ("low_severe", "low_mild", "high_mild", "high_severe")}
+
+
+def _flags(samples: Samples, net_share: float, halfwidth: float | None, context: Context) -> list[str]:
+    conditions = context.conditions
     governor = conditions.get("governor", "")
     checks = {
-        QualityFlag.LOAD: conditions.get("others_share", 0.0) > OTHERS_LIMIT,
+        QualityFlag.LOAD: conditions.get("others_share", 0.0) > OTHERS_LIMIT
+        or conditions.get("pressure_share", 0.0) > PRESSURE_LIMIT,
         QualityFlag.STEAL: conditions.get("steal_share", 0.0) > STEAL_LIMIT,
         QualityFlag.GOVERNOR: governor not in ("", "performance"),
         QualityFlag.PREEMPTED: _share(samples, "involuntary_switches") > _PREEMPTED_SHARE,
         QualityFlag.PAGE_FAULTS: _share(samples, "minor_faults") > _FAULTS_SHARE,
-        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > _DRIFT_LIMIT,
+        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > DRIFT_LIMIT,
         QualityFlag.WIDE: halfwidth is None or halfwidth > context.target_halfwidth,
         QualityFlag.FEW_SAMPLES: len(samples) < _FEW_SAMPLES,
         QualityFlag.NEAR_CLOCK: np.quantile(samples["wall_ns"], 0.25) < context.result.clock["min_sample_ns"],

@@ -17,6 +17,8 @@ from ..networks import Network
 from ..networks.errors import LutraError
 from ..networks.lowering import Kernel
 from ._native import CancelFlag, EntryResult, Measured, Series, measure_interleaved
+from .copies import require_memory
+from .priority import measuring_priority
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
 
@@ -57,7 +59,10 @@ class Worker:
     def _prepare(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         kernel = Kernel.from_json(message["kernel"])
-        prepared = self._runtime.prepare(kernel, message["copies"], message["seed"])
+        copies = message["copies"]
+        if self._runtime.clock is None:  # a simulated runtime allocates nothing
+            require_memory(kernel, copies)
+        prepared = self._runtime.prepare(kernel, copies, message["seed"])
         return self._keep(message["id"], prepared)
 
     def _prepare_network(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
@@ -89,15 +94,17 @@ class Worker:
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
-        measured = measure_interleaved(
-            [p.runnable for p in prepared],
-            progress=self._report,
-            cancel=self.cancel,
-            clock=self._runtime.clock,
-            **message["options"],
-        )
-        finite = [p.finite() for p in prepared]
-        return _pack(measured, finite)
+        wanted = message["priority"] if self._runtime.clock is None else "normal"
+        with self._runtime.measuring(), measuring_priority(wanted, self._runtime.threads) as priority:
+            measured = measure_interleaved(
+                [p.runnable for p in prepared],
+                progress=self._report,
+                cancel=self.cancel,
+                clock=self._runtime.clock,
+                **message["options"],
+            )
+            finite = [p.finite() for p in prepared]
+        return _pack(measured, finite, priority)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
         progress = {"converged": converged, "entries": entries, "current": current, "round": round_}
@@ -105,10 +112,11 @@ class Worker:
 
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
-        return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
+        answer = {"executions": prepared.executions, "overheads": prepared.overheads}
+        return answer | {"implementation": prepared.implementation}, b""
 
 
-def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes]:
+def _pack(measured: Measured, finite: list[bool], priority: str) -> tuple[dict[str, Any], bytes]:
     """The result as JSON plus one block of int64 columns."""
     series = [entry.samples for entry in measured.entries]
     series += [measured.compute_reference, measured.memory_reference]
@@ -118,6 +126,7 @@ def _pack(measured: Measured, finite: list[bool]) -> tuple[dict[str, Any], bytes
         "lengths": [len(s) for s in series],
         "batches": [s.batch for s in series],
         "rounds": measured.rounds,
+        "priority": priority,
         "elapsed_s": measured.elapsed_s,
         "interrupted": measured.interrupted,
         "out_of_time": measured.out_of_time,

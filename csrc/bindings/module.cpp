@@ -6,6 +6,8 @@ PYBIND11_MODULE(_native, module) {
   bind_timing(module);
   bind_statistics(module);
   bind_ort(module);
+  bind_xnnpack(module);
+  bind_onednn(module);
 #if LUTRA_HAVE_CPU
   bind_cpu(module);
 #endif

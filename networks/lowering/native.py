@@ -69,8 +69,8 @@ class _Lowerer:
     def run(self, runtime: str) -> tuple[Kernel, ...]:
         for node in self._network:
             if all(value in self._constants for value in node.inputs):
-                self._constants.update(_stored(node))
-            elif node.op.spec.is_view or _changes_nothing(node.op):
+                self._constants.update(stored_outputs(node))
+            elif node.op.spec.is_view or changes_nothing(node.op):
                 self._root[node.name] = self._root[node.inputs[0]]
             elif not (self._fold_batch_norm(node) or self._fuse_activation(node) or self._fuse_residual(node)):
                 fused = _Fused(node, len(self._kernels), node.outputs)
@@ -181,7 +181,7 @@ def _bias_bytes(op: Op) -> int:
     return TensorType((op.outputs[0].shape[_channel_axis(op)],), op.dtype).nbytes
 
 
-def _stored(node: Node) -> dict[str, Constant]:
+def stored_outputs(node: Node) -> dict[str, Constant]:
     """The outputs of an op on stored tensors alone, as stored tensors."""
     op = node.op
     values = tuple(op["values"]) if op.kind == "constant" else ()
@@ -189,7 +189,7 @@ def _stored(node: Node) -> dict[str, Constant]:
     return {value: Constant(type_, kept) for value, type_ in zip(node.outputs, op.outputs, strict=True)}
 
 
-def _changes_nothing(op: Op) -> bool:
+def changes_nothing(op: Op) -> bool:
     """Ops written down that leave every element where it was."""
     match op.kind:
         case "cast" | "expand" | "slice":

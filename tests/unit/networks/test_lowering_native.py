@@ -190,7 +190,8 @@ def test_an_unknown_runtime_is_named_with_the_known_ones() -> None:
     b, x = image()
     with pytest.raises(UnknownNameError, match="onnxruntim") as caught:
         lower(b.build(conv(b, x)), "onnxruntim")
-    assert set(caught.value.known) == set(lowerings()) == {"onnxruntime", "native", "null"}
+    assert set(caught.value.known) == set(lowerings())
+    assert {"onnxruntime", "native", "null"} < set(lowerings())
 
 
 def test_a_precision_that_the_runtime_lacks_is_refused() -> None:

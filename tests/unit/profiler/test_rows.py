@@ -7,6 +7,7 @@ import pytest
 
 from lutra.luts import Measurement, QualityFlag
 from lutra.profiler.client import EntrySamples, GroupResult, PreparedInfo, Samples
+from lutra.profiler.references import COMPUTE_COLUMN, MEMORY_COLUMN, Nominal
 from lutra.profiler.rows import Context, failed_row, measured_row, metric_for
 
 QUIET = {"others_share": 0.0, "steal_share": 0.0, "governor": "performance"}
@@ -96,3 +97,42 @@ def test_nonsense_and_errors_become_failed_rows_without_a_number() -> None:
     assert "NaN" in nan.reason
     assert (thrown.status, thrown.reason) == ("failed", "no such node")
     assert failed_row("kernel", "k", "Conv", "", {}).reason
+
+
+def test_preempted_samples_do_not_count_for_wall_time_where_enough_are_left() -> None:
+    switches = [1] * 4 + [0] * 8
+    calm = row(series([90_000] * 4 + [10_000] * 8, involuntary_switches=switches), where=context("wall"))
+    assert calm.n == 8
+    assert calm.conditions["left_out"] == 4
+    assert "preempted" not in calm.flags
+    few = row(series([90_000] * 5 + [10_000] * 7, involuntary_switches=[1] * 5 + [0] * 7), where=context("wall"))
+    assert few.n == 12
+    assert "preempted" in few.flags
+
+
+def test_outliers_are_counted_and_kept() -> None:
+    measured = row(series([10_000 + i for i in range(30)] + [90_000]))
+    assert measured.n == 31
+    assert measured.conditions["outliers"] == {"low_severe": 0, "low_mild": 0, "high_mild": 0, "high_severe": 1}
+
+
+def test_the_interval_covers_how_far_processes_differ() -> None:
+    samples = series([10_000] * 20 + [12_000] * 20, process=[1] * 20 + [2] * 20)
+    assert row(samples).rel_halfwidth >= 1_000 / 12_000
+    assert row(series([10_000] * 40, process=[1] * 20 + [2] * 20)).rel_halfwidth == 0
+
+
+def test_pressure_counts_as_load() -> None:
+    assert "load" in row(series([10_000] * 12), where=context(pressure_share=0.9)).flags
+
+
+def test_rows_of_a_slow_moment_are_brought_to_the_nominal_speed() -> None:
+    slow = np.array([0, 1] * 10)
+    samples = series((10_000 + 5_000 * slow).tolist())
+    columns = samples.columns | {COMPUTE_COLUMN: 100 + 50 * slow, MEMORY_COLUMN: np.full(20, 1_000)}
+    where = replace(context(), nominal=Nominal(100.0, 1_000.0))
+    measured = row(Samples(1, columns), where=where)
+    assert measured.normalisation.compute_elasticity == pytest.approx(1.0, abs=0.05)
+    assert measured.p90_ns == pytest.approx(measured.p10_ns, rel=0.02)
+    assert measured.reference_ratio == pytest.approx(1.25)
+    assert measured.samples_ns.tolist() == samples["cpu_ns"].tolist()
