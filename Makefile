@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow dev links contracts lint format native sanitize bench-spine scoreboard docs clean
+.PHONY: help quickstart test test-slow dev links contracts lint format native sanitize bench-kernels bench-spine scoreboard docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +94,9 @@ define cmake
 endef
 
 # --- figures and pages ---
+
+bench-kernels: $(VENV)/.package ## measure our kernels beside oneDNN's into benchmarks/results/kernels.json
+	$(BIN)/python -m benchmarks.kernels
 
 bench-spine: $(VENV)/.package ## measure this area's figures into benchmarks/results/spine.json
 	$(BIN)/python -m benchmarks.spine

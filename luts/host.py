@@ -27,10 +27,13 @@ _ISA_THAT_MATTERS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni"),
     *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2"),
 )
-_RUNTIME_PACKAGES = {
+_RUNTIME_PACKAGES = {  # runtimes whose version is that of an installed package
+    "onednn": "onednn-cpu-gomp",
     "onnxruntime": "onnxruntime",
+    "torch": "torch",
+    "torch-compile": "torch",
     "xnnpack": "executorch",
-}  # runtimes whose version is that of an installed package
+}
 
 
 def default_runtime() -> str:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")  # oldest first; the last is what this version writes
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002", "0003")  # oldest first; the last is what this version writes
 REVISION_TABLE: Final = "lutra_schema"  # alembic's own bookkeeping, under a name that says whose it is
 
 # SQLite numbers rows by itself only where the key is plain INTEGER.
@@ -98,6 +98,15 @@ measurement = Table(
     Column("memory_reference", LargeBinary),
     UniqueConstraint("device_id", "subject_id", name="uq_measurement_device_subject"),
     Index("ix_measurement_subject", "subject_id"),
+)
+
+# What is known of a device beside its rows: the fusion rules of its runtime.
+document = Table(
+    "document",
+    metadata,
+    Column("device_id", _ID, ForeignKey("device.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 lease = Table(

@@ -1,7 +1,7 @@
 """The database of rows: each one on disk when `Store.record` returns."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, RowMapping, Select, delete, exists, select, u
 
 from ..networks.errors import LutraError, StoreCorruptError, StoreError, UnknownNameError, UsageError
 from . import schema
+from ._json import canonical, parse_object
 from .database import Database
 from .dialects import insert_into
 from .fingerprint import Fingerprint
@@ -251,6 +252,36 @@ class Store:
         """Return all rows of a device in memory."""
         record = self.device(device)
         return Table(record.fingerprint, self.measurements(record), name=record.name)
+
+    # -- documents ----------------------------------------------------------------------------------------
+
+    def set_document(self, device: DeviceLike, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a JSON document with a device, in place of an earlier one of that name.
+
+        Args:
+            device: a registered device.
+            name: at most 64 characters.
+            value: plain JSON data.
+        """
+        with self._database.write() as connection:
+            row = {"device_id": self._find(connection, device)["id"], "name": name, "value": canonical(value)}
+            statement = insert_into(connection, schema.document, row, ("device_id", "name"), replace=True)
+            connection.execute(statement)
+
+    def document(self, device: DeviceLike, name: str) -> dict[str, Any] | None:
+        """Return the document of that name, or None.
+
+        Raises:
+            StoreCorruptError: it is damaged.
+        """
+        with self._database.read() as connection:
+            found = self._find(connection, device)
+            mine = (schema.document.c.device_id == found["id"]) & (schema.document.c.name == name)
+            text = connection.execute(select(schema.document.c.value).where(mine)).scalar_one_or_none()
+        try:
+            return None if text is None else parse_object(text, f"the document {name!r} of {found['name']}")
+        except LutraError as error:
+            raise StoreCorruptError(error.message, hint="delete the device, or restore a backup") from error
 
     # -- upkeep -------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Final
 from ..luts import Fingerprint
 from ..networks import Network
 from ..networks.errors import CorruptModelError
-from ..networks.lowering import LoweredNetwork, lower, lower_onnx
+from ..networks.lowering import LoweredNetwork, lower, lower_given
 from .base import InputShapes, NetworkLike
 
 _CAPACITY: Final = 64  # files; their kernels hold no weights
@@ -42,22 +42,23 @@ class Lowerer:
         """
         path = _onnx_path(source)
         if path is not None and device.runtime_name == "onnxruntime":
-            return path.stem, self._lowered_file(path)
+            return path.stem, self._lowered_file(path, device)
         network = _loaded(source, input_shapes)
-        return network.name, lower(network, device.runtime_name, precision=device.precision)
+        lowered = lower(network, device.runtime_name, precision=device.precision, threads=device.threads)
+        return network.name, lowered
 
     def __reduce__(self) -> tuple[type["Lowerer"], tuple[()]]:
         """A copy starts empty: what is kept can be made again, and a lock cannot be copied."""
         return (Lowerer, ())
 
-    def _lowered_file(self, path: Path) -> LoweredNetwork:
+    def _lowered_file(self, path: Path, device: Fingerprint) -> LoweredNetwork:
         content = _content(path)
-        digest = hashlib.sha256(content).hexdigest()
+        digest = f"{device.precision} {hashlib.sha256(content).hexdigest()}"
         with self._lock:
             if digest in self._files:
                 self._files.move_to_end(digest)
                 return self._files[digest]
-        lowered = _checked_and_lowered(path, content)
+        lowered = _checked_and_lowered(path, content, device)
         with self._lock:
             self._files[digest] = lowered
             if len(self._files) > _CAPACITY:
@@ -86,8 +87,8 @@ def _loaded(source: NetworkLike, input_shapes: InputShapes | None) -> Network:
     return load_network(source, input_shapes=input_shapes)
 
 
-def _checked_and_lowered(path: Path, content: bytes) -> LoweredNetwork:
+def _checked_and_lowered(path: Path, content: bytes, device: Fingerprint) -> LoweredNetwork:
     from ..networks.importers import from_onnx
 
     network = from_onnx(content, name=path.stem).network
-    return lower_onnx(content, network.fingerprint)
+    return lower_given(network, content, device.runtime_name, precision=device.precision)[0]

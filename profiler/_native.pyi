@@ -311,6 +311,53 @@ class OrtSession(Runnable):
     def outputs_finite(self) -> bool:
         """Whether no output holds an infinity or NaN."""
 
+# --- oneDNN ---------------------------------------------------------------------------------------------------
+
+class OneDnnLibrary:
+    """The shared library of an installed oneDNN, version 3, with OpenMP. It is never unloaded."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+
+class OneDnnEnvironment:
+    """The CPU as oneDNN sees it, with a number of threads."""
+
+    def __init__(self, library: OneDnnLibrary, threads: int) -> None: ...
+    @property
+    def threads(self) -> int: ...
+    def program(
+        self,
+        tensors: Sequence[tuple[str, Sequence[int], str, str]],
+        steps: Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]],
+        *,
+        copies: int = 1,
+        seed: int = 0,
+    ) -> OneDnnProgram:
+        """Tensors are (name, shape, layout, role), all float32; layouts are "plain", "channels_last", "blocked8" and
+        "blocked16", roles those of `CpuProgram`. Steps are (primitive, inputs, outputs, attributes), inputs in the
+        order activations, weights, bias, residual.
+
+        Raises `ValueError`, naming the primitive and its shapes, for what oneDNN does not implement.
+        """
+
+class OneDnnProgram(Runnable):
+    """A list of oneDNN primitives, ready to run; see `CpuProgram` for copies and random content."""
+
+    def set_input(self, name: str, values: ArrayLike) -> None:
+        """Content row by row, whatever the layout of the tensor."""
+    def set_constant(self, name: str, values: ArrayLike) -> None:
+        """Gives all copies this content, row by row."""
+    def output(self, name: str) -> NDArray[np.float32]:
+        """A copy of an output, row by row."""
+    @property
+    def copies(self) -> int: ...
+    @property
+    def implementations(self) -> list[str]:
+        """What oneDNN calls the implementation of each primitive, in order ("brgconv:avx2")."""
+
 # --- XNNPACK ---------------------------------------------------------------------------------------------------
 
 class XnnLibrary:

@@ -31,6 +31,7 @@ from .pooling import pooled_entries, pooled_results, with_process
 from .references import Nominal, with_references
 from .rows import Context, failed_row, measured_row, metric_for, reference_row
 from .runtimes import runtime_class
+from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
 
@@ -131,6 +132,7 @@ class _Campaign:
         self._progress, self._cancel = progress, cancel
         self._device = plan.device.fingerprint
         self._metric = metric_for(plan.device.threads)
+        self._in_sequence = runtime_class(plan.device.runtime).in_sequence
         self._done = 0
         self._total = 0
         self._group_size = 0
@@ -149,7 +151,7 @@ class _Campaign:
         pending = {
             key: kernel
             for key, kernel in kernels.items()
-            if key not in have or (has_resident_row(kernel) and key not in resident)
+            if key not in have or (self._has_resident_row(kernel) and key not in resident)
         }
         to_check = self._networks_to_check(set(pending), recheck)
         self.result.skipped = len(kernels) - len(pending)
@@ -165,12 +167,21 @@ class _Campaign:
         self.result.interrupted = self._cancel.is_set()
         self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
 
+    def _has_resident_row(self, kernel: Kernel) -> bool:
+        """In the sequence of its own network, a kernel finds its weights where they are."""
+        return self._rotates and not self._in_sequence and has_resident_row(kernel)
+
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
         if check:
             self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
+        groups = _groups(kernels, self._settings.group_kernels)
+        if self._in_sequence:
+            # Nothing may be left out between two kernels, whoever has a row already.
+            groups = [kernels] if kernels else []
+            session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
         parts = []
-        for group in _groups(kernels, self._settings.group_kernels) or ([{}] if check else []):
+        for group in groups or ([{}] if check else []):
             if not self._cancel.is_set():
                 parts += self._run_group(session, group)
         if parts:
@@ -194,10 +205,11 @@ class _Campaign:
             if self._cancel.is_set():
                 return []
             self._prepare(session, KERNEL, key, kernel.label)
-            if self._rotates and has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
+            if self._has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
                 self._prepare(session, RESIDENT, key, kernel.label)
+        session.prepare_neighbours()
         self._group_size = len(group)
-        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in group.items()}
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in self._plan.kernels.items()}
         for subject in self._plan.subjects:
             labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         self._wait_for_others(session.pid)
@@ -205,7 +217,8 @@ class _Campaign:
         if measured is None:
             return []
         result, conditions = measured
-        context = self._context(conditions, result)
+        context = self._context(conditions, self._grouped(result))
+        result = context.result
         self._record_constants(session, context)
         overheads_ns = self._overheads_ns()
         networks = []
@@ -213,7 +226,7 @@ class _Campaign:
             kind, _, key = name.partition(" ")
             if result.interrupted and not entry.converged:
                 continue
-            if kind in COPIES:
+            if kind in COPIES and key in group:
                 row = measured_row(
                     (kind, key, group[key].label),
                     entry,
@@ -228,6 +241,15 @@ class _Campaign:
                 networks.append((entry, context))
         session.release((*COPIES, CONSTANT))
         return networks
+
+    def _grouped(self, result: GroupResult) -> GroupResult:
+        """The result, calls that were timed in a sequence added up by rounds."""
+        if not self._in_sequence:
+            return result
+        entries = {
+            name: entry if name.startswith(NETWORK) else per_round(entry) for name, entry in result.entries.items()
+        }
+        return replace(result, entries=entries)
 
     def _context(self, conditions: dict[str, Any], result: GroupResult) -> Context:
         """What the group's rows share. The first group of a device also says what its nominal speed is."""

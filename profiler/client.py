@@ -1,5 +1,6 @@
 """The profiler's side of a worker process: start it, ask it, notice when it dies or hangs."""
 
+import os
 import queue
 import signal
 import subprocess
@@ -17,9 +18,9 @@ from ..networks import Network
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .protocol import SAMPLE_COLUMNS, receive, send
+from .runtimes import runtime_class
 
 STARTUP_TIMEOUT_S = 60.0
-SILENCE_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,17 @@ class GroupResult:
 
 @dataclass(frozen=True)
 class PreparedInfo:
-    """What a worker made ready: executions in one call, and how often each constant of the runtime occurs in it."""
+    """What a worker made ready.
+
+    Attributes:
+        executions: how often the subject runs in one call.
+        overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
+    """
 
     executions: int
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 class WorkerClient:
@@ -83,16 +91,17 @@ class WorkerClient:
         runtime: name of the runtime.
         threads: how many threads it may use.
         precision: number format that networks are run in.
-        silence_timeout_s: a worker that says nothing for so long is taken to hang, and killed.
+        silence_timeout_s: a worker that says nothing for so long is taken to hang, and killed; the runtime's own
+            `Runtime.silence_timeout_s` if None.
 
     Raises:
         MeasurementError: the runtime could not be started; the message has its reason.
     """
 
     def __init__(
-        self, runtime: str, threads: int, precision: str = "float32", *, silence_timeout_s: float = SILENCE_TIMEOUT_S
+        self, runtime: str, threads: int, precision: str = "float32", *, silence_timeout_s: float | None = None
     ) -> None:
-        self._silence_timeout_s = silence_timeout_s
+        self._silence_timeout_s = silence_timeout_s or runtime_class(runtime).silence_timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
         self._process = subprocess.Popen(
             # -P: modules of the user's own in the current folder are not imported in place of the ones we mean.
@@ -100,6 +109,7 @@ class WorkerClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env=os.environ | runtime_class(runtime).environment(),
             # Ctrl-C goes to all of the terminal's process group; a worker that is just starting would die of it.
             process_group=0,
         )
@@ -197,7 +207,7 @@ class WorkerClient:
 
     def _prepared(self, request: dict[str, Any], blob: bytes = b"") -> PreparedInfo:
         answer = self._ask(request, blob)[0]
-        return PreparedInfo(answer["executions"], answer["overheads"])
+        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"])
 
     def _ask(
         self, message: dict[str, Any], blob: bytes = b"", progress: Callable[[dict[str, Any]], None] | None = None

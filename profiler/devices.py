@@ -111,11 +111,15 @@ def resolve_device(
     if info.kind == "null":
         raise UsageError("device 'host' has no runtime 'null'", hint="use --device null")
     if not info.available:
-        raise MissingDependencyError(runtime, "ort", f"runtime {runtime!r}")
+        raise MissingDependencyError(runtime, runtime_class(runtime).extra, f"runtime {runtime!r}")
     if threads > runtime_class(runtime).max_threads:
         most = runtime_class(runtime).max_threads
         raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")
     runtime_class(runtime).check_precision(precision)
-    return Device(
-        name, host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
-    )
+    if cache != DEFAULT_CACHE and runtime_class(runtime).in_sequence:
+        raise UsageError(
+            f"runtime {runtime!r} times kernels in the order of their network, with the caches as they are there",
+            hint="leave --cache out",
+        )
+    fingerprint = host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
+    return Device(name, fingerprint)

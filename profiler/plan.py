@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..networks import Network
-from ..networks.lowering import Kernel, LoweredNetwork, lower, lower_onnx
+from ..networks.lowering import Kernel, LoweredNetwork, lower_given
 from .devices import Device
 
 _SECONDS_PER_ENTRY = 1.0  # a typical kernel's share of a campaign; the progress bar corrects it as it goes
@@ -64,14 +64,12 @@ def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]
 
     Raises:
         MissingDependencyError: the runtime that lowers is not installed.
+        UsageError: a file is quantised, but the device's precision is float32.
         LutraError: the runtime cannot take one of the networks.
     """
     subjects = []
     for given in networks:
         network, model = given if isinstance(given, tuple) else (given, None)
-        if model is not None and device.runtime == "onnxruntime":
-            lowered = lower_onnx(model, network.fingerprint)
-        else:
-            lowered, model = lower(network, device.runtime, precision=device.precision), None
+        lowered, model = lower_given(network, model, device.runtime, precision=device.precision, threads=device.threads)
         subjects.append(Subject(network, model, lowered))
     return Plan(device, tuple(subjects), check)

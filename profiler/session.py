@@ -1,6 +1,7 @@
 """A worker with what is prepared in it, that comes back when it dies."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from ..luts.host import DEFAULT_CACHE
@@ -35,6 +36,7 @@ class Session:
         self._kernels = plan.kernels
         self._subjects = {subject.network.fingerprint: subject for subject in plan.subjects}
         self._worker = self._start()
+        self._sequence: list[str] = []
         self.prepared: dict[str, PreparedInfo] = {}
         self.overheads: list[dict[str, Any]] = []
 
@@ -56,6 +58,16 @@ class Session:
         """Versions of the runtime and its parts."""
         return self._worker.describe()
 
+    def follow(self, keys: Iterable[str]) -> None:
+        """From now on measure kernels in this order, with repetitions. Each gets as many copies as it has places."""
+        self._sequence = [entry_name(KERNEL, key) for key in keys]
+
+    def prepare_neighbours(self) -> None:
+        """Make ready what else is to run in the sequence; what cannot be is left out of it."""
+        for name in dict.fromkeys(self._sequence):
+            with suppress(MeasurementError):
+                self.prepare(name)
+
     def prepare_constants(self) -> None:
         """Make the runtime's constants ready."""
         self.overheads = self._worker.prepare_overheads()
@@ -74,15 +86,17 @@ class Session:
             return
         try:
             self.prepared[name] = self._prepare(name)
-        except (WorkerCrashedError, WorkerTimeoutError):
-            self.restart(self.prepared)
+        except MeasurementError as error:
+            self._sequence = [other for other in self._sequence if other != name]
+            if isinstance(error, WorkerCrashedError | WorkerTimeoutError):
+                self.restart(self.prepared)
             raise
 
     def _prepare(self, name: str) -> PreparedInfo:
         kind, _, key = name.partition(" ")
         if kind in COPIES:
             kernel = self._kernels[key]
-            copies = COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1
+            copies = self._sequence.count(name) or (COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1)
             return self._worker.prepare(name, kernel, copies, self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
@@ -106,13 +120,18 @@ class Session:
 
         # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
         every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
-        options = options | {"every_round": every_round}
-        scrub_bytes = 0
-        if self._device.cache == "cold-all":
-            # One execution a sample: the second of a batch would find what the first left behind.
-            options["sequences"] = [[i] for i in range(len(names))]
-            scrub_bytes = ROTATED_BYTES
-        return self._worker.measure(names, options, report, priority=self._priority, scrub_bytes=scrub_bytes)
+        # One execution a sample: the second of a batch would find what the first left behind.
+        cold = self._device.cache == "cold-all"
+        sequences = [[i] for i in range(len(names))] if cold else self._sequences(names)
+        chosen = {"every_round": every_round, "sequences": sequences}
+        scrub_bytes = ROTATED_BYTES if cold else 0
+        return self._worker.measure(names, options | chosen, report, priority=self._priority, scrub_bytes=scrub_bytes)
+
+    def _sequences(self, names: list[str]) -> list[list[int]]:
+        """Where the runtime wants kernels in order: those that are ready, and the constants, as indices of names."""
+        constants = [name for name in names if name.startswith(CONSTANT)]
+        order = [name for name in self._sequence if name in self.prepared]
+        return [[names.index(name) for name in (*order, *constants)]] if order else []
 
     def drop_culprits(self) -> list[str]:
         """After a measurement killed the worker: run each entry alone in a fresh one, and drop those that kill it too.

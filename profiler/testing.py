@@ -63,10 +63,12 @@ class RuntimeContract:
         for kernel in lowered.distinct.values():
             prepared = runtime.prepare(kernel, 3, seed=0)
             prepared.runnable.run()
-            assert prepared.executions == 3
+            assert prepared.executions == (1 if runtime.in_sequence else 3)
             assert prepared.finite()
 
     def test_more_copies_take_longer(self, runtime: Runtime, lowered: LoweredNetwork) -> None:
+        if runtime.in_sequence:
+            pytest.skip("one call runs one copy")
         kernel = max(lowered.kernels, key=lambda k: k.macs)
         few, many = (self._total_ns(runtime, runtime.prepare(kernel, copies, seed=0)) for copies in (1, 32))
         assert many > few

@@ -104,7 +104,7 @@ class Worker:
         del blob
         prepared = [self._prepared[name] for name in message["ids"]]
         wanted = message["priority"] if self._runtime.clock is None else "normal"
-        with measuring_priority(wanted, self._runtime.threads) as priority:
+        with self._runtime.measuring(), measuring_priority(wanted, self._runtime.threads) as priority:
             measured = measure_interleaved(
                 _scrubbed([p.runnable for p in prepared], message["scrub_bytes"]),
                 progress=self._report,
@@ -112,7 +112,7 @@ class Worker:
                 clock=self._runtime.clock,
                 **message["options"],
             )
-        finite = [p.finite() for p in prepared]
+            finite = [p.finite() for p in prepared]
         return _pack(measured, finite, priority)
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
@@ -121,7 +121,8 @@ class Worker:
 
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
-        return {"executions": prepared.executions, "overheads": prepared.overheads}, b""
+        answer = {"executions": prepared.executions, "overheads": prepared.overheads}
+        return answer | {"implementation": prepared.implementation}, b""
 
 
 def _scrubbed(runnables: list[Runnable], scrub_bytes: int) -> list[Runnable]:

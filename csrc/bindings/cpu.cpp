@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/steps.hpp"
 #include "cpu/dispatch.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/program.hpp"
@@ -18,24 +19,12 @@ using namespace lutra::cpu;
 namespace {
 
 using TensorTuple = std::tuple<std::string, Shape, std::string, std::string>;
-using StepTuple = std::tuple<std::string, std::vector<std::string>, std::vector<std::string>, py::dict>;
-
-Attribute attribute_of(const py::handle& value) {
-  if (py::isinstance<py::str>(value)) return value.cast<std::string>();
-  if (py::isinstance<py::float_>(value)) return value.cast<double>();
-  if (py::isinstance<py::int_>(value)) return std::vector<int64_t>{value.cast<int64_t>()};
-  return value.cast<std::vector<int64_t>>();
-}
 
 ProgramSpec spec_of(const std::vector<TensorTuple>& tensors, const std::vector<StepTuple>& steps) {
   ProgramSpec spec;
   for (const auto& [name, shape, dtype, role] : tensors)
     spec.tensors.push_back({name, shape, dtype_named(dtype), role_named(role)});
-  for (const auto& [op, inputs, outputs, attributes] : steps) {
-    StepSpec& step = spec.steps.emplace_back(StepSpec{op, inputs, outputs, {}});
-    for (const auto& [key, value] : attributes)
-      step.attributes[key.cast<std::string>()] = attribute_of(value);
-  }
+  spec.steps = steps_of(steps);
   return spec;
 }
 

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_native, module) {
   bind_statistics(module);
   bind_ort(module);
   bind_xnnpack(module);
+  bind_onednn(module);
 #if LUTRA_HAVE_CPU
   bind_cpu(module);
 #endif

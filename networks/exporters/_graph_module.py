@@ -1,6 +1,7 @@
 """The torch module behind `to_torch`. Imported only when one is really built."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -10,11 +11,37 @@ from ..graph import Network, Node
 from ..ops._torch import dtype_of
 
 
+class Step(NamedTuple):
+    """One node's turn.
+
+    Attributes:
+        module: what computes it.
+        reads: names of the values it takes.
+        writes: names of the values it makes.
+        dead: names of the values that nobody reads any more afterwards.
+    """
+
+    module: nn.Module
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    dead: tuple[str, ...] = ()
+
+
+def run_steps(steps: Sequence[Step], values: dict[str, Any]) -> None:
+    """Runs ``steps`` in order, from and to ``values``."""
+    for step in steps:
+        result = step.module(*(values[name] for name in step.reads))
+        values.update(zip(step.writes, result if len(step.writes) > 1 else (result,), strict=True))
+        for name in step.dead:  # lets the memory go as soon as nobody reads it any more
+            del values[name]
+
+
 class GraphModule(nn.Module):
     """Runs the nodes of a network in order, each by the reference module of its op.
 
     Attributes:
         network: what it computes.
+        steps: its nodes' turns, in the order of the network's nodes.
     """
 
     def __init__(self, network: Network) -> None:
@@ -26,23 +53,22 @@ class GraphModule(nn.Module):
         # Parents first: a node may be called "head" and another one "head.norm".
         for name in sorted(modules, key=lambda name: name.count(".")):
             _place(self, name, modules[name])
-        self._steps = [(modules[node.name], node.inputs, node.outputs) for node in network.nodes]
         last_read = {value: i for i, node in enumerate(network.nodes) for value in node.inputs}
-        self._dead: list[tuple[str, ...]] = [() for _ in network.nodes]
+        dead: list[tuple[str, ...]] = [() for _ in network.nodes]
         for value, step in last_read.items():
             if value not in network.outputs:
-                self._dead[step] = (*self._dead[step], value)
+                dead[step] = (*dead[step], value)
+        self.steps = tuple(
+            Step(modules[node.name], node.inputs, node.outputs, names)
+            for node, names in zip(network.nodes, dead, strict=True)
+        )
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         """Outputs of the network for its inputs, given by position."""
         if len(inputs) != len(self.network.inputs):
             raise ShapeError(f"{self.network.name} takes {len(self.network.inputs)} inputs, not {len(inputs)}")
         values: dict[str, Any] = dict(zip((name for name, _ in self.network.inputs), inputs, strict=True))
-        for (module, reads, writes), dead in zip(self._steps, self._dead, strict=True):
-            result = module(*(values[name] for name in reads))
-            values.update(zip(writes, result if len(writes) > 1 else (result,), strict=True))
-            for name in dead:  # lets the memory go as soon as nobody reads it any more
-                del values[name]
+        run_steps(self.steps, values)
         results = tuple(values[name] for name in self.network.outputs)
         return results[0] if len(results) == 1 else results
 

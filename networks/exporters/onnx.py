@@ -1,13 +1,13 @@
 """`to_onnx`: a network as an ONNX model, with given or random weights."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ModelTooLargeError, ShapeError, UnsupportedDtypeError
 from ..graph import Network, Node
-from ..ops import TensorType
+from ..ops import OnnxEmitter, Op, TensorType
 from .weights import WeightSource
 
 if TYPE_CHECKING:
@@ -41,17 +41,28 @@ def to_onnx(network: Network, *, weights: Mapping[str, Array] | None = None, see
         ShapeError: a given weight belongs to no node or has another shape than its node wants.
         UnsupportedDtypeError: an element type that opset 17 lacks.
     """
+    given = dict(weights or {})
+    _check_owners(network, given)
+    return write_model(network, given, seed)
+
+
+def write_model(
+    network: Network,
+    given: Mapping[str, Array],
+    seed: int,
+    forms: "Mapping[str, Callable[[Op, OnnxEmitter], None]] | None" = None,
+) -> "onnx.ModelProto":
+    """`to_onnx`, where ``forms`` writes some kinds of ops otherwise than the catalogue does."""
     from onnx import helper
 
     _check_size(network)
-    given = dict(weights or {})
-    _check_owners(network, given)
     empty = helper.make_graph([], network.name, [_value_info(name, type_) for name, type_ in network.inputs], [])
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(empty, opset_imports=opsets, ir_version=IR_VERSION, producer_name="lutra")
     writer = _Writer(model.graph, given, WeightSource(seed))
     for node in network.nodes:
-        node.op.spec.onnx(node.op, _Emitter(writer, node))
+        write = (forms or {}).get(node.op.kind, node.op.spec.onnx)
+        write(node.op, _Emitter(writer, node))
     writer.declare_outputs(network)
     return model
 

@@ -17,7 +17,8 @@ def from_onnx(
     """The network in an ONNX file, or in the bytes of one.
 
     Shapes must be fixed. Only the graph is read; weights stay where they are. Ops that exporters write as several
-    smaller ones (GELU, SiLU, layer norm, bias of a linear layer) are put together again.
+    smaller ones (GELU, SiLU, layer norm, bias of a linear layer) are put together again. Of a model in int8 (QDQ) the
+    network that was quantised is read.
 
     Args:
         source: path of the file, or its content.
@@ -46,7 +47,13 @@ def from_onnx(
 
 def parse(source: str | Path | bytes, *, name: str | None, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
     """What `from_onnx` does, in this process."""
-    from . import _onnx_compute, _onnx_plain, _onnx_shape, _patterns  # noqa: F401  (register their handlers and rules)
+    from . import (  # noqa: F401  (register their handlers and rules)
+        _onnx_compute,
+        _onnx_plain,
+        _onnx_quantised,
+        _onnx_shape,
+        _patterns,
+    )
     from ._onnx_graph import GraphImporter
     from ._onnx_read import read
 

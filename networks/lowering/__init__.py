@@ -1,19 +1,27 @@
 """Lowering: how each runtime turns a network into the kernels it really runs.
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
-optimiser, whose answer depends on this machine's instruction set; "native", "null" and "xnnpack" follow
-fixed rules.
+optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
+"torch-compile" run the network once and write down what is called; "native", "null" and "xnnpack" follow fixed rules.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
+from .blocked import plain_name
+from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .onednn import OneDnnPlan, lower_onednn, plan_onednn
+from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
+from .quantised import is_quantised
+from .torch_calls import torch_version
+from .torch_compile import lower_torch_compile
+from .torch_eager import lower_torch
 from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8")
@@ -31,17 +39,19 @@ class _Request:
     fingerprint: str
     runtime: str
     precision: str
+    threads: int
     version: str
     network: Network = field(compare=False)
 
 
-def lower(network: Network, runtime: str, *, precision: str = "float32") -> LoweredNetwork:
+def lower(network: Network, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredNetwork:
     """The kernels that ``runtime`` runs for ``network``, in execution order. Repeated calls are answered from memory.
 
     Args:
         network: what is run.
         runtime: who runs it.
         precision: number format it is run in, one of `PRECISIONS`.
+        threads: how many threads it may use; only compilers care.
 
     Raises:
         UnknownNameError: no lowering of that name; see `lowerings`.
@@ -54,8 +64,44 @@ def lower(network: Network, runtime: str, *, precision: str = "float32") -> Lowe
     if runtime not in _BY_PRECISION.get(precision, ()):
         able = [name for name, lowerings in _BY_PRECISION.items() if runtime in lowerings]
         raise UsageError(f"runtime {runtime!r} does not run in {precision!r}", hint=f"it runs in {', '.join(able)}")
-    version = runtime_version() if runtime == "onnxruntime" else ""
-    return _lower(_Request(network.fingerprint, runtime, precision, version, network))
+    threads = threads if runtime in _FOR_THREADS else 0
+    return _lower(_Request(network.fingerprint, runtime, precision, threads, _version(runtime), network))
+
+
+def lower_given(
+    network: Network, model: bytes | None, runtime: str, *, precision: str = "float32", threads: int = 1
+) -> tuple[LoweredNetwork, bytes | None]:
+    """`lower`, of the user's own ONNX file where there is one and the runtime runs such files.
+
+    In int8 a file that is quantised is lowered as it is; of one that is not, the network is.
+
+    Args:
+        network: what is run.
+        model: the file that it was read from.
+        runtime: who runs it.
+        precision: number format it is run in.
+        threads: how many threads it is run on.
+
+    Returns:
+        The kernels, and the file if that is what is run.
+
+    Raises:
+        UsageError: the file is quantised, but ``precision`` is not.
+        LutraError: as `lower` and `lower_onnx` raise.
+    """
+    if model is None or runtime != "onnxruntime":
+        return lower(network, runtime, precision=precision, threads=threads), None
+    parsed = parse(model)
+    if precision == "float32" and is_quantised(parsed):
+        raise UsageError(f"the ONNX file of {network.name!r} is quantised", hint="give --precision int8")
+    if precision != "float32" and not is_quantised(parsed):
+        return lower(network, runtime, precision=precision), None
+    return lower_model(parsed, network.fingerprint), model
+
+
+def known_by_lowering(runtime: str) -> Known:
+    """How what `lower` shows of a runtime's fusions is known: by its own optimiser's dump, or by our fixed rules."""
+    return "dumped" if runtime == "onnxruntime" else "fixed"
 
 
 def lowerings() -> tuple[str, ...]:
@@ -63,8 +109,17 @@ def lowerings() -> tuple[str, ...]:
     return tuple(_LOWERINGS)
 
 
+def _version(runtime: str) -> str:
+    """Version of what lowers, where that is a library."""
+    if runtime == "onnxruntime":
+        return runtime_version()
+    return torch_version() if runtime.startswith("torch") else ""
+
+
 @lru_cache(maxsize=CACHE_SIZE)
 def _lower(request: _Request) -> LoweredNetwork:
+    if request.runtime in _FOR_THREADS:
+        return _FOR_THREADS[request.runtime](request.network, request.threads)
     return _BY_PRECISION[request.precision][request.runtime](request.network)
 
 
@@ -74,6 +129,12 @@ def _lower_by_onnxruntime(network: Network) -> LoweredNetwork:
     return lower_model(to_onnx(network), network.fingerprint)
 
 
+def _lower_int8_by_onnxruntime(network: Network) -> LoweredNetwork:
+    from ..exporters.onnx_qdq import to_onnx_int8
+
+    return lower_model(to_onnx_int8(network), network.fingerprint)
+
+
 def _lower_for_null(network: Network) -> LoweredNetwork:
     return lower_native(network, "null")
 
@@ -81,22 +142,42 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "onednn": lower_onednn,
     "null": _lower_for_null,
+    "torch": lower_torch,
+    "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
 
-_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {"null": _lower_for_null}
+_FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-compile": lower_torch_compile}
+"""Lowerings whose answer depends on the number of threads."""
+
+_INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
+    "onnxruntime": _lower_int8_by_onnxruntime,
+    "null": _lower_for_null,
+}
 
 _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
 
 __all__ = [
     "PRECISIONS",
     "Constant",
+    "FusionRule",
+    "FusionRules",
     "Kernel",
     "KernelNode",
     "LoweredNetwork",
+    "OneDnnPlan",
+    "Probe",
+    "known_by_lowering",
     "lower",
+    "lower_given",
     "lower_native",
+    "lower_onednn",
     "lower_onnx",
     "lowerings",
+    "plain_name",
+    "plan_onednn",
+    "probes",
+    "rules_by_lowering",
 ]

@@ -1,18 +1,23 @@
 """What people see of a kernel: one short line."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from ..ops import Op, TensorType
 from .kernel import KernelNode
+from .quantised import WEIGHT_INPUT
 
 MAX_LENGTH = 80
 
 Types = Mapping[str, TensorType]
 
-_CONVS = ("Conv", "FusedConv")
-_PRODUCTS = ("Gemm", "FusedGemm", "MatMul", "FusedMatMul")
+_CONVS = ("Conv", "FusedConv", "QLinearConv", "ConvInteger")
+_PRODUCTS = (
+    *("Gemm", "FusedGemm", "MatMul", "FusedMatMul", "QGemm", "QLinearMatMul"),
+    *("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"),
+)
 _SILENT = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 
 
@@ -22,10 +27,11 @@ def onnx_label(nodes: Sequence[KernelNode], types: Types) -> str:
     Where that gets too long, only convolutions and matrix products are told, then only the first and the last.
     """
     spoken = [node for node in nodes if node.op not in _SILENT] or list(nodes)
-    size = _size(types[spoken[-1].outputs[0]])
+    last = types[spoken[-1].outputs[0]]
+    size = _size(_channels_first(last) if any(map(_is_channels_last, nodes)) else last)
     heavy = [_onnx_part(node, types) for node in spoken if node.op in _CONVS + _PRODUCTS]
     rest = len(spoken) - len(heavy)
-    hint = _hint({node.op for node in spoken})
+    hint = _hint({node.op.removeprefix("QLinear") for node in spoken})
     choices = [_joined([" + ".join([_onnx_part(node, types), *_fused(node)]) for node in spoken]) + size]
     if heavy:
         more = [f"{rest} more"] if rest else []
@@ -46,6 +52,11 @@ def native_label(op: Op, fused: Sequence[str]) -> str:
     return (" + ".join([_native_part(op), *fused]) + _size(op.outputs[0]))[:MAX_LENGTH]
 
 
+def reorder_label(image: TensorType, layout: str) -> str:
+    """Label of a change of layout; ``image`` is N x C x H x W."""
+    return f"Reorder to {layout.upper()} {image.shape[1]}{_size(image)}"
+
+
 def _hint(ops: set[str]) -> str:
     """What a person calls a segment with these ops."""
     if {"Softmax", "MatMul"} <= ops:
@@ -56,14 +67,16 @@ def _hint(ops: set[str]) -> str:
 def _fused(node: KernelNode) -> list[str]:
     """What is computed in the same node behind a convolution or product."""
     attrs = dict(node.attrs)
-    total = ["Sum"] if node.op in _CONVS and len(node.inputs) > 3 else []
+    total = ["Sum"] if node.op in _CONVS and node.op not in WEIGHT_INPUT and len(node.inputs) > 3 else []
     return [*total, str(attrs["activation"])] if "activation" in attrs else total
 
 
 def _onnx_part(node: KernelNode, types: Types) -> str:
     attrs = dict(node.attrs)
     if node.op in _CONVS:
-        return _conv_text(types[node.inputs[1]].shape, _numbers(attrs.get("strides")), _number(attrs.get("group", 1)))
+        weight = types[node.inputs[WEIGHT_INPUT.get(node.op, 1)]].shape
+        text = _conv_text(weight, _numbers(attrs.get("strides")), _number(attrs.get("group", 1)))
+        return f"Q{text}" if node.op in WEIGHT_INPUT else text
     if node.op in _PRODUCTS:
         out, depth = types[node.outputs[0]].shape, _depth(types[node.inputs[0]], bool(attrs.get("transA", 0)))
         return f"{node.op.removeprefix('Fused')} {math.prod(out[:-1])}x{depth}x{out[-1] if out else 1}"
@@ -115,9 +128,44 @@ def _size(type_: TensorType) -> str:
     return f" @{batch}{height}" if height == width else f" @{batch}{height}x{width}"
 
 
+def _is_channels_last(node: KernelNode) -> bool:
+    return bool(dict(node.attrs).get("channels_last")) or node.op.startswith("Nhwc")
+
+
+def _channels_first(type_: TensorType) -> TensorType:
+    """The type of an image N x H x W x C in the order N x C x H x W."""
+    if type_.rank != 4:
+        return type_
+    batch, height, width, channels = type_.shape
+    return type_.with_shape(batch, channels, height, width)
+
+
 def _numbers(value: object) -> tuple[int, ...]:
     return tuple(int(v) for v in value) if isinstance(value, tuple) else ()
 
 
 def _number(value: object) -> int:
     return int(value) if isinstance(value, int) else 1
+
+
+def torch_label(node: KernelNode, types: Types, shown: TensorType) -> str:
+    """Label of a kernel of compiled torch: of one that was generated, what it fuses; else of the operator.
+
+    Args:
+        node: the kernel's only node.
+        types: of its tensors.
+        shown: the tensor whose size is told.
+    """
+    name = node.op.partition(".")[0].removeprefix("cpp_fused_").strip("_")
+    if node.domain == "inductor":
+        short = name.replace("native_batch_norm_legit_no_training", "batch_norm").replace("__", "_")
+        return f"fused {short}"[: MAX_LENGTH - 16] + _size(shown)
+    shapes = [types[tensor].shape for tensor in node.inputs]
+    if name == "convolution":
+        groups = shapes[0][1] // shapes[1][1]
+        stride = json.loads(str(dict(node.attrs)["arguments"]))[0][3]
+        return _conv_text(shapes[1], stride, groups) + _size(shown)
+    if name in ("mm", "bmm", "addmm", "baddbmm"):
+        depth = shapes[1 if "add" in name else 0][-1]
+        return f"{name} {math.prod(shown.shape[:-1])}x{depth}x{shown.shape[-1]}"
+    return (name + _size(shown))[:MAX_LENGTH]

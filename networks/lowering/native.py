@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..graph import Network, Node, prune
 from ..ops import Op, TensorType
+from .blocked import in_blocks
 from .kernel import AttrValue, Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
 from .labels import native_label
 
@@ -31,7 +32,8 @@ def lower_native(network: Network, runtime: str = RUNTIME) -> LoweredNetwork:
 
     * batch norms fold into the convolution or linear layer before them, which gets a bias;
     * an activation or a residual sum fuses into the convolution or linear layer that nobody else reads;
-    * reshapes, and ops that change nothing, only rename a tensor; ops on stored tensors alone are computed in advance.
+    * reshapes, and ops that change nothing, only rename a tensor; ops on stored tensors alone are computed in advance;
+    * convolutions, and what follows them, keep images in blocks of channels: see `in_blocks`.
     """
     return LoweredNetwork(runtime, network.fingerprint, _Lowerer(prune(network)).run(runtime))
 
@@ -74,7 +76,8 @@ class _Lowerer:
                 fused = _Fused(node, len(self._kernels), node.outputs)
                 self._kernels.append(fused)
                 self._makers.update(dict.fromkeys(node.outputs, fused))
-        return tuple(self._kernel(fused, runtime) for fused in self._kernels)
+        kernels = (self._kernel(fused, runtime) for fused in self._kernels)
+        return in_blocks(kernels, self._root, self._network.outputs, runtime)
 
     def _host(self, value: str, kinds: frozenset[str]) -> _Fused | None:
         """The kernel that makes ``value``, where it is one of ``kinds`` and can still take something in."""

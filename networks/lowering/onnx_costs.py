@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..ops import TensorType
 from .kernel import KernelNode
+from .quantised import WEIGHT_INPUT
 
 if TYPE_CHECKING:
     import onnx
@@ -24,7 +25,8 @@ def node_macs(node: KernelNode, types: Types) -> int:
 
 
 def _conv(node: KernelNode, types: Types) -> int:
-    return types[node.outputs[0]].numel * math.prod(types[node.inputs[1]].shape[1:])
+    weight = types[node.inputs[WEIGHT_INPUT.get(node.op, 1)]]
+    return types[node.outputs[0]].numel * math.prod(weight.shape[1:])
 
 
 def _conv_transpose(node: KernelNode, types: Types) -> int:
@@ -62,6 +64,10 @@ _COUNTERS: dict[str, Callable[[KernelNode, Types], int]] = {
     "FusedGemm": _matmul,
     "MatMul": _matmul,
     "FusedMatMul": _matmul,
+    "QLinearConv": _conv,
+    "ConvInteger": _conv,
+    "QGemm": _matmul,
+    **dict.fromkeys(("QLinearMatMul", "MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul"), _matmul),
     "Attention": _attention,
     "MultiHeadAttention": _multi_head_attention,
 }

@@ -15,6 +15,7 @@ from ..errors import (
 )
 from ..ops import TensorType
 from .kernel import AttrValue, Constant, KernelNode
+from .quantised import BIAS, DATA, ZERO, constant_roles
 
 if TYPE_CHECKING:
     import onnx
@@ -111,12 +112,15 @@ def read(model: "onnx.ModelProto") -> OnnxGraph:
     empty = {name for name, tensor in stored.items() if 0 in tensor.dims}
     nodes = [_without_empty(node, empty) for node in nodes]
     kept = _kept_values(nodes)
+    immaterial = {name for name, roles in constant_roles(nodes).items() if roles <= {BIAS, DATA, ZERO}}
     used = {name for node in nodes for name in node.inputs}
     return OnnxGraph(
         nodes=tuple(nodes),
         names=tuple(names),
         inputs=tuple((i.name, input_type(i)) for i in graph.input if i.name not in stored),
-        constants={name: _constant(tensor, name in kept) for name, tensor in stored.items() if name in used},
+        constants={
+            name: _constant(tensor, name in kept, name in immaterial) for name, tensor in stored.items() if name in used
+        },
         outputs=tuple(output.name for output in graph.output),
         opset=next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1),
     )
@@ -222,13 +226,14 @@ def _kept_values(nodes: Iterable[KernelNode]) -> set[str]:
     }
 
 
-def _constant(tensor: "onnx.TensorProto", keep: bool) -> Constant:
+def _constant(tensor: "onnx.TensorProto", keep: bool, immaterial: bool) -> Constant:
+    """A stored tensor, with its values where they decide something: floats to ``keep``, integers that are material."""
     type_ = TensorType(tuple(tensor.dims), dtype_name(tensor.data_type))
     floating = type_.dtype.startswith(("float", "bfloat"))
     small = type_.dtype in ("int64", "int32") and type_.numel <= MAX_VALUES
     if floating and keep and type_.numel <= MAX_BOUNDS:
         return Constant(type_, tuple(_array(tensor).astype(np.float64).tolist()))
-    if small or (not floating and type_.numel == 1):
+    if not immaterial and (small or (not floating and type_.numel == 1)):
         return Constant(type_, tuple(_array(tensor).astype(np.int64).tolist()))
     return Constant(type_)
 

@@ -1,6 +1,6 @@
 """Runtimes: one file each. Third parties add theirs through the entry point group ``lutra.runtimes``."""
 
-from . import native, null, onnxruntime, xnnpack
+from . import native, null, onednn, onnxruntime, torch_compile, torch_eager, xnnpack
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime, runtime_class, runtime_classes
 
 __all__ = [
@@ -10,9 +10,12 @@ __all__ = [
     "RuntimeInfo",
     "native",
     "null",
+    "onednn",
     "onnxruntime",
     "register_runtime",
     "runtime_class",
     "runtime_classes",
+    "torch_compile",
+    "torch_eager",
     "xnnpack",
 ]

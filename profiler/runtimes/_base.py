@@ -6,9 +6,10 @@ and allocators, and because one that crashes must not take the campaign with it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...networks import Network
 from ...networks.errors import UnknownNameError, UsageError
@@ -44,12 +45,14 @@ class Prepared:
         executions: how often the subject runs in one call (copies of the kernel with distinct weights).
         finite: whether the outputs of the last call are all finite; checked outside of timing.
         overheads: how often each constant of the runtime occurs in one call, by name.
+        implementation: what the library calls the code that runs; "" where it does not say.
     """
 
     runnable: Runnable
     executions: int
     finite: Callable[[], bool]
     overheads: dict[str, int]
+    implementation: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,12 @@ class Runtime(ABC):
     processes: ClassVar[int] = 1
     """Worker processes that a group's rounds are spread over, at least: more than one where every process has its own
     speed (memory placement, a code cache), so that a row shows how far they differ."""
+    extra: ClassVar[str] = ""
+    """The extra of Lutra's package that installs its library; "" where it needs none."""
+    in_sequence: ClassVar[bool] = False
+    """Kernels are timed in the order of a network, one call a sample, because here they depend on what ran before."""
+    silence_timeout_s: ClassVar[float] = 120.0
+    """A worker that says nothing for so long is taken to hang."""
     clock: FakeClock | None = None
     """A simulated clock that its runnables advance; None (almost always) for the real one."""
 
@@ -108,13 +117,25 @@ class Runtime(ABC):
     def info(cls) -> RuntimeInfo:
         """Whether it can be used here; must not load the library."""
 
+    @classmethod
+    def environment(cls) -> dict[str, str]:
+        """Environment variables that its worker process is to start with, beside those that are there."""
+        return {}
+
+    def measuring(self) -> AbstractContextManager[Any]:
+        """Entered around everything that is timed, by the thread that times it."""
+        return nullcontext()
+
     @abstractmethod
     def describe(self) -> dict[str, str]:
         """Versions and implementation names, for the record."""
 
     @abstractmethod
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
-        """``copies`` of ``kernel`` with distinct random weights, in one runnable."""
+        """``copies`` of ``kernel`` with distinct random weights, in one runnable.
+
+        One call runs all of them; where kernels are timed in sequence it runs one of them, each in its turn.
+        """
 
     @abstractmethod
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:

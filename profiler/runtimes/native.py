@@ -8,7 +8,7 @@ import numpy as np
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
-from ...networks.lowering import Constant, Kernel, lower_native
+from ...networks.lowering import Constant, Kernel, lower_native, plain_name
 from .._native import CpuProgram, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -18,7 +18,7 @@ _Step = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 
 @register_runtime
 class NativeRuntime(Runtime):
-    """One thread, float32, batch norm folded, activations and residual sums fused."""
+    """One thread, float32, batch norm folded, activations and residual sums fused, images in blocks of channels."""
 
     name = "native"
     max_threads = 1
@@ -65,7 +65,7 @@ class _Assembly:
         self._renamed: dict[tuple[str, TensorType], str] = {}
 
     def alias(self, name: str, type_: TensorType, sources: dict[str, str]) -> str:
-        """The tensor called ``name`` with the shape its reader wants; views have no kernel, so they are made here.
+        """The tensor called ``name`` in the shape and layout its reader wants; views have no kernel: made here.
 
         Args:
             name: a value of the network.
@@ -75,6 +75,8 @@ class _Assembly:
         root = name
         while root not in self._made:
             root = sources[root]
+        if self._made[root] != type_ and plain_name(root) in self._made:
+            root = plain_name(root)
         if self._made[root] == type_:
             self._renamed[name, type_] = root
         elif (name, type_) not in self._renamed:

@@ -7,7 +7,7 @@ next, as it does in a network; only the last ``Shape`` is an output of the model
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from ...networks import TensorType
 from ...networks.errors import ModelTooLargeError
 from ...networks.lowering import Constant, Kernel, KernelNode
 from ...networks.lowering.onnx_graph import elem_type
+from ...networks.lowering.quantised import BIAS, DATA, SCALE, constant_roles
 
 if TYPE_CHECKING:
     import onnx
@@ -54,10 +55,11 @@ def kernel_model(
             f"{copies} copies of {kernel.label!r} take {kernel.weight_bytes * copies / 2**30:.1f} GiB",
             hint="measure fewer copies",
         )
-    weights = {name: constant for name, constant in kernel.constants if _is_weight(constant)}
+    roles = constant_roles(kernel.nodes)
+    weights = {name: c for name, c in kernel.constants if _is_weight(c, roles.get(name, frozenset()))}
     shared = {name for name, _ in kernel.inputs} | {name for name, _ in kernel.constants if name not in weights}
     tensors = [_tensor(name, _stored(constant)) for name, constant in kernel.constants if name in shared]
-    drawn = {name: _draw(constant.type, rng) for name, constant in weights.items()}
+    drawn = {name: _draw(c.type, roles.get(name, frozenset()), rng) for name, c in weights.items()}
     nodes: list[onnx.NodeProto] = []
     last = ""
     for copy in range(copies):
@@ -131,8 +133,11 @@ def _copied(node: KernelNode, copy: int, shared: set[str]) -> "onnx.NodeProto":
     return made
 
 
-def _is_weight(constant: Constant) -> bool:
-    return constant.values is None and constant.type.dtype.startswith(("float", "bfloat"))
+def _is_weight(constant: Constant, roles: Set[str]) -> bool:
+    """Whether each copy is to have its own: everything but shapes, indices, bounds and zero points."""
+    if constant.values is not None:
+        return False
+    return not roles.isdisjoint((DATA, BIAS)) or constant.type.dtype.startswith(("float", "bfloat"))
 
 
 def _numpy_dtype(dtype: str) -> np.dtype[Any]:
@@ -156,9 +161,17 @@ def _stored(constant: Constant) -> Array:
     )
 
 
-def _draw(type_: TensorType, rng: np.random.Generator) -> Array:
-    """Random weights: matrices and filters keep the variance of what they multiply; vectors are positive."""
+def _draw(type_: TensorType, roles: Set[str], rng: np.random.Generator) -> Array:
+    """Random weights: matrices and filters keep the variance of what they multiply; vectors are positive.
+
+    8-bit tensors take all their values. No two scales are equal: the runtime copies where it need not rescale.
+    """
     dtype = _numpy_dtype(type_.dtype)
+    if np.issubdtype(dtype, np.integer):
+        bounds = np.iinfo(np.int8 if type_.dtype == "int32" else dtype)
+        return rng.integers(bounds.min, bounds.max, type_.shape, dtype, endpoint=True)
+    if SCALE in roles:
+        return np.asarray(rng.uniform(0.01, 0.03, type_.shape)).astype(dtype)
     if type_.rank < 2:  # scales, shifts and variances
         return np.asarray(rng.uniform(0.5, 1.5, type_.shape)).astype(dtype)
     summed = max(type_.shape) if type_.rank == 2 else math.prod(type_.shape[1:])
@@ -170,6 +183,8 @@ def _draw(type_: TensorType, rng: np.random.Generator) -> Array:
 def _feed(name: str, type_: TensorType, kernel: Kernel, rng: np.random.Generator) -> Array:
     """A valid value for the input ``name``."""
     dtype = _numpy_dtype(type_.dtype)
+    if type_.dtype in ("int8", "uint8"):
+        return _draw(type_, frozenset(), rng)
     if not type_.dtype.startswith(("float", "bfloat")):
         return rng.integers(0, min(_limits(name, kernel), default=2), type_.shape).astype(dtype)
     values = rng.standard_normal(type_.shape, dtype=np.float32)

@@ -16,7 +16,7 @@ import numpy as np
 from ...luts.host import runtime_version
 from ...networks import Network, TensorType
 from ...networks.errors import MissingDependencyError
-from ...networks.exporters import to_onnx
+from ...networks.exporters import to_onnx, to_onnx_int8
 from ...networks.lowering import Kernel
 from .._native import OrtEnvironment, OrtLibrary
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
@@ -28,6 +28,8 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime on the CPU."""
 
     name = "onnxruntime"
+    precisions = ("float32", "int8")
+    extra = "ort"
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)
@@ -52,7 +54,8 @@ class OnnxRuntime(Runtime):
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
         rng = np.random.default_rng(seed)
         if model is None:
-            model = to_onnx(network, seed=seed).SerializeToString()
+            write = to_onnx_int8 if self.precision == "int8" else to_onnx
+            model = write(network, seed=seed).SerializeToString()
         feeds = {name: _feed(type_, rng) for name, type_ in network.inputs}
         session = self._environment.session(model, optimize=True, inputs=feeds)
         return Prepared(session, 1, session.outputs_finite, {})

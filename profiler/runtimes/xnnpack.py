@@ -34,9 +34,10 @@ class XnnpackRuntime(Runtime):
     """XNNPACK on the CPU, float32, images with channels last."""
 
     name = "xnnpack"
+    extra = "xnnpack"
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, precision: str = "float32") -> None:
+        super().__init__(threads, precision)
         self._library = XnnLibrary(str(library_path()))
         self._environment = XnnEnvironment(self._library, threads)
 

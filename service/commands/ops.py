@@ -4,22 +4,47 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..options import JsonOption, echo_json
+from ..options import (
+    DeviceOption,
+    JsonOption,
+    PrecisionOption,
+    RuntimeOption,
+    StoreOption,
+    ThreadsOption,
+    echo_json,
+)
 
 if TYPE_CHECKING:
     from ...networks import OpSpec
+    from ...networks.lowering import FusionRule
 
 
 def ops(
     kind: Annotated[str | None, typer.Argument(metavar="[OP]", help="Show one op with its attributes.")] = None,
     networks: Annotated[bool, typer.Option("--networks", help="List the networks of the zoo instead.")] = False,
+    fusion: Annotated[
+        bool, typer.Option("--fusion", help="Show which ops a device's runtime computes together instead.")
+    ] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --fusion: time ops apart and together, and keep the result.")
+    ] = False,
+    device: DeviceOption = "host",
+    runtime: RuntimeOption = None,
+    threads: ThreadsOption = 1,
+    precision: PrecisionOption = "float32",
+    store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the ops that networks may be made of, or the networks of the zoo."""
+    """List the ops that networks may be made of, the networks of the zoo, or what a runtime fuses."""
     from ...networks import catalogue, spec_of, zoo
     from ...networks.errors import UsageError
     from ..render import console, grid
 
+    if fusion:
+        if kind or networks:
+            raise UsageError("--fusion goes with neither an op nor --networks", hint="leave them out")
+        _show_fusion((device, runtime, threads, precision), measure, store, as_json)
+        return
     if networks:
         if kind:
             raise UsageError(f"--networks lists networks, not the op {kind!r}", hint="leave one of the two out")
@@ -58,3 +83,26 @@ def _described(spec: "OpSpec") -> dict[str, Any]:
         default = {} if attr.required else {"default": str(attr.default) if attr.type == "float" else attr.default}
         attributes[name] = {"type": attr.type, "meaning": attr.doc, "required": attr.required} | default
     return {"op": spec.kind, "family": spec.family, "summary": spec.summary, "attributes": attributes}
+
+
+def _show_fusion(setting: tuple[str, str | None, int, str], measure: bool, store: str | None, as_json: bool) -> None:
+    from ..fusion import rules_of
+    from ..render import console, grid
+
+    rules = rules_of(*setting, measure=measure, store=store)
+    if as_json:
+        echo_json(rules.to_json())
+        return
+    cells = [[str(rule), "yes" if rule.fused else "no", rule.known, _evidence(rule)] for rule in rules.rules]
+    out = console()
+    out.print(grid(["ops", "fused", "known", "evidence"], cells, left=4))
+    out.print(f"{rules.runtime}: these only rename memory, and have no kernel: {', '.join(rules.views) or 'none'}")
+
+
+def _evidence(rule: "FusionRule") -> str:
+    numbers = dict(rule.evidence)
+    if rule.known == "measured":
+        host, last, whole, saved = (numbers[f"{name}_ns"] / 1e3 for name in ("host", "last", "whole", "saved"))
+        return f"{host:.2f} + {last:.2f} us apart, {whole:.2f} us together: {saved:.2f} us saved"
+    nodes = f"{numbers['nodes_without']:.0f} -> {numbers['nodes_with']:.0f} nodes"
+    return f"{' + '.join(rule.kernels)} ({nodes})" if rule.kernels else nodes

@@ -52,7 +52,7 @@ def predict(
 
     sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
     wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
-    wanted |= {"--threads": threads, "--precision": precision, "--batch": batch}
+    wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision, "--batch": batch}
     wanted |= {"--resolution": resolution, "--store": store}
     command = _profile_command(networks, wanted, input_shape or [])
     try:

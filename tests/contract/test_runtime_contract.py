@@ -1,5 +1,7 @@
 """Every built-in runtime keeps the runtimes' contract."""
 
+import pytest
+
 from lutra.profiler.runtimes import runtime_classes
 from lutra.profiler.testing import RuntimeContract
 
@@ -12,12 +14,26 @@ class TestNull(RuntimeContract):
     name = "null"
 
 
+class TestOneDnn(RuntimeContract):
+    name = "onednn"
+
+
 class TestOnnxRuntime(RuntimeContract):
     name = "onnxruntime"
 
 
 class TestXnnpack(RuntimeContract):
     name = "xnnpack"
+
+
+class TestTorch(RuntimeContract):
+    name = "torch"
+
+
+@pytest.mark.slow  # compiles for a minute or two
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")
+class TestTorchCompile(RuntimeContract):
+    name = "torch-compile"
 
 
 def test_no_runtime_is_left_out() -> None:

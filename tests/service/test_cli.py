@@ -397,6 +397,26 @@ def test_progress_is_told_when_nothing_gets_done(capsys, monkeypatch):
     assert len(capsys.readouterr().err.splitlines()) == 4
 
 
+# -- fusion ---------------------------------------------------------------------------------------------
+
+
+def test_fusion_rules_are_shown_and_what_was_timed_is_kept(lutra):
+    outcome = lutra("ops", "--fusion", "-d", "null")
+    assert outcome.code == 0
+    assert re.search(r"^conv2d \+ relu +yes +fixed +conv2d\(relu\) ", outcome.out, re.MULTILINE)
+    assert "only rename memory, and have no kernel: reshape, flatten" in outcome.out
+    timed = lutra("ops", "--fusion", "-d", "null", "--measure", "--json")
+    assert timed.code == 0
+    assert {rule["known"] for rule in timed.document["rules"]} == {"measured"}
+    assert lutra("ops", "--fusion", "-d", "null", "--json").document == timed.document
+    assert " us saved" in lutra("ops", "--fusion", "-d", "null").out
+
+
+def test_fusion_rules_of_a_device_that_is_not_here(lutra):
+    assert lutra("ops", "--fusion", "-d", "pixel3").code == 3  # there is no store yet
+    assert lutra("ops", "conv2d", "--fusion").code == 2
+
+
 # -- precision ------------------------------------------------------------------------------------------
 
 
@@ -413,6 +433,15 @@ def test_each_precision_has_a_table_of_its_own(lutra, tiny):
     assert "no table of null in 'int4'" in outcome.err
     assert "1 rows" not in lutra("table", "delete", "null", "-p", "int8", "--yes").out
     assert [summary["precision"] for summary in lutra("table", "list", "--json").document] == ["float32"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_batches_are_planned_and_lowered_on_a_real_runtime(lutra, precision):
+    pytest.importorskip("onnxruntime")
+    words = ("mobilenet_v2", "--resolution", 32, "-r", "onnxruntime", "-p", precision, "--dry-run", "--json")
+    kernels = [lutra("profile", *words, "--batch", batch).document["pending"] for batch in (1, 4, 16)]
+    assert len(set(map(len, kernels))) == 1
+    assert any(label.endswith("@16x16") for label in kernels[2])
 
 
 def test_the_hint_of_a_prediction_without_rows_names_the_precision(lutra, tiny):

@@ -93,7 +93,8 @@ def test_catalogue_example_agrees_with_torch(op: Op, isa: str) -> None:
 
 
 def test_every_supported_op_is_in_the_catalogue() -> None:
-    assert set(native.supported_ops()) <= {spec.kind for spec in catalogue()}
+    # Changes of layout are not part of any network as its author wrote it.
+    assert set(native.supported_ops()) - {"reorder"} <= {spec.kind for spec in catalogue()}
 
 
 def test_machine_is_described() -> None:

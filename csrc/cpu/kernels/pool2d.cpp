@@ -30,22 +30,24 @@ std::vector<float> inverse_counts(const Axis& axis, bool count_padding) {
 
 }  // namespace
 
-Pool2d::Pool2d(const PoolShape& shape, const KernelTable& kernels)
-    : shape_(shape), kernels_(kernels), stage_(shape.window) {
+PoolScales::PoolScales(const PoolShape& shape) {
   if (shape.kind == PoolKind::kMax) return;
   const Window2d& w = shape.window;
-  row_scale_ =
-      inverse_counts({w.in_h, w.kernel_h, w.stride_h, w.pad_top, shape.pad_bottom, w.dilation_h, w.out_h},
-                     shape.count_padding);
-  column_scale_ =
+  rows = inverse_counts({w.in_h, w.kernel_h, w.stride_h, w.pad_top, shape.pad_bottom, w.dilation_h, w.out_h},
+                        shape.count_padding);
+  columns =
       inverse_counts({w.in_w, w.kernel_w, w.stride_w, w.pad_left, shape.pad_right, w.dilation_w, w.out_w},
                      shape.count_padding);
 }
 
+Pool2d::Pool2d(const PoolShape& shape, const KernelTable& kernels)
+    : shape_(shape), kernels_(kernels), stage_(shape.window), scales_(shape) {}
+
 void Pool2d::divide(float* y) const {
   const int64_t columns = shape_.window.out_w;
-  for (const float scale : row_scale_) {
-    kernels_.binary(BinaryOp::kMul, y, Operand::kVector, column_scale_.data(), Operand::kVector, y, columns);
+  for (const float scale : scales_.rows) {
+    kernels_.binary(BinaryOp::kMul, y, Operand::kVector, scales_.columns.data(), Operand::kVector, y,
+                    columns);
     kernels_.affine(y, scale, 0.0F, y, columns);
     y += columns;
   }

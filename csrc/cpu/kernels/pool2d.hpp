@@ -20,6 +20,15 @@ struct PoolShape {
   bool count_padding = true;
 };
 
+/// What the sums of averages are multiplied by: 1 / inputs under the window, as a product of both axes'.
+/// Empty for maxima.
+struct PoolScales {
+  explicit PoolScales(const PoolShape& shape);
+
+  std::vector<float> rows;
+  std::vector<float> columns;
+};
+
 class Pool2d {
  public:
   Pool2d(const PoolShape& shape, const KernelTable& kernels);
@@ -33,8 +42,7 @@ class Pool2d {
   PoolShape shape_;
   const KernelTable& kernels_;
   Stage stage_;
-  std::vector<float> row_scale_;     ///< 1 / inputs under the window, vertically
-  std::vector<float> column_scale_;  ///< and horizontally
+  PoolScales scales_;
 };
 
 /// Average pooling to out_h x out_w cells; cell i covers inputs [floor(i H / out_h), ceil((i + 1) H /

@@ -4,23 +4,9 @@
 #include <vector>
 
 #include "cpu/kernels/table.hpp"
+#include "cpu/kernels/window2d.hpp"
 
 namespace lutra::cpu {
-
-/// A window sliding over images: input in_h x in_w, output out_h x out_w. Padding below and to the right is
-/// whatever the output needs.
-struct Window2d {
-  int64_t in_h = 1, in_w = 1;
-  int64_t kernel_h = 1, kernel_w = 1;
-  int64_t stride_h = 1, stride_w = 1;
-  int64_t pad_top = 0, pad_left = 0;
-  int64_t dilation_h = 1, dilation_w = 1;
-  int64_t out_h = 1, out_w = 1;
-
-  int64_t taps() const { return kernel_h * kernel_w; }
-  int64_t in_size() const { return in_h * in_w; }
-  int64_t out_size() const { return out_h * out_w; }
-};
 
 /// Copies image planes into a padded form in which, for every tap of the window, the inputs of neighbouring
 /// outputs lie side by side: columns are sorted by their remainder modulo the stride. Kernels then need

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cpu/activation.hpp"
+#include "cpu/kernels/window2d.hpp"
 
 namespace lutra::cpu {
 
@@ -92,6 +93,56 @@ struct WindowRows {
   Clamp clamp;
 };
 
+/// Activations in blocks are N x C/8 x H x W x 8: eight channels of a pixel lie side by side, and where C is
+/// not a multiple of eight the last block is padded with channels that nobody reads.
+constexpr int64_t kChannelBlock = 8;
+
+constexpr int64_t channel_blocks(int64_t channels) { return (channels + kChannelBlock - 1) / kChannelBlock; }
+
+/// Output channels of one panel of weights (`direct_columns` of them, in whole blocks) of a dense convolution
+/// into blocks, over all output pixels and a range of input channels.
+///
+/// Pixels are taken `gemm_rows` at a time, across the ends of rows. `offsets` lists where each finds its
+/// input: tap t of pixel r of tile i is at offsets[(i * taps + t) * direct_rows + r] floats from the start of
+/// an input block, or in the padding where that is negative. (An indirection buffer after Dukhan, "The
+/// Indirect Convolution Algorithm", 2019, though of offsets, so that it does not depend on where the input
+/// lies.)
+struct DirectConv {
+  const float* x = nullptr;        ///< first input block
+  int64_t x_blocks = 0;            ///< input blocks to sum over
+  int64_t x_block_stride = 0;      ///< floats from one input block to the next
+  int64_t channels_per_block = 0;  ///< channels of an input block, side by side
+  int64_t channels_in_last = 0;    ///< channels of the last of the `x_blocks`; the others are full
+  const int32_t* offsets = nullptr;
+  const uint8_t* even =
+      nullptr;             ///< for each tap of each tile: whether all its pixels are `pixel_step` apart
+  int64_t pixel_step = 0;  ///< floats between the inputs of neighbours in an output row
+  int64_t taps = 0;
+  int64_t pixels = 0;      ///< of the whole output
+  int64_t first_tile = 0;  ///< this call computes tiles [first_tile, last_tile)
+  int64_t last_tile = 0;
+  const float* weights = nullptr;  ///< [input block][tap][channel of the block][direct_columns]
+  float* y = nullptr;    ///< first output block of the panel; blocks are pixels * kChannelBlock floats
+  int64_t y_blocks = 0;  ///< output blocks of this panel: 1 to direct_columns / kChannelBlock
+  const float* bias =
+      nullptr;  ///< y_blocks * kChannelBlock values; nullptr: the sums go on from what `y` holds
+  const float* add = nullptr;  ///< optional, laid out as `y`
+  Clamp clamp;
+};
+
+/// A window that slides over one block of channels.
+struct BlockWindow {
+  const Window2d* window = nullptr;
+  const float* x = nullptr;
+  float* y = nullptr;
+  const float* weights = nullptr;       ///< taps x kChannelBlock; weighted windows only
+  const float* bias = nullptr;          ///< kChannelBlock values; weighted windows only
+  const float* add = nullptr;           ///< optional, laid out as `y`; weighted windows only
+  Clamp clamp;                          ///< weighted windows only
+  const float* row_scale = nullptr;     ///< per output row; sums are multiplied by row_scale * column_scale
+  const float* column_scale = nullptr;  ///< per output column
+};
+
 enum class BinaryOp { kAdd, kSub, kMul, kDiv };
 
 /// How one operand of a row operation advances: a vector, or one value for the whole row.
@@ -99,9 +150,11 @@ enum class Operand { kVector, kScalar };
 
 /// The kernels that are compiled once per instruction set. Everything else is built from these.
 struct KernelTable {
-  int64_t lanes;         ///< floats per vector
-  int64_t gemm_rows;     ///< most rows of a packed panel of A
-  int64_t gemm_columns;  ///< columns of a packed panel of B
+  int64_t lanes;           ///< floats per vector
+  int64_t gemm_rows;       ///< most rows of a packed panel of A
+  int64_t gemm_columns;    ///< columns of a packed panel of B
+  int64_t direct_rows;     ///< most pixels of a tile of a dense convolution in blocks
+  int64_t direct_columns;  ///< output channels of a panel of its weights: whole blocks
 
   void (*gemm_block)(const GemmBlock& block);
   /// Packs rows [k0, k0 + depth) x columns [n0, n0 + count) of `source` into panels of B; the last panel is
@@ -111,6 +164,10 @@ struct KernelTable {
   void (*window_weighted)(const WindowRows& window);
   void (*window_sum)(const WindowRows& window);
   void (*window_max)(const WindowRows& window);
+  void (*direct_conv)(const DirectConv& conv);
+  void (*block_weighted)(const BlockWindow& window);
+  void (*block_sum)(const BlockWindow& window);
+  void (*block_max)(const BlockWindow& window);
   void (*copy_rows)(const RowCopy& copy);
   /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].

@@ -1,5 +1,7 @@
+#include "cpu/kernels/blocked_conv2d.hpp"
 #include "cpu/kernels/conv2d.hpp"
 #include "cpu/kernels/conv_transpose2d.hpp"
+#include "cpu/ops/blocked.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/ops/window.hpp"
 #include "cpu/reference/reference.hpp"
@@ -20,11 +22,9 @@ int64_t output_size(const Step& step, int64_t in, int64_t extent, int64_t stride
   return (in + padding - extent) / stride + 1;
 }
 
-template <class Kernel>
-Plan convolution_plan(const Step& step, const Conv2dShape& shape, const FusedInputs& fused,
-                      Activation activation,
-                      void (*reference)(const Conv2dShape&, Activation, const reference::ConvArgs&)) {
-  const Kernel kernel(shape, activation, step.kernels());
+// `reference` takes reference::ConvArgs.
+template <class Kernel, class Reference>
+Plan convolution_plan(const Kernel& kernel, const FusedInputs& fused, Reference reference) {
   Plan plan;
   plan.workspace_floats = kernel.workspace_floats();
   plan.packed_floats = kernel.packed_floats();
@@ -35,8 +35,7 @@ Plan convolution_plan(const Step& step, const Conv2dShape& shape, const FusedInp
         {args.in(0), args.packed, args.in(fused.bias), args.in(fused.residual), args.out(), args.workspace});
   };
   plan.reference = [=](const StepArgs& args) {
-    reference(shape, activation,
-              {args.in(0), args.in(1), args.in(fused.bias), args.in(fused.residual), args.out()});
+    reference({args.in(0), args.in(1), args.in(fused.bias), args.in(fused.residual), args.out()});
   };
   return plan;
 }
@@ -69,17 +68,9 @@ struct ConvAttributes {
   int64_t groups;
 };
 
-Plan plan_conv(Step& step, size_t rank) {
-  step.expect_inputs(2, 4);
-  step.expect_outputs(1);
-  step.expect_types();
-  step.expect_constant(1, "weight");
-  const char* layout = rank == 2 ? "N x C x H x W" : "N x C x L";
-  step.expect_rank(0, rank + 2, layout);
-  step.expect_rank(1, rank + 2, rank == 2 ? "O x C/groups x KH x KW" : "O x C/groups x K");
-  const ConvAttributes attributes(step, rank);
-  const Shape x = as_image(step.input(0));
-  const Shape weight = as_image(step.input(1));
+// Sizes of input (N x C x H x W), weight and output, checked against each other.
+Conv2dShape conv_shape(const Step& step, const ConvAttributes& attributes, const Shape& x,
+                       const Shape& weight) {
   Conv2dShape shape{.batch = x[0],
                     .in_channels = x[1],
                     .out_channels = weight[0],
@@ -104,21 +95,62 @@ Plan plan_conv(Step& step, size_t rank) {
        .dilation_w = attributes.dilation[1]};
   w.out_h = output_size(step, w.in_h, kernel_extent(w.kernel_h, w.dilation_h), w.stride_h, pad[0] + pad[2]);
   w.out_w = output_size(step, w.in_w, kernel_extent(w.kernel_w, w.dilation_w), w.stride_w, pad[1] + pad[3]);
-  const Shape out{shape.batch, shape.out_channels, w.out_h, w.out_w};
-  step.expect_output(rank == 2 ? out : Shape{out[0], out[1], out[3]});
   expect_stageable(step, w, shape.in_channels / shape.groups);
+  return shape;
+}
 
+void expect_conv(const Step& step, size_t rank) {
+  step.expect_inputs(2, 4);
+  step.expect_outputs(1);
+  step.expect_types();
+  step.expect_constant(1, "weight");
+  step.expect_rank(1, rank + 2, rank == 2 ? "O x C/groups x KH x KW" : "O x C/groups x K");
+}
+
+Plan plan_conv(Step& step, size_t rank) {
+  expect_conv(step, rank);
+  step.expect_rank(0, rank + 2, rank == 2 ? "N x C x H x W" : "N x C x L");
+  const ConvAttributes attributes(step, rank);
+  const Conv2dShape shape = conv_shape(step, attributes, as_image(step.input(0)), as_image(step.input(1)));
+  const Window2d& w = shape.window;
+  step.expect_output(rank == 2 ? Shape{shape.batch, shape.out_channels, w.out_h, w.out_w}
+                               : Shape{shape.batch, shape.out_channels, w.out_w});
   const FusedInputs fused = fused_inputs(step, shape.out_channels);
   const Activation activation = step.activation();
+  const auto reference = [=](const reference::ConvArgs& args) { reference::conv2d(shape, activation, args); };
   if (shape.depthwise())
-    return convolution_plan<DepthwiseConv2d>(step, shape, fused, activation, &reference::conv2d);
-  return convolution_plan<Conv2d>(step, shape, fused, activation, &reference::conv2d);
+    return convolution_plan(DepthwiseConv2d(shape, activation, step.kernels()), fused, reference);
+  return convolution_plan(Conv2d(shape, activation, step.kernels()), fused, reference);
+}
+
+// The input may still be plain, as an image that enters a network is; output and residual are in blocks.
+Plan plan_blocked_conv(Step& step) {
+  expect_conv(step, 2);
+  const ConvAttributes attributes(step, 2);
+  const bool plain = step.input().size() == 4;
+  step.expect(attributes.groups <= kMaxTensorBytes / step.input(1)[1], "too many groups");
+  const Shape x = plain ? step.input() : plain_shape(step, step.input(1)[1] * attributes.groups);
+  const Conv2dShape shape = conv_shape(step, attributes, x, step.input(1));
+  const Window2d& w = shape.window;
+  step.expect_output(blocked_shape({shape.batch, shape.out_channels, w.out_h, w.out_w}));
+  step.expect(has_blocked_form(shape) && !(plain && shape.depthwise()),
+              "this convolution has no form in blocks: leave out the attribute 'layout'");
+  expect_listable(step, w);
+  const FusedInputs fused = fused_inputs(step, shape.out_channels);
+  const Activation activation = step.activation();
+  const auto reference = [=](const reference::ConvArgs& args) {
+    reference::blocked_conv2d(shape, plain, activation, args);
+  };
+  if (shape.depthwise())
+    return convolution_plan(BlockedDepthwise(shape, activation, step.kernels()), fused, reference);
+  return convolution_plan(BlockedConv2d(shape, plain, activation, step.kernels()), fused, reference);
 }
 
 /// x: N x C x L or N x C x H x W; weight: O x C/groups x K...; optional bias: O; optional residual: as the
-/// output. Attributes: stride, padding (before every axis, then after), dilation, groups, activation.
+/// output. Attributes: stride, padding (before every axis, then after), dilation, groups, activation; of
+/// images also layout: "nchw", or "nchw8c" for an output in blocks.
 Plan plan_conv1d(Step& step) { return plan_conv(step, 1); }
-Plan plan_conv2d(Step& step) { return plan_conv(step, 2); }
+Plan plan_conv2d(Step& step) { return is_blocked(step) ? plan_blocked_conv(step) : plan_conv(step, 2); }
 
 /// x: N x C x H x W; weight: C x O/groups x KH x KW; optional bias: O. Attributes: stride, padding and
 /// output_padding (height, width), dilation, groups, activation.
@@ -166,8 +198,10 @@ Plan plan_conv_transpose2d(Step& step) {
   step.expect_output({shape.batch, shape.out_channels, w.in_h, w.in_w});
   const FusedInputs fused = fused_inputs(step, shape.out_channels);
   step.expect(!fused.residual, "takes no residual");
-  return convolution_plan<ConvTranspose2d>(step, shape, fused, step.activation(),
-                                           &reference::conv_transpose2d);
+  const Activation activation = step.activation();
+  return convolution_plan(
+      ConvTranspose2d(shape, activation, step.kernels()), fused,
+      [=](const reference::ConvArgs& args) { reference::conv_transpose2d(shape, activation, args); });
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "cpu/kernels/blocked_pool2d.hpp"
 #include "cpu/kernels/pool2d.hpp"
 
 #include "cpu/kernels/reduce.hpp"
@@ -13,7 +14,41 @@ void expect_image(const Step& step) {
   step.expect_inputs(1, 1);
   step.expect_outputs(1);
   step.expect_types();
-  step.expect_rank(0, 4, "N x C x H x W");
+  const Shape& x = step.input();
+  step.expect(x.size() == 4 || (x.size() == 5 && x[4] == kChannelBlock),
+              "takes N x C x H x W or N x C/8 x H x W x 8, not " + to_string(x));
+}
+
+// The output for an input of rank 4, or of rank 5 in blocks.
+Shape pooled_shape(const Shape& x, int64_t out_h, int64_t out_w) {
+  Shape out = x;
+  out[2] = out_h;
+  out[3] = out_w;
+  return out;
+}
+
+Plan pool_plan(const Step& step, const PoolShape& shape) {
+  Plan plan;
+  if (step.input().size() == 5) {
+    const BlockedPool2d pool(shape, step.kernels());
+    plan.run = [pool](const StepArgs& args) { pool.run(args.in(0), args.out()); };
+    plan.reference = [shape](const StepArgs& args) {
+      reference::blocked_pool2d(shape, args.in(0), args.out());
+    };
+    return plan;
+  }
+  const Pool2d pool(shape, step.kernels());
+  plan.workspace_floats = pool.workspace_floats();
+  plan.run = [pool](const StepArgs& args) { pool.run(args.in(0), args.out(), args.workspace); };
+  plan.reference = [shape](const StepArgs& args) { reference::pool2d(shape, args.in(0), args.out()); };
+  return plan;
+}
+
+// The average over whole images in blocks.
+Plan blocked_global_plan(const Step& step) {
+  const Shape& x = step.input();
+  const Window2d whole{.in_h = x[2], .in_w = x[3], .kernel_h = x[2], .kernel_w = x[3]};
+  return pool_plan(step, {.kind = PoolKind::kAverage, .planes = x[0] * x[1], .window = whole});
 }
 
 struct PoolAxis {
@@ -57,15 +92,9 @@ Plan plan_pool(Step& step, PoolKind kind) {
   Window2d& w = shape.window;
   w.out_h = pooled_size(step, {w.in_h, w.kernel_h, w.stride_h, padding[0], padding[2]}, ceil_mode);
   w.out_w = pooled_size(step, {w.in_w, w.kernel_w, w.stride_w, padding[1], padding[3]}, ceil_mode);
-  step.expect_output({x[0], x[1], w.out_h, w.out_w});
+  step.expect_output(pooled_shape(x, w.out_h, w.out_w));
   expect_stageable(step, w, 1);
-
-  const Pool2d pool(shape, step.kernels());
-  Plan plan;
-  plan.workspace_floats = pool.workspace_floats();
-  plan.run = [pool](const StepArgs& args) { pool.run(args.in(0), args.out(), args.workspace); };
-  plan.reference = [shape](const StepArgs& args) { reference::pool2d(shape, args.in(0), args.out()); };
-  return plan;
+  return pool_plan(step, shape);
 }
 
 /// Attributes: kernel_size, stride, padding (top, left, bottom, right), ceil_mode; averages:
@@ -77,6 +106,7 @@ Plan plan_average_pool(Step& step) { return plan_pool(step, PoolKind::kAverage);
 Plan plan_adaptive_pool(Step& step) {
   expect_image(step);
   const Shape& x = step.input();
+  step.expect_rank(0, 4, "N x C x H x W");
   step.expect(step.output().size() == 4, "the output must be N x C x H x W");
   const std::vector<int64_t> size{step.output()[2], step.output()[3]};
   step.expect(step.ints("output_size", size, 2) == size,
@@ -98,7 +128,8 @@ Plan plan_adaptive_pool(Step& step) {
 Plan plan_global_pool(Step& step) {
   expect_image(step);
   const Shape x = step.input();
-  step.expect_output({x[0], x[1], 1, 1});
+  step.expect_output(pooled_shape(x, 1, 1));
+  if (x.size() == 5) return blocked_global_plan(step);
   const float scale = 1.0F / static_cast<float>(x[2] * x[3]);
   const Reduce reduce(x, {2, 3}, scale, step.kernels());
   Plan plan;

@@ -25,6 +25,7 @@ Plan plan_step(Step& step);
 
 // What the files of this folder contribute. A new file adds a line here and one in registry.cpp.
 std::vector<OpDefinition> attention_ops();
+std::vector<OpDefinition> blocked_ops();
 std::vector<OpDefinition> convolution_ops();
 std::vector<OpDefinition> elementwise_ops();
 std::vector<OpDefinition> layout_ops();

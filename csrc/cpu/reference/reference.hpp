@@ -9,6 +9,7 @@
 #include "cpu/kernels/movement.hpp"
 #include "cpu/kernels/normalise.hpp"
 #include "cpu/kernels/pool2d.hpp"
+#include "cpu/kernels/reorder.hpp"
 #include "cpu/kernels/resize.hpp"
 #include "cpu/kernels/softmax.hpp"
 #include "cpu/tensor.hpp"
@@ -35,6 +36,13 @@ void binary(BinaryOp op, const Shape& a_shape, const float* a, const Shape& b_sh
 
 void conv2d(const Conv2dShape& shape, Activation activation, const ConvArgs& args);
 void conv_transpose2d(const Conv2dShape& shape, Activation activation, const ConvArgs& args);
+
+void to_blocks(const ReorderShape& shape, const float* x, float* y);
+void from_blocks(const ReorderShape& shape, const float* x, float* y);
+/// The padding of the last block of y becomes zeros.
+void blocked_conv2d(const Conv2dShape& shape, bool plain_input, Activation activation, const ConvArgs& args);
+/// `shape.planes` counts blocks.
+void blocked_pool2d(const PoolShape& shape, const float* x, float* y);
 
 void matmul(const MatmulShape& shape, const float* a, const float* b, float* c);
 /// `args.packed_weight` is the weight as it comes: columns x depth.

@@ -4,6 +4,7 @@
 #include "cpu/kernels/conv2d.hpp"
 #include "cpu/kernels/conv_transpose2d.hpp"
 #include "cpu/reference/reference.hpp"
+#include "random_window.hpp"
 
 using namespace lutra::cpu;
 using namespace lutra::check;
@@ -12,37 +13,6 @@ namespace {
 
 constexpr Activation kActivations[] = {Activation::kNone,      Activation::kRelu, Activation::kRelu6,
                                        Activation::kHardSwish, Activation::kSilu, Activation::kGelu};
-
-std::string describe(const Conv2dShape& s) {
-  const Window2d& w = s.window;
-  return "batch, channels, groups " + join({s.batch, s.in_channels, s.out_channels, s.groups}) + "; image " +
-         join({w.in_h, w.in_w}) + " -> " + join({w.out_h, w.out_w}) + "; kernel " +
-         join({w.kernel_h, w.kernel_w}) + "; stride " + join({w.stride_h, w.stride_w}) + "; pad " +
-         join({w.pad_top, w.pad_left}) + "; dilation " + join({w.dilation_h, w.dilation_w});
-}
-
-// Padding below and to the right is whatever makes the kernel fit, plus a random amount.
-int64_t random_output(Random& random, int64_t in, int64_t extent, int64_t stride, int64_t pad) {
-  const int64_t after = std::max<int64_t>(0, extent - in - pad) + random.integer(0, 2);
-  return (in + pad + after - extent) / stride + 1;
-}
-
-Window2d random_window(Random& random, int64_t largest_image) {
-  Window2d w;
-  w.in_h = random.integer(1, largest_image);
-  w.in_w = random.integer(1, largest_image);
-  w.kernel_h = random.coin() ? 3 : random.integer(1, 7);
-  w.kernel_w = random.coin() ? w.kernel_h : random.integer(1, 7);
-  w.stride_h = random.integer(1, 4);
-  w.stride_w = random.coin() ? w.stride_h : random.integer(1, 4);
-  w.pad_top = random.integer(0, 3);
-  w.pad_left = random.integer(0, 3);
-  w.dilation_h = random.coin() ? 1 : random.integer(1, 3);
-  w.dilation_w = random.coin() ? 1 : random.integer(1, 3);
-  w.out_h = random_output(random, w.in_h, (w.kernel_h - 1) * w.dilation_h + 1, w.stride_h, w.pad_top);
-  w.out_w = random_output(random, w.in_w, (w.kernel_w - 1) * w.dilation_w + 1, w.stride_w, w.pad_left);
-  return w;
-}
 
 /// `x_plane` and `y_plane` are floats per channel: a transposed convolution swaps them.
 template <class Kernel, class Reference>

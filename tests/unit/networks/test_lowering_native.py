@@ -6,6 +6,7 @@ from lutra.networks import Network, NetworkBuilder, TensorType, catalogue
 from lutra.networks.errors import UnknownNameError, UsageError
 from lutra.networks.graph import Node
 from lutra.networks.lowering import Kernel, LoweredNetwork, lower, lowerings
+from lutra.networks.lowering.blocked import blocked_type
 
 
 def image(name: str = "net") -> tuple[NetworkBuilder, str]:
@@ -17,12 +18,17 @@ def conv(b: NetworkBuilder, x: str, bias: bool = True) -> str:
     return b.op("conv2d", x, out_channels=8, kernel_size=3, padding=1, bias=bias)
 
 
+def steps(lowered: LoweredNetwork) -> list[Kernel]:
+    """The kernels, changes of layout left out: they have tests of their own in test_lowering_blocked.py."""
+    return [kernel for kernel in lowered.kernels if kernel.nodes[0].op != "reorder"]
+
+
 def kinds(lowered: LoweredNetwork) -> list[str]:
-    return [kernel.nodes[0].op for kernel in lowered.kernels]
+    return [kernel.nodes[0].op for kernel in steps(lowered)]
 
 
 def only(lowered: LoweredNetwork) -> Kernel:
-    (kernel,) = lowered.kernels
+    (kernel,) = steps(lowered)
     return kernel
 
 
@@ -37,9 +43,9 @@ def test_batch_norm_and_activation_fold_into_the_convolution() -> None:
     kernel = only(lower(network, "native"))
     assert attrs(kernel)["activation"] == "relu6"
     assert attrs(kernel)["bias"] is True
-    assert kernel.nodes[0].inputs == (x, "conv2d.weight", "conv2d.bias")
+    assert kernel.nodes[0].inputs[1:] == ("conv2d.weight", "conv2d.bias")
     assert dict(kernel.constants)["conv2d.bias"].type == TensorType((8,))
-    assert kernel.outputs == ((y, network.types[y]),)
+    assert kernel.outputs == ((y, blocked_type(network.types[y])),)
     assert kernel.label == "Conv 3x3 8->8 + relu6 @10"
 
 
@@ -50,7 +56,7 @@ def test_a_residual_fuses_into_the_later_operand_before_the_activation() -> None
     y = b.op("relu", b.op("add", second, first))
     lowered = lower(b.build(y), "native")
     assert kinds(lowered) == ["conv2d", "conv2d"]
-    last = lowered.kernels[1]
+    last = steps(lowered)[1]
     assert last.nodes[0].inputs == (first, "conv2d_1.weight", "conv2d_1.bias", first)
     assert attrs(last)["residual"] == 1
     assert attrs(last)["activation"] == "relu"
@@ -60,8 +66,8 @@ def test_the_shortcut_convolution_takes_the_sum_where_it_comes_last() -> None:
     b, x = image()
     main, shortcut = conv(b, conv(b, x)), conv(b, x)
     lowered = lower(b.build(b.op("add", main, shortcut)), "native")
-    assert [attrs(kernel).get("residual", 0) for kernel in lowered.kernels] == [0, 0, 1]
-    assert lowered.kernels[2].nodes[0].inputs[-1] == main
+    assert [attrs(kernel).get("residual", 0) for kernel in steps(lowered)] == [0, 0, 1]
+    assert steps(lowered)[2].nodes[0].inputs[-1] == main
 
 
 @pytest.mark.parametrize("kind", ["relu", "hard_swish", "hard_sigmoid", "sigmoid", "silu", "gelu", "tanh"])
@@ -137,7 +143,7 @@ def test_shared_weights_carry_their_owners_name() -> None:
     pooled = b.op("max_pool2d", first, kernel_size=2)
     second = b.op("conv2d", pooled, out_channels=8, kernel_size=3, padding=1, weights_from=first)
     lowered = lower(b.build(second), "native")
-    assert [name for name, _ in lowered.kernels[2].constants] == ["conv2d.weight", "conv2d.bias"]
+    assert [name for name, _ in steps(lowered)[2].constants] == ["conv2d.weight", "conv2d.bias"]
 
 
 def test_names_do_not_enter_the_keys() -> None:
@@ -184,7 +190,8 @@ def test_an_unknown_runtime_is_named_with_the_known_ones() -> None:
     b, x = image()
     with pytest.raises(UnknownNameError, match="onnxruntim") as caught:
         lower(b.build(conv(b, x)), "onnxruntim")
-    assert set(caught.value.known) == set(lowerings()) == {"onnxruntime", "native", "null"}
+    assert set(caught.value.known) == set(lowerings())
+    assert {"onnxruntime", "native", "null"} < set(lowerings())
 
 
 def test_a_precision_that_the_runtime_lacks_is_refused() -> None:

@@ -14,9 +14,9 @@ import pytest
 from lutra.luts import Store
 from lutra.luts.compose import compose
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.errors import MeasurementError, StoreLockedError
+from lutra.networks.errors import StoreLockedError, UnknownNameError
 from lutra.profiler import Plan, Progress, Settings, make_plan, resolve_device, run_campaign
-from lutra.profiler.runtimes.null import RUN_OVERHEAD_NS, null_latency_ns
+from lutra.profiler.runtimes.null import RUN_OVERHEAD_NS, NullRuntime, null_latency_ns
 
 
 def tiny(channels: int = 8, name: str = "tiny") -> Network:
@@ -120,7 +120,7 @@ def test_a_device_is_profiled_by_one_campaign_at_a_time(store: Store, plan: Plan
 def test_an_unknown_runtime_is_an_error_of_its_own() -> None:
     from lutra.profiler.client import WorkerClient
 
-    with pytest.raises(MeasurementError, match="unknown runtime"):
+    with pytest.raises(UnknownNameError, match="unknown runtime"):
         WorkerClient("nonesuch", 1)
 
 
@@ -179,6 +179,31 @@ def test_the_worker_ends_with_its_profiler() -> None:
     while psutil.pid_exists(worker) and psutil.Process(worker).status() != psutil.STATUS_ZOMBIE:
         assert time.monotonic() < deadline, "the worker outlived its profiler"
         time.sleep(0.05)
+
+
+def test_kernels_in_the_order_of_a_network_get_their_latency_too(
+    store: Store, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NullRuntime, "in_sequence", True)
+    result = run_campaign(plan, store)
+    assert result.table is not None
+    for key, kernel in plan.kernels.items():
+        assert result.table.lookup(key).latency_ns == pytest.approx(null_latency_ns(kernel), rel=1e-9)
+
+
+def test_neighbours_that_have_rows_are_run_in_the_sequence_and_their_rows_stay(
+    store: Store, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NullRuntime, "in_sequence", True)
+    first = run_campaign(plan, store)
+    before = {row.subject_key: row.measured_at for row in store.measurements(plan.device.fingerprint, "kernel")}
+    wider = make_plan(plan.device, [tiny(12, "wider")])
+    shared = set(wider.kernels) & set(plan.kernels)
+    again = run_campaign(wider, store)
+    after = {row.subject_key: row.measured_at for row in store.measurements(plan.device.fingerprint, "kernel")}
+    assert again.measured == len(wider.kernels) - len(shared)
+    assert again.failed == first.failed == {}
+    assert all(after[key] == moment for key, moment in before.items())
 
 
 def test_rounds_are_shared_between_processes(store: Store, plan: Plan) -> None:

@@ -97,12 +97,12 @@ def computed(model: bytes, feeds: dict[str, Array]) -> list[Array]:
 BODIES = [inverted, squeezed, residual, attention, shuffled, concatenated]
 
 
-@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize(("copies", "precision"), [(1, "float32"), (3, "float32"), (3, "int8")])
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
 def test_every_kernel_runs_with_finite_outputs_of_the_promised_types(
-    body: Callable[[NetworkBuilder, str], str], copies: int
+    body: Callable[[NetworkBuilder, str], str], copies: int, precision: str
 ) -> None:
-    lowered = lower(built(body), "onnxruntime")
+    lowered = lower(built(body), "onnxruntime", precision=precision)
     for kernel in lowered.distinct.values():
         model, feeds = kernel_model(kernel, copies, np.random.default_rng(0))
         (shape,) = session(model).run(None, feeds)
@@ -198,3 +198,24 @@ def test_chains_run_and_have_the_promised_length(
     assert len(onnx.load_model_from_string(model).graph.node) == length
     (result,) = session(model).run(None, feeds)
     assert np.isfinite(result).all()
+
+
+# -- int8 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [residual, inverted, attention])
+def test_8_bit_copies_differ_in_their_weights(build: Callable[[NetworkBuilder, str], str]) -> None:
+    for kernel in lower(built(build), "onnxruntime", precision="int8").distinct.values():
+        content, feeds = kernel_model(kernel, 2, np.random.default_rng(0))
+        stored = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(content).graph.initializer}
+        for name, constant in kernel.constants:
+            copied = [stored.get(f"{name}__{copy}") for copy in range(2)]
+            if constant.type.dtype == "int8" and constant.type.rank > 1:
+                assert (copied[0] != copied[1]).mean() > 0.9
+                assert len(np.unique(copied[0])) > min(100, copied[0].size // 8)
+        for name, type_ in kernel.inputs:
+            assert type_.dtype != "uint8" or type_.numel < 256 or feeds[name].max() > 200
+        scales = [
+            float(v) for name, v in stored.items() if v.dtype == np.float32 and v.ndim == 0 and name[-3:] == "__0"
+        ]
+        assert len(set(scales)) == len(scales)  # the runtime copies where two are equal

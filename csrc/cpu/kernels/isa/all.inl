@@ -1,7 +1,8 @@
 // Everything that is compiled once per instruction set. The including file sets LUTRA_ISA (a namespace),
-// LUTRA_LANES, LUTRA_GEMM_ROWS and LUTRA_GEMM_VECTORS, and has included the standard headers and
-// cpu/kernels/table.hpp *before* it changed the compiler's target: functions of those headers stay baseline
-// code, so that no copy of an inline function that the linker keeps can hold instructions this machine lacks.
+// LUTRA_LANES, LUTRA_GEMM_ROWS, LUTRA_GEMM_VECTORS, LUTRA_DIRECT_ROWS and LUTRA_DIRECT_VECTORS, and has
+// included the standard headers and cpu/kernels/table.hpp *before* it changed the compiler's target:
+// functions of those headers stay baseline code, so that no copy of an inline function that the linker keeps
+// can hold instructions this machine lacks.
 
 // clang-format off: the order matters
 #include "cpu/kernels/isa/vector.inl"
@@ -10,6 +11,8 @@
 #include "cpu/kernels/isa/columns.inl"
 #include "cpu/kernels/isa/copy.inl"
 #include "cpu/kernels/isa/window.inl"
+#include "cpu/kernels/isa/direct.inl"
+#include "cpu/kernels/isa/block_window.inl"
 #include "cpu/kernels/isa/elementwise.inl"
 #include "cpu/kernels/isa/rows.inl"
 // clang-format on
@@ -20,11 +23,17 @@ static constexpr KernelTable kTable{
     .lanes = kLanes,
     .gemm_rows = kGemmRows,
     .gemm_columns = kGemmColumns,
+    .direct_rows = kDirectRows,
+    .direct_columns = kDirectColumns,
     .gemm_block = &gemm_block,
     .pack_columns = &pack_columns,
     .window_weighted = &window_rows<WindowKind::kWeighted>,
     .window_sum = &window_rows<WindowKind::kSum>,
     .window_max = &window_rows<WindowKind::kMax>,
+    .direct_conv = &direct_conv,
+    .block_weighted = &block_window<WindowKind::kWeighted>,
+    .block_sum = &block_window<WindowKind::kSum>,
+    .block_max = &block_window<WindowKind::kMax>,
     .copy_rows = &copy_rows,
     .split_rows = &split_rows,
     .activate = &activate,

@@ -16,6 +16,9 @@ LUTRA_TARGET_BEGIN("avx2,fma")
 // 16 vector registers: 6 x 2 of C, two of B, one of A.
 #define LUTRA_GEMM_ROWS 6
 #define LUTRA_GEMM_VECTORS 2
+// The same with three vectors of weights: fewer broadcasts from memory per multiply-add.
+#define LUTRA_DIRECT_ROWS 4
+#define LUTRA_DIRECT_VECTORS 3
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

@@ -16,6 +16,8 @@ LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 // 32 vector registers: 12 x 2 of C, two of B; A is broadcast from memory.
 #define LUTRA_GEMM_ROWS 12
 #define LUTRA_GEMM_VECTORS 2
+#define LUTRA_DIRECT_ROWS 12
+#define LUTRA_DIRECT_VECTORS 2
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

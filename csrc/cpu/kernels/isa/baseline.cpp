@@ -19,6 +19,8 @@
 #define LUTRA_GEMM_ROWS 6
 #define LUTRA_GEMM_VECTORS 4
 #endif
+#define LUTRA_DIRECT_ROWS LUTRA_GEMM_ROWS
+#define LUTRA_DIRECT_VECTORS LUTRA_GEMM_VECTORS
 #include "cpu/kernels/isa/all.inl"
 
 namespace lutra::cpu {

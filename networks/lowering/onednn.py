@@ -1,0 +1,447 @@
+"""Lowering for oneDNN: how a user of the library runs a graph, primitive by primitive.
+
+Batch norms are folded, activations and residual sums are post-ops (`onednn_fusion`). Convolutions run in the layouts
+that they prefer (`onednn_layouts`); what follows stays in the layout until an op needs its elements row by row. Where
+two layouts meet there is a reorder, which is a kernel of its own.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..errors import UnsupportedDtypeError, UnsupportedOpError
+from ..graph import Network, prune
+from ..ops import TensorType, make_op
+from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
+from .labels import MAX_LENGTH, native_label
+from .onednn_fusion import Fused, Fusion, bias_type
+from .onednn_layouts import BLOCKS, Isa, Layout, convolution_layouts, fills, host_isa
+from .onednn_primitives import (
+    BINARY,
+    COMMUTES,
+    POOLS,
+    REDUCTIONS,
+    Attrs,
+    activation_attrs,
+    eltwise,
+    eltwise_by_number,
+    is_unsupported,
+    pooling_attrs,
+    resampling_attrs,
+    window_attrs,
+)
+
+RUNTIME = "onednn"
+
+
+@dataclass(frozen=True)
+class View:
+    """A tensor that is another one's memory, read in another shape or layout."""
+
+    source: str
+    type: TensorType
+    layout: Layout
+
+
+@dataclass(frozen=True)
+class OneDnnPlan:
+    """A network as oneDNN runs it.
+
+    Attributes:
+        kernels: one primitive each, in execution order. A node's attribute ``layouts`` has a layout for each of its
+            inputs, then outputs.
+        views: by name, tensors that kernels read and that no kernel makes.
+        outputs: what the network returns, row by row.
+    """
+
+    kernels: tuple[Kernel, ...]
+    views: dict[str, View]
+    outputs: tuple[str, ...]
+
+
+def lower_onednn(network: Network) -> LoweredNetwork:
+    """The primitives that oneDNN runs for ``network`` on this machine's instruction set.
+
+    Raises:
+        UnsupportedOpError: oneDNN has no primitives for some ops; the message lists them.
+        UnsupportedDtypeError: an input is not float32.
+    """
+    return LoweredNetwork(RUNTIME, network.fingerprint, plan_onednn(network).kernels)
+
+
+def plan_onednn(network: Network, isa: Isa | None = None) -> OneDnnPlan:
+    """`lower_onednn` with all that is needed to run the network whole; the same errors.
+
+    Args:
+        network: the graph.
+        isa: lower for this instruction set instead of the machine's own.
+    """
+    for name, type_ in network.inputs:
+        if type_.dtype != "float32":
+            raise UnsupportedDtypeError(
+                f"oneDNN runs float32 here, but input {name!r} is {type_.dtype}", hint="use another --runtime"
+            )
+    return _Lowerer(prune(network), isa or host_isa()).run()
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor as one primitive reads or makes it."""
+
+    name: str
+    type: TensorType
+    layout: Layout = "plain"
+    constant: Constant | None = None
+
+
+class _Lowerer:
+    """One pass over what fusion left."""
+
+    def __init__(self, network: Network, isa: Isa) -> None:
+        self._network, self._isa = network, isa
+        self._fusion = Fusion(network)
+        self._root = dict(self._fusion.root)
+        self._last_reads = self._fusion.last_reads()
+        self._kernels: list[Kernel] = []
+        self._views: dict[str, View] = {}
+        self._versions: dict[str, dict[Layout, _Tensor]] = {}
+        for name, type_ in network.inputs:
+            self._made(_Tensor(name, type_))
+
+    def run(self) -> OneDnnPlan:
+        refused: Counter[str] = Counter(entry.op.kind for entry in self._fusion.fused if is_unsupported(entry.op))
+        if refused:
+            raise UnsupportedOpError("oneDNN", refused, hint="use another --runtime")
+        for index, entry in enumerate(self._fusion.fused):
+            self._handler(entry.op.kind)(entry, index)
+        types = self._network.types
+        outputs = tuple(self._read(value, types[value], "plain").name for value in self._network.outputs)
+        return OneDnnPlan(tuple(self._kernels), self._views, outputs)
+
+    def _handler(self, kind: str) -> Callable[[Fused, int], None]:
+        if kind in POOLS:
+            return self._pooling
+        if kind in REDUCTIONS:
+            return self._reduction
+        if kind in BINARY or kind == "pow":
+            return self._binary
+        handlers: dict[str, Callable[[Fused, int], None]] = {
+            "conv1d": self._convolution,
+            "conv2d": self._convolution,
+            "conv_transpose2d": self._convolution,
+            "linear": self._linear,
+            "matmul": self._matmul,
+            "sdpa": self._sdpa,
+            "batch_norm": self._batch_norm,
+            "layer_norm": self._layer_norm,
+            "softmax": self._softmax,
+            "concat": self._concat,
+            "split": self._split,
+            "slice": self._slice,
+            "pad": self._pad,
+            "transpose": self._transpose,
+            "channel_shuffle": self._shuffle,
+            "upsample": self._resampling,
+        }
+        return handlers.get(kind, self._eltwise)
+
+    # --- tensors and their layouts ---
+
+    def _made(self, tensor: _Tensor) -> None:
+        self._versions[tensor.name] = {tensor.layout: tensor}
+
+    def _layout(self, value: str, type_: TensorType) -> Layout:
+        """The layout in which ``value`` is there already, as its reader may take it."""
+        versions = self._versions.get(self._root[value])
+        if versions is None:
+            return "plain"
+        first = next(iter(versions.values()))
+        return first.layout if first.type == type_ else "plain"
+
+    def _common_layout(self, values: Sequence[str], types: Sequence[TensorType]) -> Layout:
+        """The first layout among ``values`` that is not plain."""
+        layouts = (self._layout(value, type_) for value, type_ in zip(values, types, strict=True))
+        return next((layout for layout in layouts if layout != "plain"), "plain")
+
+    def _read(self, value: str, type_: TensorType, layout: Layout) -> _Tensor:
+        """``value`` in ``layout``: as it is, as a view, or reordered."""
+        if value in self._fusion.constants:
+            return _Tensor(value, type_, layout, self._fusion.constants[value])
+        root = self._root[value]
+        versions = self._versions[root]
+        first = next(iter(versions.values()))
+        if first.type != type_:
+            rows = self._version(root, "plain")
+            return rows if rows.type == type_ else self._view(f"{rows.name} as {type_}", rows, type_, "plain")
+        return self._version(root, layout)
+
+    def _version(self, root: str, layout: Layout) -> _Tensor:
+        versions = self._versions[root]
+        if layout not in versions:
+            first = next(iter(versions.values()))
+            name = f"{root} in {layout}"
+            if _same_memory(first, layout):
+                versions[layout] = self._view(name, first, first.type, layout)
+            else:
+                versions[layout] = _Tensor(name, first.type, layout)
+                self._emit("reorder", [first], versions[layout], {}, _reorder_label(first, layout))
+        return versions[layout]
+
+    def _view(self, name: str, source: _Tensor, type_: TensorType, layout: Layout) -> _Tensor:
+        self._views[name] = View(source.name, type_, layout)
+        return _Tensor(name, type_, layout)
+
+    # --- kernels ---
+
+    def _emit(
+        self, primitive: str, inputs: Sequence[_Tensor], made: _Tensor, attrs: Attrs, label: str, macs: int = 0
+    ) -> None:
+        layouts = (*(tensor.layout for tensor in inputs), made.layout)
+        distinct = {tensor.name: tensor for tensor in inputs}
+        node = KernelNode(
+            primitive,
+            "",
+            freeze_attrs(attrs | {"layouts": layouts}),
+            tuple(tensor.name for tensor in inputs),
+            (made.name,),
+        )
+        kernel = Kernel(
+            runtime=RUNTIME,
+            nodes=(node,),
+            inputs=tuple((t.name, t.type) for t in distinct.values() if t.constant is None),
+            constants=tuple((t.name, t.constant) for t in distinct.values() if t.constant is not None),
+            outputs=((made.name, made.type),),
+            macs=macs,
+            bytes_moved=sum(t.type.nbytes for t in distinct.values()) + made.type.nbytes,
+            label=label,
+        )
+        self._kernels.append(kernel)
+
+    def _step(
+        self, entry: Fused, primitive: str, inputs: Sequence[_Tensor], attrs: Attrs, layout: Layout = "plain"
+    ) -> None:
+        """A kernel that makes the (one) output of ``entry``."""
+        made = _Tensor(entry.outputs[0], entry.op.outputs[0], layout)
+        if entry.activation is not None:
+            attrs = attrs | activation_attrs(entry.activation)
+        self._emit(primitive, inputs, made, attrs, native_label(entry.op, entry.told), entry.op.macs)
+        self._made(made)
+
+    def _inputs(self, entry: Fused, layout: Layout = "plain") -> list[_Tensor]:
+        reads = zip(entry.node.inputs, entry.op.inputs, strict=True)
+        return [self._read(value, type_, layout) for value, type_ in reads]
+
+    def _weights(self, entry: Fused) -> list[_Tensor]:
+        op, owner = entry.op, entry.node.weights_from or entry.node.name
+        types = {name: TensorType(shape, op.dtype) for name, shape in (op.weights | op.buffers).items()}
+        if entry.bias:
+            types["bias"] = bias_type(op)
+        return [_Tensor(f"{owner}.{name}", type_, constant=Constant(type_)) for name, type_ in types.items()]
+
+    # --- products ---
+
+    def _convolution(self, entry: Fused, index: int) -> None:
+        attrs = window_attrs(entry.op)
+        if entry.op.kind == "conv_transpose2d":
+            self._product(entry, index, "deconvolution", attrs, "plain", "plain")
+        else:
+            self._product(entry, index, "convolution", attrs, *convolution_layouts(entry.op, self._isa))
+
+    def _linear(self, entry: Fused, index: int) -> None:
+        self._product(entry, index, "inner_product", {}, "plain", "plain")
+
+    def _product(self, entry: Fused, index: int, primitive: str, attrs: Attrs, src: Layout, dst: Layout) -> None:
+        """A primitive with weights, and perhaps a residual."""
+        inputs = [*self._inputs(entry, src), *self._weights(entry)]
+        if entry.residual:
+            attrs = attrs | {"residual": "sum" if self._is_last_read(entry, index) else "binary"}
+            inputs.append(self._read(entry.residual, entry.op.outputs[0], dst))
+        bias = entry.bias or bool(entry.op["bias"])
+        self._step(entry, primitive, inputs, attrs | ({"bias": 1} if bias else {}), dst)
+
+    def _is_last_read(self, entry: Fused, index: int) -> bool:
+        """Whether nobody needs the residual any more, so that the sum may be written over it."""
+        roots = self._fusion.root
+        root = roots[entry.residual]
+        elsewhere = {roots[value] for value in (*entry.node.inputs, *self._network.outputs)}
+        elsewhere |= {name for name, _ in self._network.inputs}
+        return self._last_reads[root] == index and root not in elsewhere
+
+    def _matmul(self, entry: Fused, index: int) -> None:
+        del index
+        self._step(entry, "matmul", self._inputs(entry), {})
+
+    def _sdpa(self, entry: Fused, index: int) -> None:
+        """Scaled scores, the mask, softmax, and the product with the values."""
+        del index
+        op, name = entry.op, entry.node.name
+        query, key, value, *mask = self._inputs(entry)
+        type_ = TensorType((*op.outputs[0].shape[:-1], key.type.shape[-2]), op.dtype)
+        scores, weights = _Tensor(f"{name}.scores", type_), _Tensor(f"{name}.weights", type_)
+        scale = float(op["scale"]) or query.type.shape[-1] ** -0.5
+        label = f"sdpa %s @{'x'.join(map(str, type_.shape))}"
+        macs = type_.numel * query.type.shape[-1]
+        attrs: Attrs = {"transposed": 1, "scale": scale}
+        self._emit("matmul", [query, key], scores, attrs, label % f"scores {query.type.shape[-1]}", macs)
+        if mask:
+            # Not as a post-op of the product: oneDNN 3.2 has only its reference code for one that is broadcast.
+            masked = _Tensor(f"{name}.masked", type_)
+            self._emit("binary", [scores, *mask], masked, {"algorithm": "add"}, label % "mask")
+            scores = masked
+        self._emit("softmax", [scores], weights, {"axis": type_.rank - 1}, label % "softmax")
+        made = _Tensor(entry.outputs[0], op.outputs[0])
+        depth = value.type.shape[-1]
+        self._emit("matmul", [weights, value], made, {}, label % f"product {depth}", op.macs - macs)
+        self._made(made)
+
+    # --- functions of elements, pairs, rows and windows ---
+
+    def _own_layout(self, entry: Fused) -> Layout:
+        return self._layout(entry.node.inputs[0], entry.op.inputs[0])
+
+    def _eltwise(self, entry: Fused, index: int) -> None:
+        del index
+        function, layout = eltwise(entry.op), self._own_layout(entry)
+        assert function is not None  # `is_unsupported` has looked
+        self._step(entry, "eltwise", self._inputs(entry, layout), activation_attrs(function, "algorithm"), layout)
+
+    def _binary(self, entry: Fused, index: int) -> None:
+        del index
+        op, values = entry.op, entry.node.inputs
+        second = self._fusion.constants.get(values[1])
+        number = second.values[0] if second is not None and second.type.numel == 1 and second.values else None
+        function = None if number is None else eltwise_by_number(op, float(number))
+        if function is not None and entry.activation is None and op.outputs[0] == op.inputs[0]:
+            layout = self._own_layout(entry)
+            x = self._read(values[0], op.inputs[0], layout)
+            self._step(entry, "eltwise", [x], activation_attrs(function, "algorithm"), layout)
+            return
+        if op.kind not in BINARY:
+            raise UnsupportedOpError("oneDNN", {op.kind: 1}, hint="use another --runtime")
+        same_rank = len({type_.rank for type_ in op.inputs}) == 1
+        layout = self._common_layout(values, op.inputs) if same_rank else "plain"
+        inputs = self._inputs(entry, layout)
+        if op.kind in COMMUTES and inputs[0].type != op.outputs[0]:
+            inputs.reverse()  # the first one is the larger
+        self._step(entry, "binary", inputs, {"algorithm": op.kind}, layout)
+
+    def _batch_norm(self, entry: Fused, index: int) -> None:
+        del index
+        layout = self._own_layout(entry)
+        inputs = [*self._inputs(entry, layout), *self._weights(entry)]
+        attrs: Attrs = {"epsilon": float(entry.op["eps"]), "affine": int(entry.op["affine"])}
+        self._step(entry, "batch_normalization", inputs, attrs, layout)
+
+    def _layer_norm(self, entry: Fused, index: int) -> None:
+        del index
+        inputs = [*self._inputs(entry), *self._weights(entry)]
+        attrs: Attrs = {"epsilon": float(entry.op["eps"]), "affine": int(entry.op["affine"])}
+        self._step(entry, "layer_normalization", inputs, attrs)
+
+    def _softmax(self, entry: Fused, index: int) -> None:
+        del index
+        self._step(entry, "softmax", self._inputs(entry), {"axis": entry.op["axis"] % entry.op.inputs[0].rank})
+
+    def _pooling(self, entry: Fused, index: int) -> None:
+        del index
+        attrs, layout = pooling_attrs(entry.op), self._own_layout(entry)
+        assert attrs is not None  # `is_unsupported` has looked
+        self._step(entry, "pooling", self._inputs(entry, layout), attrs, layout)
+
+    def _reduction(self, entry: Fused, index: int) -> None:
+        del index
+        op, type_ = entry.op, entry.op.inputs[0]
+        axes = tuple(sorted(axis % type_.rank for axis in op["axes"]))
+        if op.kind == "mean" and type_.rank == 4 and axes == (2, 3):
+            self._global_pooling(entry)
+        else:
+            self._step(entry, "reduction", self._inputs(entry), {"algorithm": op.kind, "axes": axes})
+
+    def _global_pooling(self, entry: Fused) -> None:
+        """A mean over the image is a pooling, which need not leave the layout; axes that go are a view."""
+        layout = self._own_layout(entry)
+        pool = make_op("global_avg_pool2d", entry.op.inputs[0])
+        made = _Tensor(f"{entry.outputs[0]} pooled", pool.outputs[0], layout)
+        attrs = pooling_attrs(pool)
+        assert attrs is not None
+        self._emit("pooling", self._inputs(entry, layout), made, attrs, native_label(pool, ()))
+        self._made(made)
+        self._root |= {value: made.name for value, root in self._root.items() if root == entry.outputs[0]}
+
+    # --- movement ---
+
+    def _concat(self, entry: Fused, index: int) -> None:
+        del index
+        op = entry.op
+        axis = op["axis"] % op.inputs[0].rank
+        layout = self._common_layout(entry.node.inputs, op.inputs)
+        if axis == 1 and not all(fills(layout, type_.shape[1]) for type_ in op.inputs):
+            layout = "plain"
+        self._step(entry, "concat", self._inputs(entry, layout), {"axis": axis}, layout)
+
+    def _split(self, entry: Fused, index: int) -> None:
+        del index
+        op = entry.op
+        axis, start = op["axis"] % op.inputs[0].rank, 0
+        layout = self._own_layout(entry)
+        if axis == 1 and not all(fills(layout, size) for size in op["sizes"]):
+            layout = "plain"
+        (x,) = self._inputs(entry, layout)
+        for name, type_ in zip(entry.outputs, op.outputs, strict=True):
+            made = _Tensor(name, type_, layout)
+            attrs: Attrs = {"axis": axis, "start": start}
+            self._emit("slice", [x], made, attrs, native_label(op, ()))
+            self._made(made)
+            start += type_.shape[axis]
+
+    def _slice(self, entry: Fused, index: int) -> None:
+        del index
+        op = entry.op
+        axis, layout = op["axis"] % op.inputs[0].rank, self._own_layout(entry)
+        attrs: Attrs = {"axis": axis, "start": op["start"]}
+        if op["step"] > 1:
+            attrs, layout = attrs | {"step": op["step"]}, "plain"
+        elif axis == 1 and layout in BLOCKS:
+            layout = "plain"
+        self._step(entry, "slice", self._inputs(entry, layout), attrs, layout)
+
+    def _pad(self, entry: Fused, index: int) -> None:
+        del index
+        op, layout = entry.op, self._own_layout(entry)
+        rank = op.inputs[0].rank
+        if layout in BLOCKS:
+            layout = "plain"
+        self._step(entry, "pad", self._inputs(entry, layout), {"pads_begin": op["pads"][:rank]}, layout)
+
+    def _transpose(self, entry: Fused, index: int) -> None:
+        del index
+        self._step(entry, "transpose", self._inputs(entry), {"perm": entry.op["perm"]})
+
+    def _shuffle(self, entry: Fused, index: int) -> None:
+        del index
+        op, layout = entry.op, self._own_layout(entry)
+        attrs: Attrs = {"axis": 1, "group_size": op.inputs[0].shape[1] // op["groups"]}
+        self._step(entry, "shuffle", self._inputs(entry, layout), attrs, layout)
+
+    def _resampling(self, entry: Fused, index: int) -> None:
+        del index
+        attrs, layout = resampling_attrs(entry.op), self._own_layout(entry)
+        assert attrs is not None  # `is_unsupported` has looked
+        self._step(entry, "resampling", self._inputs(entry, layout), attrs, layout)
+
+
+def _same_memory(tensor: _Tensor, layout: Layout) -> bool:
+    """Whether the tensor's elements lie in the same order in ``layout``: where there is one pixel, or one channel."""
+    channels, pixels = tensor.type.shape[1], tensor.type.numel // (tensor.type.shape[0] * tensor.type.shape[1])
+    if not fills(tensor.layout, channels) or not fills(layout, channels):
+        return False
+    blocked = tensor.layout in BLOCKS or layout in BLOCKS
+    return pixels == 1 or (channels == 1 and not blocked)
+
+
+def _reorder_label(tensor: _Tensor, layout: Layout) -> str:
+    size = "x".join(map(str, tensor.type.shape))
+    return f"reorder {tensor.layout} to {layout} @{size}"[:MAX_LENGTH]
+
+
+__all__ = ["RUNTIME", "OneDnnPlan", "View", "lower_onednn", "plan_onednn"]
