@@ -249,9 +249,10 @@ class Store:
             yield measurement_from(columns, found["name"])
 
     def table(self, device: DeviceLike) -> Table:
-        """Return all rows of a device in memory."""
+        """Return all rows of a device in memory, with its documents."""
         record = self.device(device)
-        return Table(record.fingerprint, self.measurements(record), name=record.name)
+        documents = {name: self.document(record, name) for name in self._document_names(record)}
+        return Table(record.fingerprint, self.measurements(record), name=record.name, documents=documents)
 
     # -- documents ----------------------------------------------------------------------------------------
 
@@ -282,6 +283,11 @@ class Store:
             return None if text is None else parse_object(text, f"the document {name!r} of {found['name']}")
         except LutraError as error:
             raise StoreCorruptError(error.message, hint="delete the device, or restore a backup") from error
+
+    def _document_names(self, device: DeviceLike) -> list[str]:
+        with self._database.read() as connection:
+            mine = schema.document.c.device_id == self._find(connection, device)["id"]
+            return list(connection.execute(select(schema.document.c.name).where(mine)).scalars())
 
     # -- upkeep -------------------------------------------------------------------------------------------
 

@@ -16,6 +16,12 @@ from .measurement import Measurement
 from .residency import RESIDENT
 
 FORMAT: Final = "lutra.table"
+FUSION_DOCUMENT: Final = "fusion"
+"""Document with the fusion rules that the device's runtime shows in its graphs."""
+MEASURED_FUSION_DOCUMENT: Final = "measured fusion"
+"""Document with the fusion rules that were detected by timing."""
+ALIASES_DOCUMENT: Final = "aliases"
+"""Document that says which rows stand for the kernels that those rules give."""
 FORMAT_VERSION: Final = 2  # 1: rows without a normalisation
 
 Source: TypeAlias = Literal["measured", "not covered"]
@@ -128,13 +134,22 @@ class Table:
         fingerprint: the device the rows were measured on.
         rows: measurements, at most one for a subject.
         name: the device's name, for people.
+        documents: what else is known of the device, by name: plain JSON data.
 
     Raises:
         UsageError: two rows for the same subject.
     """
 
-    def __init__(self, fingerprint: Fingerprint, rows: Iterable[Measurement] = (), *, name: str = "") -> None:
+    def __init__(
+        self,
+        fingerprint: Fingerprint,
+        rows: Iterable[Measurement] = (),
+        *,
+        name: str = "",
+        documents: Mapping[str, Any] | None = None,
+    ) -> None:
         self.fingerprint = fingerprint
+        self.documents = dict(documents or {})
         self.name = name
         self._rows: dict[tuple[str, str], Measurement] = {}
         for row in rows:
@@ -247,6 +262,7 @@ class Table:
                 "fingerprint": self.fingerprint.to_dict(),
                 "rows": [row.to_dict() for row in self],
             }
+            | ({"documents": self.documents} if self.documents else {})
         )
 
     @classmethod
@@ -263,11 +279,15 @@ class Table:
             raise UsageError("this JSON is not a Lutra table", hint="export one with 'lutra table'")
         if version > FORMAT_VERSION:
             raise FormatVersionError("the table", version, FORMAT_VERSION)
-        rows, name = data.get("rows"), data.get("name")
+        rows, name, documents = data.get("rows"), data.get("name"), data.get("documents", {})
         if not isinstance(rows, list) or not isinstance(name, str) or "fingerprint" not in data:
             raise UsageError("the table lacks its rows, name or fingerprint", hint="export it again")
+        if not isinstance(documents, dict):
+            raise UsageError("the table's documents are not an object", hint="export it again")
         fingerprint = Fingerprint.from_dict(data["fingerprint"])
-        return cls(fingerprint, (_row(number, row) for number, row in enumerate(rows, 1)), name=name)
+        return cls(
+            fingerprint, (_row(number, row) for number, row in enumerate(rows, 1)), name=name, documents=documents
+        )
 
     def to_csv(self) -> str:
         """Return one line a row for spreadsheets: the numbers in ms, without raw samples."""

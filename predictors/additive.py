@@ -173,7 +173,7 @@ class TablePredictor(LatencyPredictor):
 
     def missing(self, network: NetworkLike, *, input_shapes: InputShapes | None = None) -> list[Kernel]:
         """The kernels of a network that the table has no number for, each once, in order of first use."""
-        _, lowered = self._lowerer(network, self.table.fingerprint, input_shapes)
+        _, lowered = self._lowerer(network, self.table, input_shapes)
         return [kernel for key, kernel in lowered.distinct.items() if not self.table.lookup(key).covered]
 
     def to_artifact(self) -> Artifact:
@@ -208,7 +208,7 @@ class TablePredictor(LatencyPredictor):
         return Lowerer()
 
     def _sum(self, network: NetworkLike, input_shapes: InputShapes | None = None) -> _Sum:
-        name, lowered = self._lowerer(network, self.table.fingerprint, input_shapes)
+        name, lowered = self._lowerer(network, self.table, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
         composed = compose(self.table, lowered.kernels)
         answers = {answer.key: answer for answer in composed.kernels}

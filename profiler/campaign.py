@@ -139,7 +139,7 @@ class _Campaign:
         self._started_s = time.monotonic()
         self._patience_s = settings.patience_s
         self._sampled_s = self._waited_s = 0.0
-        self._rotates = plan.device.cache == DEFAULT_CACHE
+        self._rotates = plan.device.cache == DEFAULT_CACHE and not self._in_sequence
         self._environment = read_environment().conditions() | {"cache": plan.device.cache}
         self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
         self.result = CampaignResult()
@@ -168,8 +168,8 @@ class _Campaign:
         self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
 
     def _has_resident_row(self, kernel: Kernel) -> bool:
-        """In the sequence of its own network, a kernel finds its weights where they are."""
-        return self._rotates and not self._in_sequence and has_resident_row(kernel)
+        """Only where copies rotate: in the sequence of its own network, a kernel finds its weights where they are."""
+        return self._rotates and has_resident_row(kernel)
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""

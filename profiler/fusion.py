@@ -7,14 +7,23 @@ import numpy as np
 
 from ..luts import Store
 from ..luts.store import DeviceLike
+from ..luts.table import ALIASES_DOCUMENT, FUSION_DOCUMENT, MEASURED_FUSION_DOCUMENT
 from ..networks.errors import MeasurementError
-from ..networks.lowering import FusionRule, FusionRules, Probe, known_by_lowering, lower, probes, rules_by_lowering
+from ..networks.lowering import (
+    Aliases,
+    FusionRule,
+    FusionRules,
+    Probe,
+    known_by_lowering,
+    lower,
+    lower_by_rules,
+    probes,
+    rules_by_lowering,
+)
 from .client import WorkerClient
 from .devices import Device
+from .plan import Plan
 from .rows import metric_for
-
-DOCUMENT = "fusion"
-"""Name under which a device's rules are kept in the store."""
 
 _GROUP = 12  # probes that are timed against each other; small networks, three each
 _OPTIONS: dict[str, float | int] = {"min_rounds": 12, "max_rounds": 40, "samples_per_visit": 4}
@@ -100,6 +109,27 @@ def _prepared(worker: WorkerClient, probe: Probe) -> bool:
 
 
 def stored_rules(store: Store, device: DeviceLike) -> FusionRules | None:
-    """The rules kept with a device's rows; None where nobody has asked for them yet."""
-    document = store.document(device, DOCUMENT)
-    return None if document is None else FusionRules.from_json(document)
+    """The rules kept with a device's rows, those that were timed first; None where there are none."""
+    for name in (MEASURED_FUSION_DOCUMENT, FUSION_DOCUMENT):
+        document = store.document(device, name)
+        if document is not None:
+            return FusionRules.from_json(document)
+    return None
+
+
+def keep_rules(plan: Plan, store: Store) -> None:
+    """Keep with the rows what a machine without the runtime needs to find them: fusion rules, and names by them.
+
+    Files of the user's own are left out: what is written in them need not be what Lutra would write.
+    """
+    if known_by_lowering(plan.device.runtime) != "dumped":  # lowered everywhere, without the runtime
+        return
+    device = plan.device.fingerprint
+    kept, known = (store.document(device, name) for name in (FUSION_DOCUMENT, ALIASES_DOCUMENT))
+    rules = fusion_rules(plan.device) if kept is None else FusionRules.from_json(kept)
+    aliases = Aliases() if known is None else Aliases.from_json(known)
+    store.set_document(device, FUSION_DOCUMENT, rules.to_json())
+    for subject in plan.subjects:
+        if subject.model is None:
+            aliases.learn(lower_by_rules(subject.network, rules), subject.lowered)
+    store.set_document(device, ALIASES_DOCUMENT, aliases.to_json())

@@ -7,6 +7,7 @@ from typing import Any
 from ..luts.host import DEFAULT_CACHE
 from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
+from ..networks.lowering import Kernel
 from .client import GroupResult, PreparedInfo, WorkerClient
 from .copies import ROTATED_BYTES, copies_of, resident_copies_of
 from .plan import Plan
@@ -96,8 +97,7 @@ class Session:
         kind, _, key = name.partition(" ")
         if kind in COPIES:
             kernel = self._kernels[key]
-            copies = self._sequence.count(name) or (COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1)
-            return self._worker.prepare(name, kernel, copies, self._seed)
+            return self._worker.prepare(name, kernel, self._copies(kind, name, kernel), self._seed)
         subject = self._subjects[key]
         return self._worker.prepare_network(name, subject.network, subject.model, self._seed)
 
@@ -120,12 +120,20 @@ class Session:
 
         # Whole networks are timed in every round, so that they are compared with kernels of the same moments.
         every_round = [i for i, name in enumerate(names) if name.startswith(NETWORK)]
-        # One execution a sample: the second of a batch would find what the first left behind.
-        cold = self._device.cache == "cold-all"
-        sequences = [[i] for i in range(len(names))] if cold else self._sequences(names)
-        chosen = {"every_round": every_round, "sequences": sequences}
-        scrub_bytes = ROTATED_BYTES if cold else 0
-        return self._worker.measure(names, options | chosen, report, priority=self._priority, scrub_bytes=scrub_bytes)
+        chosen: dict[str, Any] = {"every_round": every_round, "sequences": self._sequences(names)}
+        scrub_bytes = 0
+        if self._device.cache == "cold-all":
+            # One execution a sample: the second of a batch would find what the first left behind.
+            chosen["sequences"] = chosen["sequences"] or [[i] for i in range(len(names))]
+            scrub_bytes = ROTATED_BYTES
+        priority = self._priority
+        return self._worker.measure(names, options | chosen, report, priority=priority, scrub_bytes=scrub_bytes)
+
+    def _copies(self, kind: str, name: str, kernel: Kernel) -> int:
+        """How many copies of a kernel one call runs, or of how many the calls of a sequence take the next."""
+        if self._sequence:
+            return self._sequence.count(name)
+        return COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1
 
     def _sequences(self, names: list[str]) -> list[list[int]]:
         """Where the runtime wants kernels in order: those that are ready, and the constants, as indices of names."""

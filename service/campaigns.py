@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def run(plan: "Plan", store: "Store", *, fresh: bool, recheck: bool = False) -> "CampaignResult":
     """Run a campaign with a progress bar; Ctrl-C ends it after the rows that are good enough."""
     from ..profiler import run_campaign
-    from .fusion import keep_rules
+    from ..profiler.fusion import keep_rules
     from .render import campaign_progress
 
     with cancel_on_interrupt() as cancel, campaign_progress() as progress:
         result = run_campaign(plan, store, fresh=fresh, recheck=recheck, progress=progress, cancel=cancel)
-    keep_rules(plan.device, store)
+    keep_rules(plan, store)
     return result
 
 

@@ -4,7 +4,6 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..luts import Store
     from ..networks.lowering import FusionRules
     from ..profiler import Device
 
@@ -39,14 +38,6 @@ def rules_of(
     return rules
 
 
-def keep_rules(target: "Device", store: "Store") -> None:
-    """Keep what the runtime's graphs say with the device's rows, for machines that lack the runtime."""
-    from ..profiler.fusion import DOCUMENT, fusion_rules
-
-    if store.document(target.fingerprint, DOCUMENT) is None:
-        store.set_document(target.fingerprint, DOCUMENT, fusion_rules(target).to_json())
-
-
 def _kept(target: "Device", store: str | None) -> "FusionRules | None":
     from ..profiler.fusion import stored_rules
     from .stores import open_store
@@ -59,13 +50,14 @@ def _kept(target: "Device", store: str | None) -> "FusionRules | None":
 
 
 def _measured(target: "Device", store: str | None) -> "FusionRules":
-    from ..profiler.fusion import DOCUMENT, fusion_rules
+    from ..luts.table import MEASURED_FUSION_DOCUMENT
+    from ..profiler.fusion import fusion_rules
     from .stores import open_store, require_store
 
     rules = fusion_rules(target, measure=True, progress=_tell)
     with open_store(store, read_only=False, create=True) as opened:
         record = require_store(opened).register_device(target.fingerprint, target.name)
-        require_store(opened).set_document(record, DOCUMENT, rules.to_json())
+        require_store(opened).set_document(record, MEASURED_FUSION_DOCUMENT, rules.to_json())
     return rules
 
 

@@ -7,7 +7,7 @@ namespace lutra::cpu {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Activation>, 10> kNames{{
+constexpr std::array<std::pair<std::string_view, Activation>, 15> kNames{{
     {"none", Activation::kNone},
     {"relu", Activation::kRelu},
     {"relu6", Activation::kRelu6},
@@ -18,6 +18,11 @@ constexpr std::array<std::pair<std::string_view, Activation>, 10> kNames{{
     {"gelu", Activation::kGelu},
     {"gelu_tanh", Activation::kGeluTanh},
     {"tanh", Activation::kTanh},
+    {"exp", Activation::kExp},
+    {"sqrt", Activation::kSqrt},
+    {"erf", Activation::kErf},
+    {"neg", Activation::kNegative},
+    {"abs", Activation::kAbsolute},
 }};
 
 }  // namespace

@@ -19,9 +19,14 @@ enum class Activation {
   kGelu,      ///< x/2 (1 + erf(x / sqrt 2))
   kGeluTanh,  ///< x/2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))
   kTanh,
+  kExp,
+  kSqrt,
+  kErf,
+  kNegative,
+  kAbsolute,
 };
 
-/// The activation called `name` ("none", "relu", ..., "gelu", "gelu_tanh", "tanh"), if there is one.
+/// The activation called `name` ("none", "relu", ..., "gelu", "gelu_tanh", ..., "abs"), if there is one.
 std::optional<Activation> activation_named(std::string_view name);
 
 /// "none, relu, relu6, ...", for messages.

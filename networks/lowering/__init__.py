@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from ..errors import UnknownNameError, UsageError
 from ..graph import Network
 from .blocked import plain_name
+from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
@@ -161,6 +162,7 @@ _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True)
 
 __all__ = [
     "PRECISIONS",
+    "Aliases",
     "Constant",
     "FusionRule",
     "FusionRules",
@@ -171,6 +173,7 @@ __all__ = [
     "Probe",
     "known_by_lowering",
     "lower",
+    "lower_by_rules",
     "lower_given",
     "lower_native",
     "lower_onednn",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self, TypeAlias
 
-from ..errors import CorruptModelError
+from ..errors import CorruptModelError, UnsupportedOpError
 from ..graph import Network, NetworkBuilder
 from .kernel import KernelNode, LoweredNetwork
 
@@ -142,11 +142,16 @@ def rules_by_lowering(runtime: str, lower: LowerFunction, known: Known) -> Fusio
         lower: its lowering.
         known: "dumped" where that is the runtime's own optimiser, "fixed" where it is ours.
     """
-    return FusionRules(runtime, tuple(_rule(probe, lower, known) for probe in probes()), _views(lower))
+    found = (_rule(probe, lower, known) for probe in probes())
+    return FusionRules(runtime, tuple(rule for rule in found if rule is not None), _views(lower))
 
 
-def _rule(probe: Probe, lower: LowerFunction, known: Known) -> FusionRule:
-    whole, host = _computing(lower(probe.whole)), _computing(lower(probe.host))
+def _rule(probe: Probe, lower: LowerFunction, known: Known) -> FusionRule | None:
+    """The rule of one chain; None where the runtime lacks an op of it."""
+    try:
+        whole, host = _computing(lower(probe.whole)), _computing(lower(probe.host))
+    except UnsupportedOpError:
+        return None
     added = len(whole) - len(host)
     evidence = (("nodes_with", float(len(whole))), ("nodes_without", float(len(host))))
     # What the stem in front of the chain runs is the beginning of both lists.
@@ -171,7 +176,11 @@ def _views(lower: LowerFunction) -> tuple[str, ...]:
     found = []
     for kind, attrs in _RENAMERS.items():
         b = NetworkBuilder(kind)
-        nodes = [n for k in lower(b.build(b.op(kind, b.input((1, 8, 6, 6)), **attrs))).kernels for n in k.nodes]
+        network = b.build(b.op(kind, b.input((1, 8, 6, 6)), **attrs))
+        try:
+            nodes = [node for kernel in lower(network).kernels for node in kernel.nodes]
+        except UnsupportedOpError:
+            continue
         if all(node.op in _ALIASES for node in nodes):
             found.append(kind)
     return tuple(found)

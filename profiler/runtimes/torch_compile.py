@@ -16,6 +16,7 @@ class CompiledTorch(TorchRuntime):
     """PyTorch on the CPU, through torch.compile."""
 
     name = "torch-compile"
+    extra = "learn"
     silence_timeout_s = 900.0  # a large network is compiled for minutes
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:

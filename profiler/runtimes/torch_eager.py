@@ -71,6 +71,7 @@ class EagerTorch(TorchRuntime):
     """PyTorch on the CPU, operator by operator."""
 
     name = "torch"
+    extra = "learn"
     processes = 3  # fresh processes differ by a tenth, in two clusters
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:

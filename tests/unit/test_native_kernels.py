@@ -43,13 +43,14 @@ def run_step(
     outputs: Sequence[tuple[int, ...]],
     attributes: Mapping[str, Any],
     isa: str,
+    dtype: str = "float32",
 ) -> list[Array]:
     """One op as a program of two copies, run by the kernels and by their naive twins, which must agree."""
     arrays = {f"x{i}": array for i, array in enumerate(inputs)}
     names = [f"y{i}" for i in range(len(outputs))]
     tensors = [(name, array.shape, str(array.dtype), "input") for name, array in arrays.items()]
     tensors += [(name, array.shape, str(array.dtype), "constant") for name, array in constants.items()]
-    tensors += [(name, shape, "float32", "output") for name, shape in zip(names, outputs, strict=True)]
+    tensors += [(name, shape, dtype, "output") for name, shape in zip(names, outputs, strict=True)]
     step = (kind, [*arrays, *constants], names, dict(attributes))
     program = native.CpuProgram(tensors, [step], copies=2, isa=isa)
     for name, array in arrays.items():
@@ -87,7 +88,7 @@ def test_catalogue_example_agrees_with_torch(op: Op, isa: str) -> None:
         expected = module(*map(torch.from_numpy, inputs))
     expected = [expected] if torch.is_tensor(expected) else list(expected)
     shapes = [output.shape for output in op.outputs]
-    results = run_step(op.kind, inputs, constants, shapes, op.attributes, isa)
+    results = run_step(op.kind, inputs, constants, shapes, op.attributes, isa, op.outputs[0].dtype)
     for result, reference in zip(results, expected, strict=True):
         assert error(result, reference.numpy()) <= op.spec.tolerance
 
@@ -95,6 +96,11 @@ def test_catalogue_example_agrees_with_torch(op: Op, isa: str) -> None:
 def test_every_supported_op_is_in_the_catalogue() -> None:
     # Changes of layout are not part of any network as its author wrote it.
     assert set(native.supported_ops()) - {"reorder"} <= {spec.kind for spec in catalogue()}
+
+
+def test_every_op_of_the_catalogue_has_a_kernel() -> None:
+    stored = {"constant", "parameter"}  # there before a program runs
+    assert {spec.kind for spec in catalogue()} - stored <= set(native.supported_ops())
 
 
 def test_machine_is_described() -> None:
@@ -155,6 +161,41 @@ def test_conv2d(case: tuple[Any, Any, Any], seed: int, isa: str, fused: bool) ->
 @given(convolutions(depthwise=True), SEEDS, ISAS, st.booleans())
 def test_depthwise_conv2d(case: tuple[Any, Any, Any], seed: int, isa: str, fused: bool) -> None:
     check_convolution(case, seed, isa, fused)
+
+
+@given(convolutions(depthwise=False), SEEDS, ISAS, st.booleans())
+def test_conv2d_in_blocks(case: tuple[Any, Any, Any], seed: int, isa: str, plain: bool) -> None:
+    """The same result as plain, by way of `reorder`; ``plain`` images are read as they are."""
+    shape, weight_shape, attributes = case
+    if attributes["groups"] > 1:
+        return
+    x, weight = draw_array(seed, *shape), draw_array(seed + 1, *weight_shape)
+    top, left, bottom, right = attributes["padding"]
+    padded = functional.pad(torch.from_numpy(x), (left, right, top, bottom))
+    expected = functional.conv2d(
+        padded, torch.from_numpy(weight), None, attributes["stride"], 0, attributes["dilation"]
+    )
+    n, filters, *size = expected.shape
+    blocked = [(n, -(-shape[1] // 8), *shape[2:], 8), (n, -(-filters // 8), *size, 8)]
+    tensors = [
+        ("x", shape, "float32", "input"),
+        ("xb", blocked[0], "float32", "intermediate"),
+        ("w", weight_shape, "float32", "constant"),
+        ("yb", blocked[1], "float32", "intermediate"),
+        ("y", tuple(expected.shape), "float32", "output"),
+    ]
+    steps: list[Any] = [
+        ("reorder", ["x"], ["xb"], {"layout": "nchw8c", "channels": shape[1]}),
+        ("conv2d", ["x" if plain else "xb", "w"], ["yb"], attributes | {"layout": "nchw8c"}),
+        ("reorder", ["yb"], ["y"], {"layout": "nchw", "channels": filters}),
+    ]
+    program = native.CpuProgram(tensors, steps, isa=isa)
+    program.set_input("x", x)
+    program.set_constant("w", weight)
+    program.run()
+    assert error(program.output("y"), expected.numpy()) < 1e-10
+    program.run_reference()
+    assert error(program.output("y"), expected.numpy()) < 1e-10
 
 
 @given(st.integers(1, 40), st.integers(1, 70), st.integers(1, 300), SEEDS, ISAS)

@@ -124,6 +124,33 @@ void Transpose::run_dim(size_t dim, const float* x, float* y) const {
 
 void Transpose::run(const float* x, float* y) const { run_dim(0, x, y); }
 
+namespace {
+
+// Writes what dimension `dim` and those behind it hold; the slabs of a repeated dimension are copies of the
+// first.
+const float* expand_dim(const Shape& from, const Shape& to, size_t dim, const float* x, float* y) {
+  if (dim == to.size()) {
+    *y = *x;
+    return x + 1;
+  }
+  const int64_t slab = product(to, dim + 1, to.size());
+  if (from[dim] == to[dim] && product(from, dim, from.size()) == to[dim] * slab) {
+    std::copy_n(x, to[dim] * slab, y);
+    return x + to[dim] * slab;
+  }
+  for (int64_t i = 0; i < from[dim]; ++i) x = expand_dim(from, to, dim + 1, x, y + i * slab);
+  for (int64_t i = from[dim]; i < to[dim]; ++i) std::copy_n(y, slab, y + i * slab);
+  return x;
+}
+
+}  // namespace
+
+void expand(const Shape& from, const Shape& to, const float* x, float* y) {
+  Shape padded(to.size() - from.size(), 1);
+  padded.insert(padded.end(), from.begin(), from.end());
+  expand_dim(padded, to, 0, x, y);
+}
+
 void embedding(const int64_t* ids, int64_t count, const float* table, int64_t vocabulary, int64_t width,
                float* y) {
   for (int64_t i = 0; i < count; ++i) {

@@ -58,6 +58,9 @@ class Transpose {
   std::vector<int64_t> out_strides_;  ///< of y
 };
 
+/// Repeats the axes of `from` that are 1 up to `to`; missing ones in front count as 1.
+void expand(const Shape& from, const Shape& to, const float* x, float* y);
+
 /// Rows `ids[i]` of a vocabulary x width table. Throws std::invalid_argument for an id that is not in it.
 void embedding(const int64_t* ids, int64_t count, const float* table, int64_t vocabulary, int64_t width,
                float* y);

@@ -4,8 +4,9 @@
 
 namespace lutra::cpu {
 
-Reduce::Reduce(const Shape& shape, const std::vector<int64_t>& axes, float scale, const KernelTable& kernels)
-    : scale_(scale), kernels_(kernels) {
+Reduce::Reduce(const Shape& shape, const std::vector<int64_t>& axes, Reduction reduction, float scale,
+               const KernelTable& kernels)
+    : reduction_(reduction), scale_(scale), kernels_(kernels) {
   int64_t inner = 1;
   for (size_t axis = shape.size(); axis-- > 0;) {
     const bool reduced = std::find(axes.begin(), axes.end(), static_cast<int64_t>(axis)) != axes.end();
@@ -27,14 +28,16 @@ int64_t Reduce::workspace_floats() const {
 }
 
 void Reduce::pass(const AxisShape& shape, const float* x, float* y) const {
+  const bool max = reduction_ == Reduction::kMax;
   for (int64_t i = 0; i < shape.outer; ++i, x += shape.length * shape.inner, y += shape.inner) {
     if (shape.inner == 1) {
-      *y = kernels_.sum(x, shape.length);
+      *y = max ? kernels_.largest(x, shape.length) : kernels_.sum(x, shape.length);
       continue;
     }
     std::copy_n(x, shape.inner, y);
     for (int64_t row = 1; row < shape.length; ++row)
-      kernels_.accumulate(x + row * shape.inner, y, shape.inner);
+      kernels_.binary(max ? BinaryOp::kMax : BinaryOp::kAdd, y, Operand::kVector, x + row * shape.inner,
+                      Operand::kVector, y, shape.inner);
   }
 }
 

@@ -143,7 +143,7 @@ struct BlockWindow {
   const float* column_scale = nullptr;  ///< per output column
 };
 
-enum class BinaryOp { kAdd, kSub, kMul, kDiv };
+enum class BinaryOp { kAdd, kSub, kMul, kDiv, kPow, kMax };
 
 /// How one operand of a row operation advances: a vector, or one value for the whole row.
 enum class Operand { kVector, kScalar };
@@ -190,6 +190,7 @@ struct KernelTable {
   /// y = a + (b - a) * t
   void (*lerp)(const float* a, const float* b, float t, float* y, int64_t count);
   float (*sum)(const float* x, int64_t count);
+  float (*largest)(const float* x, int64_t count);
   /// Sum of (x - mean)^2.
   float (*squared_deviation)(const float* x, float mean, int64_t count);
   /// Softmax of `scale * x`; `y` may be `x`.

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cpu/kernels/broadcast.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/reference/reference.hpp"
@@ -71,6 +73,32 @@ Plan plan_gelu(Step& step) {
   return unary_plan(step, form == "tanh" ? Activation::kGeluTanh : Activation::kGelu);
 }
 
+template <class From, class To>
+Plan cast_plan(int64_t count) {
+  Plan plan;
+  plan.run = [count](const StepArgs& args) {
+    const auto* x = static_cast<const From*>(args.inputs[0]);
+    std::transform(x, x + count, static_cast<To*>(args.outputs[0]),
+                   [](From v) { return static_cast<To>(v); });
+  };
+  plan.reference = plan.run;
+  return plan;
+}
+
+/// Attribute to: element type of the output. Fractions are cut off.
+Plan plan_cast(Step& step) {
+  step.expect_inputs(1, 1);
+  step.expect_outputs(1);
+  step.expect_output(step.input());
+  const std::string to(dtype_name(step.output_dtype()));
+  step.expect(step.text("to", to) == to, "attribute 'to' does not agree with the output, which is " + to);
+  const int64_t count = elements(step.input());
+  const bool from_float = step.input_dtype() == DType::kFloat32;
+  if (step.output_dtype() == DType::kFloat32)
+    return from_float ? cast_plan<float, float>(count) : cast_plan<int64_t, float>(count);
+  return from_float ? cast_plan<float, int64_t>(count) : cast_plan<int64_t, int64_t>(count);
+}
+
 /// Two operands, broadcast by numpy's rules.
 Plan binary_plan(const Step& step, BinaryOp op) {
   step.expect_inputs(2, 2);
@@ -110,10 +138,17 @@ std::vector<OpDefinition> elementwise_ops() {
       {"silu", &plan_unary<Activation::kSilu>},
       {"gelu", &plan_gelu},
       {"tanh", &plan_unary<Activation::kTanh>},
+      {"exp", &plan_unary<Activation::kExp>},
+      {"sqrt", &plan_unary<Activation::kSqrt>},
+      {"erf", &plan_unary<Activation::kErf>},
+      {"neg", &plan_unary<Activation::kNegative>},
+      {"abs", &plan_unary<Activation::kAbsolute>},
+      {"cast", &plan_cast},
       {"add", &plan_binary<BinaryOp::kAdd>},
       {"sub", &plan_binary<BinaryOp::kSub>},
       {"mul", &plan_binary<BinaryOp::kMul>},
       {"div", &plan_binary<BinaryOp::kDiv>},
+      {"pow", &plan_binary<BinaryOp::kPow>},
   };
 }
 

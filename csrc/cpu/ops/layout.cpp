@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cpu/kernels/broadcast.hpp"
 #include "cpu/kernels/movement.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/ops/window.hpp"
@@ -148,6 +149,19 @@ Plan plan_transpose(Step& step) {
   return plan;
 }
 
+/// Attribute shape (optional: the shape of the output says the same).
+Plan plan_expand(Step& step) {
+  expect_one_to_one(step);
+  const Shape from = step.input();
+  const Shape to = step.output();
+  step.expect(broadcast_shape(from, to) == to, to_string(from) + " does not repeat to " + to_string(to));
+  step.expect(step.ints("shape", to) == to, "attribute 'shape' does not agree with the output");
+  Plan plan;
+  plan.run = [=](const StepArgs& args) { expand(from, to, args.in(0), args.out()); };
+  plan.reference = [=](const StepArgs& args) { reference::expand(from, to, args.in(0), args.out()); };
+  return plan;
+}
+
 /// The same elements in another shape: free between intermediates, a copy elsewhere.
 Plan plan_view(Step& step) {
   expect_one_to_one(step);
@@ -174,6 +188,7 @@ std::vector<OpDefinition> layout_ops() {
       {"pad", &plan_pad},
       {"channel_shuffle", &plan_channel_shuffle},
       {"transpose", &plan_transpose},
+      {"expand", &plan_expand},
       {"reshape", &plan_view},
       {"flatten", &plan_view},
   };

@@ -131,11 +131,13 @@ Plan plan_global_pool(Step& step) {
   step.expect_output(pooled_shape(x, 1, 1));
   if (x.size() == 5) return blocked_global_plan(step);
   const float scale = 1.0F / static_cast<float>(x[2] * x[3]);
-  const Reduce reduce(x, {2, 3}, scale, step.kernels());
+  const Reduce reduce(x, {2, 3}, Reduction::kSum, scale, step.kernels());
   Plan plan;
   plan.workspace_floats = reduce.workspace_floats();
   plan.run = [reduce](const StepArgs& args) { reduce.run(args.in(0), args.out(), args.workspace); };
-  plan.reference = [=](const StepArgs& args) { reference::reduce(x, {2, 3}, scale, args.in(0), args.out()); };
+  plan.reference = [=](const StepArgs& args) {
+    reference::reduce(x, {2, 3}, Reduction::kSum, scale, args.in(0), args.out());
+  };
   return plan;
 }
 

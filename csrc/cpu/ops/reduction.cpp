@@ -9,7 +9,7 @@ namespace lutra::cpu {
 namespace {
 
 /// Attributes: axes (negative ones count from the end), keepdims (default true).
-Plan plan_reduce(Step& step, bool mean) {
+Plan plan_reduce(Step& step, Reduction reduction, bool mean) {
   step.expect_inputs(1, 1);
   step.expect_outputs(1);
   step.expect_types();
@@ -29,19 +29,24 @@ Plan plan_reduce(Step& step, bool mean) {
   }
   step.expect_output(out);
   const float scale = mean ? 1.0F / static_cast<float>(count) : 1.0F;
-  const Reduce reduce(x, axes, scale, step.kernels());
+  const Reduce reduce(x, axes, reduction, scale, step.kernels());
   Plan plan;
   plan.workspace_floats = reduce.workspace_floats();
   plan.run = [reduce](const StepArgs& args) { reduce.run(args.in(0), args.out(), args.workspace); };
-  plan.reference = [=](const StepArgs& args) { reference::reduce(x, axes, scale, args.in(0), args.out()); };
+  plan.reference = [=](const StepArgs& args) {
+    reference::reduce(x, axes, reduction, scale, args.in(0), args.out());
+  };
   return plan;
 }
 
-Plan plan_mean(Step& step) { return plan_reduce(step, true); }
-Plan plan_sum(Step& step) { return plan_reduce(step, false); }
+Plan plan_mean(Step& step) { return plan_reduce(step, Reduction::kSum, true); }
+Plan plan_sum(Step& step) { return plan_reduce(step, Reduction::kSum, false); }
+Plan plan_max(Step& step) { return plan_reduce(step, Reduction::kMax, false); }
 
 }  // namespace
 
-std::vector<OpDefinition> reduction_ops() { return {{"mean", &plan_mean}, {"sum", &plan_sum}}; }
+std::vector<OpDefinition> reduction_ops() {
+  return {{"mean", &plan_mean}, {"sum", &plan_sum}, {"max", &plan_max}};
+}
 
 }  // namespace lutra::cpu

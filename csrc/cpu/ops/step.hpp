@@ -57,6 +57,8 @@ class Step {
   size_t output_count() const { return outputs_.size(); }
   const Shape& input(size_t i = 0) const { return inputs_[i]->shape; }
   const Shape& output(size_t i = 0) const { return outputs_[i]->shape; }
+  DType input_dtype(size_t i = 0) const { return inputs_[i]->dtype; }
+  DType output_dtype(size_t i = 0) const { return outputs_[i]->dtype; }
   const std::string& op() const { return spec_.op; }
 
   /// Throws std::invalid_argument: "step 3 (conv2d): <message>".

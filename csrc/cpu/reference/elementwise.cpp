@@ -31,6 +31,16 @@ double activate_double(Activation activation, double x) {
       return 0.5 * x * (1.0 + std::tanh(std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
     case Activation::kTanh:
       return std::tanh(x);
+    case Activation::kExp:
+      return std::exp(x);
+    case Activation::kSqrt:
+      return std::sqrt(x);
+    case Activation::kErf:
+      return std::erf(x);
+    case Activation::kNegative:
+      return -x;
+    case Activation::kAbsolute:
+      return std::abs(x);
   }
   return x;
 }
@@ -44,9 +54,13 @@ float combine(BinaryOp op, float a, float b) {
     case BinaryOp::kMul:
       return a * b;
     case BinaryOp::kDiv:
+      return a / b;
+    case BinaryOp::kPow:
+      return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+    case BinaryOp::kMax:
       break;
   }
-  return a / b;
+  return std::max(a, b);
 }
 
 // The element of an operand that broadcasting pairs with element `at` of the result.

@@ -1,21 +1,36 @@
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "cpu/reference/reference.hpp"
 
 namespace lutra::cpu::reference {
 
-void reduce(const Shape& shape, const std::vector<int64_t>& axes, float scale, const float* x, float* y) {
+void reduce(const Shape& shape, const std::vector<int64_t>& axes, Reduction reduction, float scale,
+            const float* x, float* y) {
   Shape kept = shape;
   for (const int64_t axis : axes) kept[static_cast<size_t>(axis)] = 1;
-  std::vector<double> sum(static_cast<size_t>(elements(kept)), 0.0);
+  const bool max = reduction == Reduction::kMax;
+  std::vector<double> result(static_cast<size_t>(elements(kept)), max ? -INFINITY : 0.0);
   Index at(shape);
   do {
     std::vector<int64_t> to = at.at();
     for (const int64_t axis : axes) to[static_cast<size_t>(axis)] = 0;
-    sum[static_cast<size_t>(flat(kept, to))] += *x++;
+    double& value = result[static_cast<size_t>(flat(kept, to))];
+    value = max ? std::max<double>(value, *x) : value + *x;
+    ++x;
   } while (at.next());
-  for (const double value : sum) *y++ = static_cast<float>(value * scale);
+  for (const double value : result) *y++ = static_cast<float>(value * scale);
+}
+
+void expand(const Shape& from, const Shape& to, const float* x, float* y) {
+  Index at(to);
+  do {
+    std::vector<int64_t> own(at.at().end() - static_cast<std::ptrdiff_t>(from.size()), at.at().end());
+    for (size_t i = 0; i < from.size(); ++i)
+      if (from[i] == 1) own[i] = 0;
+    *y++ = x[flat(from, own)];
+  } while (at.next());
 }
 
 void concat(int64_t outer, const std::vector<int64_t>& parts, const std::vector<const void*>& x, float* y) {

@@ -9,6 +9,7 @@
 #include "cpu/kernels/movement.hpp"
 #include "cpu/kernels/normalise.hpp"
 #include "cpu/kernels/pool2d.hpp"
+#include "cpu/kernels/reduce.hpp"
 #include "cpu/kernels/reorder.hpp"
 #include "cpu/kernels/resize.hpp"
 #include "cpu/kernels/softmax.hpp"
@@ -58,7 +59,9 @@ void layer_norm(const RowNormShape& shape, const NormArgs& args);
 void rms_norm(const RowNormShape& shape, const NormArgs& args);
 
 void softmax(const AxisShape& shape, const float* x, float* y);
-void reduce(const Shape& shape, const std::vector<int64_t>& axes, float scale, const float* x, float* y);
+void reduce(const Shape& shape, const std::vector<int64_t>& axes, Reduction reduction, float scale,
+            const float* x, float* y);
+void expand(const Shape& from, const Shape& to, const float* x, float* y);
 
 void concat(int64_t outer, const std::vector<int64_t>& parts, const std::vector<const void*>& x, float* y);
 void split(int64_t outer, const std::vector<int64_t>& parts, const float* x, const std::vector<void*>& y);

@@ -44,6 +44,22 @@ void test_activations() {
     }
 }
 
+void test_functions() {
+  Random random(4);
+  for (const Activation function :
+       {Activation::kExp, Activation::kSqrt, Activation::kErf, Activation::kNegative, Activation::kAbsolute})
+    for (const int64_t count : {1, 7, 8, 17, 500}) {
+      const Guarded x(count, random, function == Activation::kSqrt ? 0.0F : -6.0F, 6.0F);
+      Guarded expected(count);
+      reference::activate(function, x.data(), expected.data(), count);
+      for_each_isa([&](const KernelTable& kernels, const std::string& isa) {
+        Guarded y(count);
+        kernels.activate(function, x.data(), y.data(), count);
+        CHECK_CLOSE(y, expected, isa + ", function");
+      });
+    }
+}
+
 void test_clip_and_leaky_relu() {
   Random random(3);
   for (const int64_t count : {1, 5, 8, 23, 64}) {
@@ -73,6 +89,8 @@ void test_extremes() {
     for (size_t i = 0; i < 6; ++i) CHECK_NEAR(y[i], i < 3 ? -1.0F : 1.0F, 1e-6F);
     kernels.activate(Activation::kGelu, x.data(), y.data(), 6);
     for (size_t i = 0; i < 6; ++i) CHECK_NEAR(y[i], i < 3 ? 0.0F : x[i], 1e-6F * std::abs(x[i]));
+    kernels.activate(Activation::kExp, x.data(), y.data(), 6);
+    for (size_t i = 0; i < 6; ++i) CHECK(i < 3 ? y[i] < 1e-37F : y[i] > 1e38F);
     kernels.activate(Activation::kTanh, std::array{1e-6F, -1e-6F}.data(), y.data(), 2);
     CHECK_NEAR(y[0], 1e-6F, 1e-12F);
     CHECK_NEAR(y[1], -1e-6F, 1e-12F);
@@ -98,8 +116,9 @@ void test_binary() {
   Random random(2);
   for (int i = 0; i < 300; ++i) {
     const auto [a_shape, b_shape] = random_shapes(random);
-    const auto op = static_cast<BinaryOp>(random.integer(0, 3));
-    const Guarded a(elements(a_shape), random);
+    const auto op = static_cast<BinaryOp>(random.integer(0, 5));
+    // No real power of a negative base.
+    const Guarded a(elements(a_shape), random, op == BinaryOp::kPow ? 0.1F : -1.0F, 1.0F);
     const Guarded b(elements(b_shape), random, 0.5F, 2.0F);
     const int64_t count = elements(broadcast_shape(a_shape, b_shape).value());
     Guarded expected(count);
@@ -122,6 +141,7 @@ void test_broadcast_shape() {
 
 int main() {
   test_activations();
+  test_functions();
   test_clip_and_leaky_relu();
   test_extremes();
   test_binary();

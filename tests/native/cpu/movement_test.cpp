@@ -108,6 +108,23 @@ void test_transpose() {
   }
 }
 
+void test_expand() {
+  Random random(7);
+  for (int i = 0; i < 150; ++i) {
+    Shape to;
+    for (int64_t rank = random.integer(0, 5); rank > 0; --rank) to.push_back(random.integer(1, 6));
+    Shape from(to.begin() + random.integer(0, static_cast<int64_t>(to.size())), to.end());
+    for (int64_t& size : from)
+      if (random.coin()) size = 1;
+    const Guarded x(elements(from), random);
+    Guarded expected(elements(to));
+    Guarded y(elements(to));
+    reference::expand(from, to, x.data(), expected.data());
+    expand(from, to, x.data(), y.data());
+    check_equal(y, expected, "expand " + to_string(from) + " to " + to_string(to));
+  }
+}
+
 void test_embedding() {
   Random random(5);
   const Guarded table(7 * 5, random);
@@ -164,6 +181,7 @@ int main() {
   test_concat_and_split();
   test_slice_pad_shuffle();
   test_transpose();
+  test_expand();
   test_embedding();
   test_stage();
   return finish();

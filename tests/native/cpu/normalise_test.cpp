@@ -111,9 +111,10 @@ void test_reduce() {
     if (axes.empty()) continue;
     const Guarded x(elements(shape), random);
     Guarded expected(count);
-    reference::reduce(shape, axes, 0.25F, x.data(), expected.data());
+    const Reduction reduction = random.coin() ? Reduction::kSum : Reduction::kMax;
+    reference::reduce(shape, axes, reduction, 0.25F, x.data(), expected.data());
     for_each_isa([&](const KernelTable& kernels, const std::string& isa) {
-      const Reduce reduce(shape, axes, 0.25F, kernels);
+      const Reduce reduce(shape, axes, reduction, 0.25F, kernels);
       Guarded workspace(reduce.workspace_floats());
       Guarded y(count);
       reduce.run(x.data(), y.data(), workspace.data());

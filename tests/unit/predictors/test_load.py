@@ -1,22 +1,26 @@
 """`load_predictor`: which table a name means."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lutra.luts import Fingerprint, Store
+from lutra.luts import Fingerprint, Store, Table
 from lutra.luts.host import KERNEL_CODE_VERSION, host_fingerprint
 from lutra.networks.errors import (
     ArtifactError,
     FingerprintMismatchError,
+    MissingDependencyError,
     NotCoveredError,
     UnknownNameError,
     UsageError,
 )
-from lutra.networks.lowering import lower
+from lutra.networks.lowering import lower, onnxruntime
 from lutra.predictors import TablePredictor, load_predictor
 from lutra.predictors.testing import small_network, synthetic_fingerprint, synthetic_table
+from lutra.profiler import Device, make_plan
+from lutra.profiler.fusion import keep_rules
 
 NETWORK = small_network(8, 1)
 
@@ -142,3 +146,29 @@ def test_a_path_is_a_saved_predictor(store: Store, tmp_path: Path) -> None:
         load_predictor(tmp_path / "other")
     with pytest.raises(UsageError, match="device in it"):
         load_predictor(folder, threads=2)
+
+
+def test_a_table_predicts_where_its_runtime_is_not_installed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with the runtime, to the digit; and what the table does not know is named."""
+    pytest.importorskip("onnxruntime")
+    network = small_network(8, 1)
+    device = Device("board", host_fingerprint("onnxruntime"))
+    plan = make_plan(device, [network])
+    store.register_device(device.fingerprint, "board")
+    for row in synthetic_table([subject.lowered for subject in plan.subjects], device.fingerprint):
+        kernel = plan.kernels.get(row.subject_key)
+        store.record(device.fingerprint, replace(row, spec=kernel.to_json()) if kernel else row)
+    keep_rules(plan, store)
+    table = Table.from_json(store.table("board").to_json())
+    expected = TablePredictor(table).predict(network)
+    monkeypatch.setattr(onnxruntime, "_runtime", _missing)
+    assert TablePredictor(table).predict(network).latency_ms == expected.latency_ms
+    with pytest.raises(NotCoveredError, match="onnxruntime is not installed here"):
+        TablePredictor(table).predict(small_network(16, 1))
+    table.documents.clear()
+    with pytest.raises(MissingDependencyError):
+        TablePredictor(table).predict(network)
+
+
+def _missing() -> None:
+    raise MissingDependencyError("onnxruntime", "ort", "lowering for ONNX Runtime")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from lutra.luts import Store
+from lutra.luts.table import FUSION_DOCUMENT
 from lutra.networks.lowering import probes
 from lutra.profiler import resolve_device
-from lutra.profiler.fusion import DOCUMENT, fusion_rules, measured_rules, stored_rules
+from lutra.profiler.fusion import fusion_rules, measured_rules, stored_rules
 
 
 def test_timing_finds_the_rules_that_the_null_runtime_follows() -> None:
@@ -25,7 +26,7 @@ def test_rules_are_kept_with_the_device(tmp_path: Path) -> None:
         store.register_device(device.fingerprint, "null")
         assert stored_rules(store, "null") is None
         for _ in range(2):
-            store.set_document("null", DOCUMENT, rules.to_json())
+            store.set_document("null", FUSION_DOCUMENT, rules.to_json())
     with Store.open(tmp_path / "rows.db", read_only=True) as store:
         assert stored_rules(store, "null") == rules
     with Store.open(tmp_path / "rows.db") as store:

@@ -45,6 +45,7 @@ static constexpr KernelTable kTable{
     .accumulate = &accumulate,
     .lerp = &lerp,
     .sum = &sum,
+    .largest = &largest,
     .squared_deviation = &squared_deviation,
     .softmax_row = &softmax_row,
     .softmax_columns = &softmax_columns,

@@ -106,7 +106,9 @@ struct TapRange {
 
 // Divisions are as slow as the sums of a few pixels: there are none where nothing is dilated.
 LUTRA_INLINE TapRange taps_inside(int64_t start, int64_t taps, int64_t dilation, int64_t size) {
-  const auto steps = [=](int64_t pixels) { return dilation == 1 ? pixels : (pixels + dilation - 1) / dilation; };
+  const auto steps = [=](int64_t pixels) {
+    return dilation == 1 ? pixels : (pixels + dilation - 1) / dilation;
+  };
   const int64_t first = start < 0 ? steps(-start) : 0;
   const int64_t end = start >= size ? 0 : steps(size - start);
   const int64_t last = end < taps ? end : taps;
@@ -123,8 +125,8 @@ constexpr std::array<BlockFunction, sizeof...(Pixels)> block_functions(
 
 // The pixels of output row `row` from `column` on, whose windows reach these taps.
 template <WindowKind Kind>
-LUTRA_INLINE BlockPixels block_pixels_at(const BlockWindow& window, int64_t row, int64_t column, TapRange taps_h,
-                                         TapRange taps_w) {
+LUTRA_INLINE BlockPixels block_pixels_at(const BlockWindow& window, int64_t row, int64_t column,
+                                         TapRange taps_h, TapRange taps_w) {
   const Window2d& w = *window.window;
   const int64_t ih = row * w.stride_h - w.pad_top + taps_h.first * w.dilation_h;
   const int64_t iw = column * w.stride_w - w.pad_left + taps_w.first * w.dilation_w;
@@ -146,8 +148,7 @@ LUTRA_INLINE void block_edge(const BlockWindow& window, int64_t row, TapRange ta
                              int64_t end) {
   const Window2d& w = *window.window;
   for (int64_t column = first; column < end; ++column) {
-    const TapRange taps_w =
-        taps_inside(column * w.stride_w - w.pad_left, w.kernel_w, w.dilation_w, w.in_w);
+    const TapRange taps_w = taps_inside(column * w.stride_w - w.pad_left, w.kernel_w, w.dilation_w, w.in_w);
     block_pixels<Kind, 0, 0, 1>(window, block_pixels_at<Kind>(window, row, column, taps_h, taps_w));
   }
 }

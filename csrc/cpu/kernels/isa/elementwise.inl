@@ -33,6 +33,16 @@ static void activate(Activation activation, const float* x, float* y, int64_t co
       return map(x, y, count, [=](Vec v) { return gelu_tanh(v); });
     case Activation::kTanh:
       return map(x, y, count, [=](Vec v) { return tanh(v); });
+    case Activation::kExp:
+      return map(x, y, count, [=](Vec v) { return v > 88.37F ? splat(__builtin_inff()) : exp(v); });
+    case Activation::kSqrt:
+      return map(x, y, count, [=](Vec v) { return square_root(v); });
+    case Activation::kErf:
+      return map(x, y, count, [=](Vec v) { return erf(v); });
+    case Activation::kNegative:
+      return map(x, y, count, [=](Vec v) { return -v; });
+    case Activation::kAbsolute:
+      return map(x, y, count, [=](Vec v) { return absolute(v); });
   }
 }
 
@@ -71,6 +81,10 @@ static void binary(BinaryOp op, const float* a, Operand a_kind, const float* b, 
       return combine_any(a, a_kind, b, b_kind, y, count, [=](Vec l, Vec r) { return l * r; });
     case BinaryOp::kDiv:
       return combine_any(a, a_kind, b, b_kind, y, count, [=](Vec l, Vec r) { return l / r; });
+    case BinaryOp::kPow:
+      return combine_any(a, a_kind, b, b_kind, y, count, [=](Vec l, Vec r) { return power(l, r); });
+    case BinaryOp::kMax:
+      return combine_any(a, a_kind, b, b_kind, y, count, [=](Vec l, Vec r) { return max(l, r); });
   }
 }
 

@@ -54,6 +54,17 @@ LUTRA_INLINE Vec erf(Vec x) {
   return with_sign_of(1.0F - p * t * exp(-magnitude * magnitude), x);
 }
 
+LUTRA_INLINE Vec square_root(Vec x) {
+  for (int64_t i = 0; i < kLanes; ++i) x[i] = __builtin_sqrtf(x[i]);
+  return x;
+}
+
+// By the library's own function, lane by lane: it is right for every base and exponent, and rare in networks.
+LUTRA_INLINE Vec power(Vec base, Vec exponent) {
+  for (int64_t i = 0; i < kLanes; ++i) base[i] = __builtin_powf(base[i], exponent[i]);
+  return base;
+}
+
 LUTRA_INLINE Vec sigmoid(Vec x) { return 1.0F / (exp(-x) + 1.0F); }
 
 LUTRA_INLINE Vec hard_sigmoid(Vec x) { return clamp(x + 3.0F, Clamp{0.0F, 6.0F}) * (1.0F / 6.0F); }

@@ -45,6 +45,8 @@ LUTRA_INLINE float row_max(const float* x, int64_t count) {
   return max_lane(best);
 }
 
+static float largest(const float* x, int64_t count) { return row_max(x, count); }
+
 static void softmax_row(const float* x, float scale, float* y, int64_t count) {
   // The largest of scale * x is taken at the largest or, for a negative scale, the smallest x: scale first.
   map(x, y, count, [=](Vec v) { return v * scale; });
