@@ -139,6 +139,5 @@ def _setting(fingerprint: Fingerprint) -> str:
     version = f" {runtime['version']}" if "version" in runtime else ""
     threads = f"{fingerprint.threads} thread{'s' * (fingerprint.threads != 1)}"
     cache = dict(fingerprint.settings).get("cache")
-    return f"{fingerprint.runtime_name}{version}, {threads}, {fingerprint.precision}" + f", caches {cache}" * bool(
-        cache
-    )
+    caches = f", caches {cache}" * bool(cache)
+    return f"{fingerprint.runtime_name}{version}, {threads}, {fingerprint.precision}{caches}"

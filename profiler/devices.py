@@ -116,6 +116,10 @@ def resolve_device(
         most = runtime_class(runtime).max_threads
         raise UsageError(f"runtime {runtime!r} runs on {most} thread(s), not {threads}", hint=f"give --threads {most}")
     runtime_class(runtime).check_precision(precision)
-    return Device(
-        name, host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
-    )
+    if cache == "warm" and runtime_class(runtime).in_sequence:
+        raise UsageError(
+            f"runtime {runtime!r} times kernels in the order of their network, where weights are never warm",
+            hint="leave --cache out",
+        )
+    fingerprint = host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
+    return Device(name, fingerprint)

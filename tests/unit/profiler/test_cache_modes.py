@@ -34,6 +34,12 @@ def test_an_unknown_mode_names_the_known() -> None:
     assert "cold-all" in str(caught.value.hint)
 
 
+def test_warm_weights_are_refused_where_kernels_run_in_the_order_of_their_network() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(UsageError, match="never warm"):
+        resolve_device("host", runtime="torch", cache="warm")
+
+
 @pytest.mark.parametrize("cache", ["warm", "cold-all"])
 def test_other_modes_run_one_copy_and_say_so(tmp_path: Path, cache: str) -> None:
     plan = make_plan(resolve_device("host", runtime="native", cache=cache), [tiny()])

@@ -141,7 +141,7 @@ with Store.open(sys.argv[1]) as store:
             seen.add(key)
             print(key, flush=True)
     run_campaign(plan, store, progress=tell, settings=Settings(group_kernels=1))
-print("complete", flush=True)
+print("complete", len(plan.kernels), flush=True)
 """
 
 
@@ -154,14 +154,15 @@ def test_kill_minus_nine_loses_no_committed_row(tmp_path: Path, rows_before_the_
         committed = [victim.stdout.readline().strip() for _ in range(rows_before_the_kill)]
         os.killpg(victim.pid, signal.SIGKILL)
         committed += [line.strip() for line in victim.stdout]
-    assert "complete" not in committed
+    assert not any("complete" in line for line in committed)
     with Store.open(path) as store:
         assert store.check().ok
         assert store.keys("null", "kernel") >= set(filter(None, committed))
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    assert done.stdout.strip().endswith("complete")
+    last, total = done.stdout.split()[-2:]
+    assert last == "complete"
     with Store.open(path) as store:
-        assert len(list(store.measurements("null", "kernel"))) == 39
+        assert len(list(store.measurements("null", "kernel"))) == int(total) >= 39
 
 
 def test_the_worker_ends_with_its_profiler() -> None:
