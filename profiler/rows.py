@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ class Context:
     def column(self) -> str:
         """The sample column that counts."""
         return f"{self.metric}_ns"
+
+    @cached_property
+    def drift(self) -> float:
+        """Spread of the compute reference's p10 between rounds: middle 80 % over the median; 0 below 5 rounds."""
+        reference = self.result.compute_reference
+        rounds = np.unique(reference["round"])
+        if len(rounds) < 5:
+            return 0.0
+        per_round = [np.quantile(reference["cpu_ns"][reference["round"] == r], 0.1) for r in rounds]
+        low, middle, high = np.quantile(per_round, (0.1, 0.5, 0.9))
+        return float((high - low) / middle)
 
 
 def metric_for(threads: int) -> str:
@@ -194,7 +206,7 @@ def _flags(samples: Samples, net_share: float, halfwidth: float | None, context:
         QualityFlag.GOVERNOR: governor not in ("", "performance"),
         QualityFlag.PREEMPTED: _share(samples, "involuntary_switches") > _PREEMPTED_SHARE,
         QualityFlag.PAGE_FAULTS: _share(samples, "minor_faults") > _FAULTS_SHARE,
-        QualityFlag.FREQUENCY_DRIFT: _drift(context.result.compute_reference) > DRIFT_LIMIT,
+        QualityFlag.FREQUENCY_DRIFT: context.drift > DRIFT_LIMIT,
         QualityFlag.WIDE: halfwidth is None or halfwidth > context.target_halfwidth,
         QualityFlag.FEW_SAMPLES: len(samples) < _FEW_SAMPLES,
         QualityFlag.NEAR_CLOCK: np.quantile(samples["wall_ns"], 0.25) < context.result.clock["min_sample_ns"],
@@ -205,16 +217,6 @@ def _flags(samples: Samples, net_share: float, halfwidth: float | None, context:
 
 def _share(samples: Samples, column: str) -> float:
     return float(np.mean(samples[column] > 0)) if len(samples) else 0.0
-
-
-def _drift(reference: Samples) -> float:
-    """Spread of the reference's p10 between rounds: middle 80 % over the median; 0 below 5 rounds."""
-    rounds = np.unique(reference["round"])
-    if len(rounds) < 5:
-        return 0.0
-    per_round = [np.quantile(reference["cpu_ns"][reference["round"] == r], 0.1) for r in rounds]
-    low, middle, high = np.quantile(per_round, (0.1, 0.5, 0.9))
-    return float((high - low) / middle)
 
 
 def _reference_ratio(normalisation: Normalisation | None) -> float | None:

@@ -12,6 +12,7 @@ class Settings:
         min_rounds: rounds that every entry gets.
         max_rounds: rounds after which an entry is given up as noisy.
         samples_per_visit: samples of an entry each time its turn comes.
+        warmup_runs: runs of an entry before its first sample; one more was made when it was prepared.
         target_halfwidth: relative half-width of the 95 % interval of p25 at which an entry is done.
         group_budget_s: longest measurement of one group, once every entry has had `min_rounds`.
         group_kernels: most kernels in one group.
@@ -22,9 +23,10 @@ class Settings:
         seed: of weights, inputs and the order of entries.
     """
 
-    min_rounds: int = 6
+    min_rounds: int = 8
     max_rounds: int = 48
     samples_per_visit: int = 3
+    warmup_runs: int = 1
     target_halfwidth: float = 0.02
     group_budget_s: float = 120.0
     group_kernels: int = 48
@@ -39,6 +41,7 @@ class Settings:
             "min_rounds": math.ceil(self.min_rounds / processes),
             "max_rounds": math.ceil(self.max_rounds / processes),
             "samples_per_visit": self.samples_per_visit,
+            "warmup_runs": self.warmup_runs,
             "target_halfwidth": self.target_halfwidth * math.sqrt(processes),
             "time_budget_s": self.group_budget_s / processes,
             "metric": metric,

@@ -242,7 +242,7 @@ def test_a_busy_machine_is_waited_for_and_then_its_rows_are_flagged(
     plan = Plan(device, (Subject(network, None, lower(network, "native")),), check=False)
     monkeypatch.setattr("lutra.profiler.campaign.conditions_between", busy)
     seen: list[Progress] = []
-    result = run_campaign(plan, store, progress=seen.append, settings=Settings(patience_s=0.4, max_rounds=6))
+    result = run_campaign(plan, store, progress=seen.append, settings=Settings(patience_s=0.4, max_rounds=8))
     assert [p.current for p in seen if "waiting" in p.current] == [
         "waiting: other programs use 90% of the processor"
     ] * 2
