@@ -17,7 +17,7 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow dev links contracts lint format native sanitize bench-kernels bench-spine scoreboard docs clean
+.PHONY: help quickstart test test-slow dev links contracts lint format native sanitize bench-kernels bench-measuring bench-spine scoreboard docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,7 @@ $(VENV)/.created:
 # Installs the package too, so that `make test` on a fresh clone builds it once.
 $(VENV)/.dev: $(VENV)/.created pyproject.toml constraints.txt
 	$(PIP) '.[all,dev]'
+	$(PIP) --no-deps 'executorch>=1.0'  # for XNNPACK's library alone; what it asks for besides is not used
 	@touch $@ $(VENV)/.package
 
 $(VENV)/.package: $(VENV)/.created $(SOURCES)
@@ -100,6 +101,9 @@ bench-kernels: $(VENV)/.package ## measure our kernels beside oneDNN's into benc
 
 bench-spine: $(VENV)/.package ## measure this area's figures into benchmarks/results/spine.json
 	$(BIN)/python -m benchmarks.spine
+
+bench-measuring: $(VENV)/.package ## measure how well sums agree with the clock, and render docs/accuracy.md (two hours)
+	$(BIN)/python -m benchmarks.measuring
 
 scoreboard: $(VENV)/.package ## render benchmarks/results/*.json as docs/scoreboard.md
 	$(BIN)/python -m benchmarks.scoreboard

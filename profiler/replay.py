@@ -13,10 +13,12 @@ import numpy as np
 
 from ..luts import Table
 from ..luts.compose import RUN_CONSTANT
+from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import cold_share
 from ..networks.errors import NotCoveredError
 from .client import Samples, WorkerClient
 from .plan import Subject
+from .references import Nominal, fit_normalisation, with_references
 from .rows import metric_for
 from .session import CONSTANT, KERNEL, entry_name
 
@@ -101,8 +103,13 @@ def _in_place_ns(subject: Subject, table: Table, seed: int) -> dict[str, float]:
             "seed": seed,
             "sequences": [sequence],
         }
-        result = worker.measure(names, options, lambda _: None)
-    quartile = {name: _quartile_ns(entry.samples, metric) for name, entry in result.entries.items()}
+        result = with_references(worker.measure(names, options, lambda _: None))
+    nominal = _nominal(table)
+    intensity = {key: kernel.macs / max(kernel.bytes_moved, 1) for key, kernel in subject.lowered.distinct.items()}
+    quartile = {
+        name: _quartile_ns(entry.samples, f"{metric}_ns", nominal, intensity.get(name.partition(" ")[2]))
+        for name, entry in result.entries.items()
+    }
     # A call that finds the runtime's own code and data cold costs more than the constant, which was taken warm.
     call_ns = quartile[call] - _base_ns(described[RUN_CONSTANT]["base"], table) if call in quartile else 0.0
     in_place = {}
@@ -113,8 +120,19 @@ def _in_place_ns(subject: Subject, table: Table, seed: int) -> dict[str, float]:
     return in_place
 
 
-def _quartile_ns(samples: Samples, metric: str) -> float:
-    return float(np.quantile(samples[f"{metric}_ns"], 0.25)) / samples.batch
+def _nominal(table: Table) -> Nominal | None:
+    """The speed that the table's rows are given at; None in a table without references."""
+    compute, memory = (table.constant(name) for name in (COMPUTE_REFERENCE, MEMORY_REFERENCE))
+    if compute.latency_ns is None or memory.latency_ns is None:
+        return None
+    return Nominal(compute.latency_ns, memory.latency_ns)
+
+
+def _quartile_ns(samples: Samples, column: str, nominal: Nominal | None, macs_per_byte: float | None) -> float:
+    """p25 of one call, at the table's nominal speed."""
+    normalisation = fit_normalisation(samples, column, nominal, macs_per_byte) if nominal else None
+    factors = normalisation.factors if normalisation else 1.0
+    return float(np.quantile(samples[column] / factors, 0.25)) / samples.batch
 
 
 def _base_ns(base: str | None, table: Table) -> float:

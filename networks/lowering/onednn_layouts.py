@@ -1,7 +1,8 @@
 """Stored rules: in which memory layouts oneDNN 3.2 prefers to run a convolution, by instruction set.
 
 They say what the library answers when a convolution is described with any layout, so that graphs can be lowered where
-it is not installed. A test holds those for AVX2 against the library; those for AVX-512 are from its documentation.
+it is not installed. A test holds those for AVX2 against the library; those for AVX-512 follow its documentation and
+are not checked against a library.
 """
 
 from functools import cache

@@ -1,13 +1,16 @@
 """ONNX models that hold copies of one kernel, for ONNX Runtime to run with its optimiser off.
 
 One model holds several copies that differ in the contents of their weights: the runtime would share the packed form
-of equal weights, and then they would stay in the caches. All copies read the same activations. Each output feeds a
-``Shape`` node and nothing else, so that the memory planner frees its buffer behind each copy and gives it to the
-next, as it does in a network; only the last ``Shape`` is an output of the model.
+of equal weights, and then they would stay in the caches. All copies read the same activations.
+
+In a network a kernel writes to memory that was another tensor's a moment ago: a few buffers take turns. So the outputs
+of a copy are held until those of the third behind it are there, by a ``Reshape`` that takes them and the ``Shape`` of
+those; then the memory planner frees them. Neither node computes or copies anything. Only the
+last ``Shape`` is an output of the model.
 """
 
 import math
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,9 @@ CHAIN_LENGTH = 101
 MAX_BYTES = (1 << 31) - (1 << 20)
 """Protobuf messages end at 2 GiB."""
 
+_HELD = 3
+"""Copies whose outputs are held while the next are computed: outputs take turns with so many places and one more."""
+
 _OPSET = 17
 _POSITIVE = {"Sqrt": 0, "Log": 0, "Pow": 0, "Div": 1, "Reciprocal": 0}
 """Inputs that must be well above zero for the output to be finite."""
@@ -41,9 +47,8 @@ def kernel_model(
     """``copies`` copies of ``kernel`` with random, distinct weights, as an ONNX model, and inputs to feed it.
 
     Weights are scaled so that activations stay about as large as they are; values that decide the computation
-    (shapes, bounds) are the kernel's own. The outputs of each copy are read by a ``Shape`` node only, so that the
-    runtime frees and reuses them as in a network; with ``exposed`` the last copy's are the model's outputs instead,
-    to look at what was computed.
+    (shapes, bounds) are the kernel's own. Outputs are held for a while and then freed, as in a network (see the
+    module); with ``exposed`` the last copy's are the model's outputs instead, to look at what was computed.
 
     Raises:
         ModelTooLargeError: the weights do not fit into one model.
@@ -71,6 +76,9 @@ def kernel_model(
         for name, _ in kernel.outputs:
             last = f"{name}__{copy}__shape"
             nodes.append(helper.make_node("Shape", [f"{name}__{copy}"], [last]))
+            if copy >= _HELD:
+                held = f"{name}__{copy - _HELD}"
+                nodes.append(helper.make_node("Reshape", [held, last], [f"{held}__held"]))
     inputs = [helper.make_tensor_value_info(name, elem_type(t.dtype), t.shape) for name, t in kernel.inputs]
     outputs = [helper.make_tensor_value_info(last, elem_type("int64"), None)]
     if exposed:
@@ -87,6 +95,11 @@ def kernel_model(
 def shape_nodes(kernel: Kernel, copies: int) -> int:
     """How many ``Shape`` nodes `kernel_model` adds, whose time is not the kernel's."""
     return copies * len(kernel.outputs)
+
+
+def reshape_nodes(kernel: Kernel, copies: int) -> int:
+    """How many ``Reshape`` nodes `kernel_model` adds."""
+    return max(copies - _HELD, 0) * len(kernel.outputs)
 
 
 def relu_chain(length: int) -> tuple[bytes, dict[str, Array]]:
@@ -106,11 +119,22 @@ def shape_chain(length: int) -> tuple[bytes, dict[str, Array]]:
     return _chain(nodes, helper.make_tensor_value_info(f"y{length - 1}", elem_type("int64"), (2,)))
 
 
-def _chain(nodes: "list[onnx.NodeProto]", output: "onnx.ValueInfoProto") -> tuple[bytes, dict[str, Array]]:
+def reshape_chain(length: int) -> tuple[bytes, dict[str, Array]]:
+    """``length`` Reshape nodes on one tensor: what the other nodes that `kernel_model` adds cost."""
+    from onnx import helper
+
+    nodes = [helper.make_node("Reshape", ["x", "shape"], [f"y{i}"]) for i in range(length)]
+    output = helper.make_tensor_value_info(f"y{length - 1}", elem_type("float32"), (1, 16))
+    return _chain(nodes, output, [_tensor("shape", np.array([1, 16]))])
+
+
+def _chain(
+    nodes: "list[onnx.NodeProto]", output: "onnx.ValueInfoProto", stored: "Sequence[onnx.TensorProto]" = ()
+) -> tuple[bytes, dict[str, Array]]:
     from onnx import helper
 
     value = helper.make_tensor_value_info("x", elem_type("float32"), (1, 16))
-    graph = helper.make_graph(nodes, "chain", [value], [output])
+    graph = helper.make_graph(nodes, "chain", [value], [output], stored)
     return _serialised(graph, [helper.make_opsetid("", _OPSET)]), {"x": np.ones((1, 16), np.float32)}
 
 

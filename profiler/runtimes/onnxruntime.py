@@ -20,7 +20,15 @@ from ...networks.exporters import to_onnx, to_onnx_int8
 from ...networks.lowering import Kernel
 from .._native import OrtEnvironment, OrtLibrary
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
-from .onnx_kernels import CHAIN_LENGTH, kernel_model, relu_chain, shape_chain, shape_nodes
+from .onnx_kernels import (
+    CHAIN_LENGTH,
+    kernel_model,
+    relu_chain,
+    reshape_chain,
+    reshape_nodes,
+    shape_chain,
+    shape_nodes,
+)
 
 
 @register_runtime
@@ -48,8 +56,8 @@ class OnnxRuntime(Runtime):
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
         model, feeds = kernel_model(kernel, copies, np.random.default_rng(seed))
         session = self._environment.session(model, optimize=False, inputs=feeds)
-        overheads = {"run": 1, "shape node": shape_nodes(kernel, copies)}
-        return Prepared(session, copies, partial(self._computes_numbers, kernel, seed), overheads)
+        added = {"shape node": shape_nodes(kernel, copies), "reshape node": reshape_nodes(kernel, copies)}
+        return Prepared(session, copies, partial(self._computes_numbers, kernel, seed), {"run": 1} | added)
 
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
         rng = np.random.default_rng(seed)
@@ -64,6 +72,7 @@ class OnnxRuntime(Runtime):
         chains = {
             "node": ("one Relu node on 16 numbers", relu_chain),
             "shape node": ("one Shape node", shape_chain),
+            "reshape node": ("one Reshape node", reshape_chain),
         }
         for name, (label, chain) in chains.items():
             single, long = (self._chain(*chain(length)) for length in (1, CHAIN_LENGTH))

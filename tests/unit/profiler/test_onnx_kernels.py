@@ -27,6 +27,8 @@ from lutra.profiler.runtimes.onnx_kernels import (
     CHAIN_LENGTH,
     kernel_model,
     relu_chain,
+    reshape_chain,
+    reshape_nodes,
     shape_chain,
     shape_nodes,
 )
@@ -128,12 +130,13 @@ def test_every_op_of_the_catalogue_runs_as_a_kernel(spec) -> None:  # type: igno
 
 def test_all_nodes_of_all_copies_run(tmp_path: Path) -> None:
     kernel = lower(built(residual), "onnxruntime").kernels[2]
-    model, feeds = kernel_model(kernel, 3, np.random.default_rng(0))
+    model, feeds = kernel_model(kernel, 6, np.random.default_rng(0))
     running = session(model, tmp_path / "trace")
     running.run(None, feeds)
     events = json.loads(Path(running.end_profiling()).read_text())
     runs = [e for e in events if e.get("cat") == "Node" and e["name"].endswith("_kernel_time")]
-    assert len(runs) == 3 * len(kernel.nodes) + shape_nodes(kernel, 3)
+    assert reshape_nodes(kernel, 6) > 0
+    assert len(runs) == 6 * len(kernel.nodes) + shape_nodes(kernel, 6) + reshape_nodes(kernel, 6)
 
 
 def test_copies_differ_in_their_weights_and_share_everything_else() -> None:
@@ -189,7 +192,7 @@ def test_more_weights_than_a_model_holds_are_refused_before_they_are_drawn() -> 
         kernel_model(kernel, 1, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("chain", [relu_chain, shape_chain])
+@pytest.mark.parametrize("chain", [relu_chain, shape_chain, reshape_chain])
 @pytest.mark.parametrize("length", [1, CHAIN_LENGTH])
 def test_chains_run_and_have_the_promised_length(
     chain: Callable[[int], tuple[bytes, dict[str, Array]]], length: int
