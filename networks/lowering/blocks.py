@@ -25,7 +25,7 @@ Layout: TypeAlias = Literal["own", "plain"]
 
 LAYOUTS: Final[tuple[Layout, ...]] = ("own", "plain")
 
-_REORDERS: Final = frozenset({"ReorderInput", "Transpose"})
+_REORDERS: Final = frozenset({"ReorderInput", "Transpose", "reorder"})
 _MARGIN_CHANNELS: Final = 8
 _Lower: TypeAlias = Callable[[Network], LoweredNetwork]
 

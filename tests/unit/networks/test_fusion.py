@@ -44,7 +44,7 @@ def test_in_int8_range_limits_fuse_too() -> None:
 def test_our_own_rules_are_fixed() -> None:
     rules = rules_of("native")
     assert {r.known for r in rules.rules} == {"fixed"}
-    assert rule(rules, "conv2d", "add", "relu").kernels == ("conv2d(Sum, relu)",)
+    assert rule(rules, "conv2d", "add", "relu").kernels == ("conv2d", "conv2d(Sum, relu)", "reorder")
     assert rules.fuses("linear", "hard_swish")
     assert not rules.fuses("conv2d", "leaky_relu")
     assert set(rules.views) >= {"reshape", "flatten", "cast"}

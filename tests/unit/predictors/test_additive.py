@@ -297,7 +297,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_users_own_file_is_what_is_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime", reason="its optimiser is what lowers")
     from lutra.networks.exporters import to_onnx
-    from lutra.networks.lowering import lower_onnx
+    from lutra.networks.lowering import lower_given, lower_onnx
 
     network = small_network(8, 1)
     content = to_onnx(network).SerializeToString()
@@ -305,13 +305,13 @@ def test_the_users_own_file_is_what_is_lowered(tmp_path: Path, monkeypatch: pyte
     path.write_bytes(content)
     seen = []
 
-    def recording(model: bytes, fingerprint: str) -> object:
+    def recording(network: Network, model: bytes, runtime: str, **settings: object) -> object:
         seen.append(model)
-        return lower_onnx(model, fingerprint)
+        return lower_given(network, model, runtime, **settings)
 
     table = synthetic_table([lower_onnx(content, network.fingerprint)], synthetic_fingerprint("onnxruntime"))
     predictor = TablePredictor(table)
-    monkeypatch.setattr("lutra.predictors._lowering.lower_onnx", recording)
+    monkeypatch.setattr("lutra.predictors._lowering.lower_given", recording)
     prediction = predictor.predict(path)
     assert prediction.network == "mine"
     assert predictor.predict(str(path)) == prediction
@@ -321,7 +321,7 @@ def test_the_users_own_file_is_what_is_lowered(tmp_path: Path, monkeypatch: pyte
 def test_a_hostile_file_is_refused_before_it_is_lowered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bad.onnx"
     path.write_bytes(b"not a model")
-    monkeypatch.setattr("lutra.predictors._lowering.lower_onnx", lambda *_: pytest.fail("it was lowered"))
+    monkeypatch.setattr("lutra.predictors._lowering.lower_given", lambda *_, **__: pytest.fail("it was lowered"))
     predictor = TablePredictor(table_of(small_network(8, 1), fingerprint=synthetic_fingerprint("onnxruntime")))
     with pytest.raises(CorruptModelError):
         predictor.predict(path)

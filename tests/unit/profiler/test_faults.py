@@ -131,7 +131,7 @@ def test_several_faults_at_once(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("faulty")
 def test_a_worker_that_hangs_is_killed() -> None:
     with WorkerClient("faulty", 1, silence_timeout_s=0.5) as worker:
-        (kernel,) = lower(chain(6), "null").kernels
+        kernel = lower(chain(6), "null").kernels[0]
         with pytest.raises(WorkerTimeoutError, match="said nothing"):
             worker.prepare("kernel x", kernel, 1, 0)
         with pytest.raises(WorkerCrashedError, match="SIGKILL"):
