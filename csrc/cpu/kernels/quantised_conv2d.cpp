@@ -271,8 +271,7 @@ QuantisedLinear::QuantisedLinear(const Shape& shape, const QuantisedOperands& op
       kernels_(kernels),
       panels_{.outputs = shape.outputs, .inputs = shape.depth, .columns = kernels.direct_columns},
       strip_rows_(std::clamp<int64_t>(kStripValues / row_values(), 1, shape.rows)) {
-  for (int64_t row = 0; row < strip_rows_; ++row)
-    row_offsets_.push_back(row * row_values());
+  for (int64_t row = 0; row < strip_rows_; ++row) row_offsets_.push_back(row * row_values());
 }
 
 int64_t QuantisedLinear::workspace_floats() const {

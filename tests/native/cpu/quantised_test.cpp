@@ -22,9 +22,7 @@ std::vector<T> integers(Random& random, int64_t count, int64_t low, int64_t high
   return values;
 }
 
-std::vector<uint8_t> bytes(Random& random, int64_t count) {
-  return integers<uint8_t>(random, count, 0, 255);
-}
+std::vector<uint8_t> bytes(Random& random, int64_t count) { return integers<uint8_t>(random, count, 0, 255); }
 
 Quantisation random_quantisation(Random& random) {
   return {random.real(0.01F, 0.1F), static_cast<int32_t>(random.integer(0, 255))};
@@ -53,8 +51,12 @@ struct Contents {
   }
 
   reference::QuantisedConvArgs reference_args(uint8_t* y) const {
-    return {x.data(),     weight.data(), with_bias ? bias.data() : nullptr,
-            scale.data(), with_residual ? residual.data() : nullptr, y};
+    return {x.data(),
+            weight.data(),
+            with_bias ? bias.data() : nullptr,
+            scale.data(),
+            with_residual ? residual.data() : nullptr,
+            y};
   }
 
   template <class Kernel>
