@@ -32,16 +32,30 @@ uint64_t seed_of(std::string_view name, uint64_t seed, int64_t copy) {
   return SplitMix64(SplitMix64(hash ^ seed).next() + static_cast<uint64_t>(copy)).next();
 }
 
+// Uniform in [low, low + values).
+template <class Integer>
+void fill_integers(SplitMix64& random, int64_t low, int64_t values, int64_t count, void* data) {
+  std::generate_n(static_cast<Integer*>(data), count, [&] {
+    return static_cast<Integer>(low + static_cast<int64_t>(random.next() % static_cast<uint64_t>(values)));
+  });
+}
+
 }  // namespace
 
 void fill_random(const TensorSpec& spec, uint64_t seed, int64_t copy, int64_t id_limit, void* data) {
   SplitMix64 random(seed_of(spec.name, seed, copy));
   const int64_t count = elements(spec.shape);
-  if (spec.dtype == DType::kInt64) {
-    const auto limit = static_cast<uint64_t>(std::max<int64_t>(id_limit, 1));
-    std::generate_n(static_cast<int64_t*>(data), count,
-                    [&] { return static_cast<int64_t>(random.next() % limit); });
-    return;
+  switch (spec.dtype) {
+    case DType::kInt64:
+      return fill_integers<int64_t>(random, 0, std::max<int64_t>(id_limit, 1), count, data);
+    case DType::kUint8:
+      return fill_integers<uint8_t>(random, 0, 256, count, data);
+    case DType::kInt8:
+      return fill_integers<int8_t>(random, -127, 255, count, data);
+    case DType::kInt32:
+      return fill_integers<int32_t>(random, -1024, 2048, count, data);
+    case DType::kFloat32:
+      break;
   }
   float low = -1.0F;
   float width = 2.0F;

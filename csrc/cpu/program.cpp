@@ -118,7 +118,7 @@ void Program::load_constant(size_t tensor) {
       if (!node.plan.packed_input || node.inputs[*node.plan.packed_input] != tensor) continue;
       Buffer& packed = packed_[copy][step];
       if (packed.data() == nullptr) packed = Buffer(floats_to_bytes(node.plan.packed_floats));
-      node.plan.pack(raw.floats(), packed.floats());
+      node.plan.pack(raw.data(), packed.floats());
     }
   }
 }

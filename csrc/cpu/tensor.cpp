@@ -1,20 +1,40 @@
 #include "cpu/tensor.hpp"
 
+#include <array>
 #include <new>
 #include <stdexcept>
 
 namespace lutra::cpu {
 
-std::string_view dtype_name(DType dtype) { return dtype == DType::kFloat32 ? "float32" : "int64"; }
+namespace {
+
+struct DTypeInfo {
+  DType dtype;
+  std::string_view name;
+  int64_t bytes;
+};
+
+// In the order of the enumeration.
+constexpr std::array<DTypeInfo, 5> kTypes{{{DType::kFloat32, "float32", 4},
+                                           {DType::kInt64, "int64", 8},
+                                           {DType::kUint8, "uint8", 1},
+                                           {DType::kInt8, "int8", 1},
+                                           {DType::kInt32, "int32", 4}}};
+
+}  // namespace
+
+std::string_view dtype_name(DType dtype) { return kTypes[static_cast<size_t>(dtype)].name; }
 
 DType dtype_named(std::string_view name) {
-  if (name == "float32") return DType::kFloat32;
-  if (name == "int64") return DType::kInt64;
-  throw std::invalid_argument("element type '" + std::string(name) +
-                              "' is not supported: use float32 or int64");
+  std::string known;
+  for (const DTypeInfo& type : kTypes) {
+    if (type.name == name) return type.dtype;
+    known += (known.empty() ? "" : ", ") + std::string(type.name);
+  }
+  throw std::invalid_argument("element type '" + std::string(name) + "' is not supported; known: " + known);
 }
 
-int64_t dtype_bytes(DType dtype) { return dtype == DType::kFloat32 ? 4 : 8; }
+int64_t dtype_bytes(DType dtype) { return kTypes[static_cast<size_t>(dtype)].bytes; }
 
 std::string to_string(const Shape& shape) {
   if (shape.empty()) return "scalar";

@@ -9,7 +9,7 @@
 
 namespace lutra::cpu {
 
-enum class DType { kFloat32, kInt64 };
+enum class DType { kFloat32, kInt64, kUint8, kInt8, kInt32 };
 
 using Shape = std::vector<int64_t>;
 
@@ -17,7 +17,7 @@ constexpr int64_t kAlignment = 64;                       ///< bytes: a cache lin
 constexpr int64_t kMaxTensorBytes = int64_t{4} << 30;    ///< more is refused before anything is allocated
 constexpr int64_t kMaxProgramBytes = int64_t{16} << 30;  ///< all copies and buffers of one program together
 
-/// "float32" or "int64".
+/// "float32", "int64", "uint8", "int8" or "int32".
 std::string_view dtype_name(DType dtype);
 
 /// Throws std::invalid_argument for every other name.

@@ -16,6 +16,7 @@ from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .native import lower_native
+from .native_int8 import float_name, weight_scale_name
 from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
@@ -155,6 +156,7 @@ _FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-comp
 
 _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_int8_by_onnxruntime,
+    "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
 }
 
@@ -171,6 +173,7 @@ __all__ = [
     "LoweredNetwork",
     "OneDnnPlan",
     "Probe",
+    "float_name",
     "known_by_lowering",
     "lower",
     "lower_by_rules",
@@ -183,4 +186,5 @@ __all__ = [
     "plan_onednn",
     "probes",
     "rules_by_lowering",
+    "weight_scale_name",
 ]

@@ -25,6 +25,7 @@ MOST_PLAIN_CHANNELS = 4
 _POOLS = frozenset({"max_pool2d", "avg_pool2d", "global_avg_pool2d"})
 _POINTWISE = frozenset(
     {"relu", "relu6", "hard_swish", "hard_sigmoid", "sigmoid", "silu", "gelu", "tanh", "clip", "leaky_relu"}
+    | {"quantise", "dequantise"}
 )
 _BINARY = frozenset({"add", "sub", "mul"})  # a quotient of two padding channels would not be finite
 _CHANNELWISE = frozenset({"concat", "split"})
@@ -125,7 +126,8 @@ class _Layouts:
         inputs, attrs = dict(kernel.inputs), dict(kernel.nodes[0].attrs)
         x = kernel.nodes[0].inputs[0]
         weight = dict(kernel.constants)[kernel.nodes[0].inputs[1]].type.shape
-        if x not in inputs or not _has_blocked_form(inputs[x].shape[1], weight[0], _number(attrs["groups"])):
+        able = x in inputs and _has_blocked_form(inputs[x], weight[0], _number(attrs["groups"]))
+        if not able:
             self.kernels.append(_renamed(kernel, {name: (self.plain(name), type_) for name, type_ in kernel.inputs}))
             return
         image = inputs[x].shape[1] <= MOST_PLAIN_CHANNELS and attrs["groups"] == 1 and x not in self._blocked
@@ -171,10 +173,11 @@ def _runs_in_blocks(node: KernelNode, types: list[TensorType]) -> bool:
     return node.op in _CHANNELWISE and attrs["axis"] in (1, -3) and all(t.shape[1] % BLOCK == 0 for t in types)
 
 
-def _has_blocked_form(in_channels: int, out_channels: int, groups: int) -> bool:
-    """The same rule as ``has_blocked_form`` in csrc/cpu/kernels/blocked_conv2d.cpp."""
-    if groups == 1:
+def _has_blocked_form(x: TensorType, out_channels: int, groups: int) -> bool:
+    """The same rule as ``has_blocked_form`` in csrc/cpu/kernels/blocked_conv2d.cpp; in 8 bits there is no other."""
+    if groups == 1 or x.dtype == "uint8":
         return True
+    in_channels = x.shape[1]
     if groups == in_channels:
         return out_channels == in_channels
     return in_channels // groups % BLOCK == 0 and out_channels // groups % BLOCK == 0

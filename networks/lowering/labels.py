@@ -57,6 +57,11 @@ def reorder_label(image: TensorType, layout: str) -> str:
     return f"Reorder to {layout.upper()} {image.shape[1]}{_size(image)}"
 
 
+def conversion_label(type_: TensorType, op: str) -> str:
+    """Label of a change of element type, such as ``quantise 64 @56``."""
+    return f"{op}{f' {type_.shape[1]}' if type_.rank == 4 else ''}{_size(type_)}"
+
+
 def _hint(ops: set[str]) -> str:
     """What a person calls a segment with these ops."""
     if {"Softmax", "MatMul"} <= ops:

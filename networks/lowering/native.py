@@ -8,6 +8,7 @@ from ..ops import Op, TensorType
 from .blocked import in_blocks
 from .kernel import AttrValue, Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
 from .labels import native_label
+from .native_int8 import CLAMPS, in_int8
 
 RUNTIME = "native"
 
@@ -23,7 +24,7 @@ _MAX_VALUES = 64
 _TRAINING_ONLY = frozenset({"momentum"})
 
 
-def lower_native(network: Network, runtime: str = RUNTIME) -> LoweredNetwork:
+def lower_native(network: Network, runtime: str = RUNTIME, precision: str = "float32") -> LoweredNetwork:
     """The kernels of our own runtime for ``network``, one `KernelNode` each.
 
     A node's ``op`` and ``attrs`` are the catalogue's; its inputs are the op's inputs, then its weights in the
@@ -33,9 +34,10 @@ def lower_native(network: Network, runtime: str = RUNTIME) -> LoweredNetwork:
     * batch norms fold into the convolution or linear layer before them, which gets a bias;
     * an activation or a residual sum fuses into the convolution or linear layer that nobody else reads;
     * reshapes, and ops that change nothing, only rename a tensor; ops on stored tensors alone are computed in advance;
+    * in int8, convolutions and linear layers are 8-bit, and take in no activation but a clamp: see `in_int8`;
     * convolutions, and what follows them, keep images in blocks of channels: see `in_blocks`.
     """
-    return LoweredNetwork(runtime, network.fingerprint, _Lowerer(prune(network)).run(runtime))
+    return LoweredNetwork(runtime, network.fingerprint, _Lowerer(prune(network), precision).run(runtime))
 
 
 @dataclass
@@ -58,8 +60,10 @@ class _Fused:
 class _Lowerer:
     """One pass over a network in execution order."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, precision: str) -> None:
         self._network = network
+        self._int8 = precision == "int8"
+        self._activations = CLAMPS if self._int8 else ACTIVATIONS
         self._readers = network.consumers()
         self._root = {value: value for value in network.types}
         self._constants: dict[str, Constant] = {}
@@ -76,8 +80,11 @@ class _Lowerer:
                 fused = _Fused(node, len(self._kernels), node.outputs)
                 self._kernels.append(fused)
                 self._makers.update(dict.fromkeys(node.outputs, fused))
-        kernels = (self._kernel(fused, runtime) for fused in self._kernels)
-        return in_blocks(kernels, self._root, self._network.outputs, runtime)
+        kernels = [self._kernel(fused, runtime) for fused in self._kernels]
+        outputs = list(self._network.outputs)
+        if self._int8:
+            kernels, outputs = in_int8(kernels, self._root, outputs, runtime)
+        return in_blocks(kernels, self._root, outputs, runtime)
 
     def _host(self, value: str, kinds: frozenset[str]) -> _Fused | None:
         """The kernel that makes ``value``, where it is one of ``kinds`` and can still take something in."""
@@ -102,7 +109,7 @@ class _Lowerer:
         return True
 
     def _fuse_activation(self, node: Node) -> bool:
-        host = self._host(node.inputs[0], HOSTS) if node.op.kind in ACTIVATIONS else None
+        host = self._host(node.inputs[0], HOSTS) if node.op.kind in self._activations else None
         if host is None:
             return False
         approximate = node.op.attributes.get("approximate", "none")

@@ -1,5 +1,6 @@
 """Our own kernels (``csrc/cpu``): portable, vectorised, and there on any machine, so that none is without a table."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
-from ...networks.lowering import Constant, Kernel, lower_native, plain_name
+from ...networks.lowering import PRECISIONS, Constant, Kernel, float_name, lower, plain_name, weight_scale_name
 from .._native import CpuProgram, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -18,9 +19,10 @@ _Step = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 
 @register_runtime
 class NativeRuntime(Runtime):
-    """One thread, float32, batch norm folded, activations and residual sums fused, images in blocks of channels."""
+    """One thread, batch norm folded, activations and residual sums fused, images in blocks of channels."""
 
     name = "native"
+    precisions = PRECISIONS
     max_threads = 1
 
     @classmethod
@@ -46,7 +48,7 @@ class NativeRuntime(Runtime):
         del model  # our kernels run graphs, not files
         assembly = _Assembly(dict(network.inputs))
         sources = {node.name: node.inputs[0] for node in network if node.inputs}
-        for kernel in lower_native(network).kernels:
+        for kernel in lower(network, self.name, precision=self.precision).kernels:
             for name, type_ in kernel.inputs:
                 assembly.alias(name, type_, sources)
             assembly.add(kernel)
@@ -75,8 +77,7 @@ class _Assembly:
         root = name
         while root not in self._made:
             root = sources[root]
-        if self._made[root] != type_ and plain_name(root) in self._made:
-            root = plain_name(root)
+        root = self._form(root, type_)
         if self._made[root] == type_:
             self._renamed[name, type_] = root
         elif (name, type_) not in self._renamed:
@@ -85,6 +86,12 @@ class _Assembly:
             self._made[viewed] = type_
             self._renamed[name, type_] = viewed
         return self._renamed[name, type_]
+
+    def _form(self, root: str, type_: TensorType) -> str:
+        """Which form of a value has this type, or at least its elements in their plain order."""
+        names = (form for name in (root, float_name(root)) for form in (name, plain_name(name)))
+        forms = [name for name in names if name in self._made and self._made[name].dtype == type_.dtype]
+        return next((name for name in forms if self._made[name] == type_), forms[-1])
 
     def add(self, kernel: Kernel) -> None:
         """Append the step of a kernel."""
@@ -108,9 +115,17 @@ class _Assembly:
             if constant.values is not None:
                 values = np.asarray(constant.values, constant.type.dtype).reshape(constant.type.shape)
                 program.set_constant(name, values)
+            elif constant.type.dtype == "int8":
+                program.set_constant(weight_scale_name(name), _weight_scales(constant.type, seed))
         program.run()
         readable = [name for name in outputs if name not in self._inputs]
         return Prepared(program, copies, partial(_finite, program, readable), {})
+
+
+def _weight_scales(type_: TensorType, seed: int) -> np.ndarray[Any, Any]:
+    """Scales of random 8-bit weights (outputs x inputs x window) that keep activations in their range."""
+    deviation = 127 / math.sqrt(3) * math.sqrt(math.prod(type_.shape[1:]))
+    return (np.random.default_rng(seed).uniform(0.5, 1.5, type_.shape[0]) / deviation).astype(np.float32)
 
 
 def _finite(program: CpuProgram, outputs: list[str]) -> bool:

@@ -24,21 +24,28 @@ void for_each_run(const ReorderShape& shape, Copy copy) {
   }
 }
 
-}  // namespace
-
-void to_blocks(const ReorderShape& shape, const float* x, float* y) {
+template <class T>
+void blocks_of(const ReorderShape& shape, const T* x, T* y) {
   for_each_run(shape, [=](int64_t plain, int64_t blocked, int64_t channels, int64_t run) {
-    if (channels < kChannelBlock) std::fill_n(y + blocked, run * kChannelBlock, 0.0F);
+    if (channels < kChannelBlock) std::fill_n(y + blocked, run * kChannelBlock, T{});
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t p = 0; p < run; ++p) y[blocked + p * kChannelBlock + c] = x[plain + c * shape.pixels + p];
   });
 }
 
-void from_blocks(const ReorderShape& shape, const float* x, float* y) {
+template <class T>
+void planes_of(const ReorderShape& shape, const T* x, T* y) {
   for_each_run(shape, [=](int64_t plain, int64_t blocked, int64_t channels, int64_t run) {
     for (int64_t c = 0; c < channels; ++c)
       for (int64_t p = 0; p < run; ++p) y[plain + c * shape.pixels + p] = x[blocked + p * kChannelBlock + c];
   });
 }
+
+}  // namespace
+
+void to_blocks(const ReorderShape& shape, const float* x, float* y) { blocks_of(shape, x, y); }
+void to_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y) { blocks_of(shape, x, y); }
+void from_blocks(const ReorderShape& shape, const float* x, float* y) { planes_of(shape, x, y); }
+void from_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y) { planes_of(shape, x, y); }
 
 }  // namespace lutra::cpu

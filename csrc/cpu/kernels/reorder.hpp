@@ -13,7 +13,9 @@ struct ReorderShape {
 
 /// Plain to blocks; the padding of the last block becomes zeros.
 void to_blocks(const ReorderShape& shape, const float* x, float* y);
+void to_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y);
 /// Blocks to plain; the padding is dropped.
 void from_blocks(const ReorderShape& shape, const float* x, float* y);
+void from_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y);
 
 }  // namespace lutra::cpu

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cpu/activation.hpp"
+#include "cpu/kernels/quantised.hpp"
 #include "cpu/kernels/window2d.hpp"
 
 namespace lutra::cpu {
@@ -143,6 +144,44 @@ struct BlockWindow {
   const float* column_scale = nullptr;  ///< per output column
 };
 
+/// Output channels of one panel of weights (up to `direct_columns`) of an 8-bit convolution, over `pixels`
+/// output pixels.
+///
+/// The input has been staged: 16-bit, less its zero point, padded. Pixel p and tap t find the channels of
+/// input block i at x + pixel_offsets[p] + tap_offsets[t] + i * x_block_stride, in pairs.
+struct QuantisedConv {
+  const int16_t* x = nullptr;
+  int64_t x_blocks = 0;
+  int64_t x_block_stride = 0;
+  int64_t pairs_in_last = 0;  ///< pairs of channels of the last block; the others hold kChannelBlock / 2
+  const int64_t* tap_offsets = nullptr;
+  int64_t taps = 0;
+  const int64_t* pixel_offsets = nullptr;
+  int64_t pixels = 0;
+  const int8_t* weights = nullptr;    ///< [input block][tap][pair][direct_columns][2]
+  const int32_t* bias = nullptr;      ///< direct_columns values
+  const float* multiplier = nullptr;  ///< direct_columns values
+  /// First of the pixels; channel c of pixel p is at p * y_pixel_stride + c / 8 * y_block_stride + c % 8.
+  uint8_t* y = nullptr;
+  const uint8_t* add = nullptr;  ///< optional, laid out as `y`
+  int64_t y_pixel_stride = 0;
+  int64_t y_block_stride = 0;
+  int64_t first_channel = 0;  ///< of the panel
+  int64_t channels = 0;       ///< that are written
+  Requantisation requantisation;
+};
+
+/// Exact sums of one block of channels (eight side by side), made 8-bit.
+struct QuantisedBlock {
+  const float* sums = nullptr;  ///< pixels x 8 integers
+  int64_t pixels = 0;
+  const int32_t* bias = nullptr;      ///< 8 values
+  const float* multiplier = nullptr;  ///< 8 values
+  uint8_t* y = nullptr;
+  const uint8_t* add = nullptr;  ///< optional, laid out as `y`
+  Requantisation requantisation;
+};
+
 enum class BinaryOp { kAdd, kSub, kMul, kDiv, kPow, kMax };
 
 /// How one operand of a row operation advances: a vector, or one value for the whole row.
@@ -172,6 +211,19 @@ struct KernelTable {
   /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].
   void (*split_rows)(const RowCopy& copy, int64_t first_column, int64_t odd_offset);
+
+  void (*quantised_conv)(const QuantisedConv& conv);
+  void (*requantise_block)(const QuantisedBlock& block);
+  /// y = x - zero
+  void (*widen)(const uint8_t* x, int32_t zero, int16_t* y, int64_t count);
+  void (*widen_to_float)(const uint8_t* x, int32_t zero, float* y, int64_t count);
+  /// y = rint(clamp(x * multiplier)) + zero
+  void (*quantise)(const float* x, float multiplier, const Requantisation& to, uint8_t* y, int64_t count);
+  /// y = (x - zero) * scale
+  void (*dequantise)(const uint8_t* x, Quantisation from, float* y, int64_t count);
+  /// As `Requantisation` says, with the sum a - a_zero; `y` may be `a`.
+  void (*add_quantised)(const uint8_t* a, int32_t a_zero, float multiplier, const uint8_t* b,
+                        const Requantisation& to, uint8_t* y, int64_t count);
 
   /// `y` may be `x`.
   void (*activate)(Activation activation, const float* x, float* y, int64_t count);

@@ -40,11 +40,26 @@ void expect_listable(const Step& step, const Window2d& window) {
 
 namespace {
 
-/// Attributes: layout (of the output), channels.
+template <class T>
+Plan reorder_plan(const ReorderShape& shape, bool blocked) {
+  Plan plan;
+  plan.run = [=](const StepArgs& args) {
+    const T* x = args.in_as<T>(0);
+    blocked ? to_blocks(shape, x, args.out_as<T>()) : from_blocks(shape, x, args.out_as<T>());
+  };
+  plan.reference = [=](const StepArgs& args) {
+    const T* x = args.in_as<T>(0);
+    blocked ? reference::to_blocks(shape, x, args.out_as<T>())
+            : reference::from_blocks(shape, x, args.out_as<T>());
+  };
+  return plan;
+}
+
+/// x: float32 or uint8. Attributes: layout (of the output), channels.
 Plan plan_reorder(Step& step) {
   step.expect_inputs(1, 1);
-  step.expect_outputs(1);
-  step.expect_types();
+  const DType dtype = step.quantised() ? DType::kUint8 : DType::kFloat32;
+  step.expect_types({dtype}, dtype);
   const bool blocked = is_blocked(step);
   const int64_t channels = step.integer("channels", 0);
   if (blocked) step.expect_rank(0, 4, "N x C x H x W");
@@ -52,15 +67,7 @@ Plan plan_reorder(Step& step) {
   step.expect(plain[1] == channels, "attribute 'channels' does not agree with the input");
   step.expect_output(blocked ? blocked_shape(plain) : plain);
   const ReorderShape shape{plain[0], plain[1], plain[2] * plain[3]};
-  Plan plan;
-  plan.run = [=](const StepArgs& args) {
-    blocked ? to_blocks(shape, args.in(0), args.out()) : from_blocks(shape, args.in(0), args.out());
-  };
-  plan.reference = [=](const StepArgs& args) {
-    blocked ? reference::to_blocks(shape, args.in(0), args.out())
-            : reference::from_blocks(shape, args.in(0), args.out());
-  };
-  return plan;
+  return step.quantised() ? reorder_plan<uint8_t>(shape, blocked) : reorder_plan<float>(shape, blocked);
 }
 
 }  // namespace

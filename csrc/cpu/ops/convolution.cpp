@@ -1,7 +1,9 @@
+#include "cpu/ops/convolution.hpp"
 #include "cpu/kernels/blocked_conv2d.hpp"
 #include "cpu/kernels/conv2d.hpp"
 #include "cpu/kernels/conv_transpose2d.hpp"
 #include "cpu/ops/blocked.hpp"
+#include "cpu/ops/quantised.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/ops/window.hpp"
 #include "cpu/reference/reference.hpp"
@@ -22,53 +24,23 @@ int64_t output_size(const Step& step, int64_t in, int64_t extent, int64_t stride
   return (in + padding - extent) / stride + 1;
 }
 
-// `reference` takes reference::ConvArgs.
-template <class Kernel, class Reference>
-Plan convolution_plan(const Kernel& kernel, const FusedInputs& fused, Reference reference) {
-  Plan plan;
-  plan.workspace_floats = kernel.workspace_floats();
-  plan.packed_floats = kernel.packed_floats();
-  plan.packed_input = 1;
-  plan.pack = [kernel](const float* raw, float* packed) { kernel.pack(raw, packed); };
-  plan.run = [kernel, fused](const StepArgs& args) {
-    kernel.run(
-        {args.in(0), args.packed, args.in(fused.bias), args.in(fused.residual), args.out(), args.workspace});
-  };
-  plan.reference = [=](const StepArgs& args) {
-    reference({args.in(0), args.in(1), args.in(fused.bias), args.in(fused.residual), args.out()});
-  };
-  return plan;
+}  // namespace
+
+ConvAttributes::ConvAttributes(Step& step, size_t rank)
+    : stride(step.ints("stride", std::vector<int64_t>(rank, 1), rank)),
+      padding(step.ints("padding", std::vector<int64_t>(2 * rank, 0), 2 * rank)),
+      dilation(step.ints("dilation", std::vector<int64_t>(rank, 1), rank)),
+      groups(step.integer("groups", 1)) {
+  step.ignore({"out_channels", "kernel_size", "bias"});
+  expect_at_least(step, stride, 1, "stride");
+  expect_at_least(step, padding, 0, "padding");
+  expect_at_least(step, dilation, 1, "dilation");
+  if (rank == 2) return;
+  stride.insert(stride.begin(), 1);
+  dilation.insert(dilation.begin(), 1);
+  padding = {0, padding[0], 0, padding[1]};
 }
 
-// A one-dimensional convolution is a two-dimensional one over images of one row.
-Shape as_image(const Shape& shape) {
-  return shape.size() == 3 ? Shape{shape[0], shape[1], 1, shape[2]} : shape;
-}
-
-/// The attributes of a convolution over `rank` spatial axes, as those of a two-dimensional one.
-struct ConvAttributes {
-  ConvAttributes(Step& step, size_t rank)
-      : stride(step.ints("stride", std::vector<int64_t>(rank, 1), rank)),
-        padding(step.ints("padding", std::vector<int64_t>(2 * rank, 0), 2 * rank)),
-        dilation(step.ints("dilation", std::vector<int64_t>(rank, 1), rank)),
-        groups(step.integer("groups", 1)) {
-    step.ignore({"out_channels", "kernel_size", "bias"});
-    expect_at_least(step, stride, 1, "stride");
-    expect_at_least(step, padding, 0, "padding");
-    expect_at_least(step, dilation, 1, "dilation");
-    if (rank == 2) return;
-    stride.insert(stride.begin(), 1);
-    dilation.insert(dilation.begin(), 1);
-    padding = {0, padding[0], 0, padding[1]};
-  }
-
-  std::vector<int64_t> stride;
-  std::vector<int64_t> padding;  ///< top, left, bottom, right
-  std::vector<int64_t> dilation;
-  int64_t groups;
-};
-
-// Sizes of input (N x C x H x W), weight and output, checked against each other.
 Conv2dShape conv_shape(const Step& step, const ConvAttributes& attributes, const Shape& x,
                        const Shape& weight) {
   Conv2dShape shape{.batch = x[0],
@@ -97,6 +69,33 @@ Conv2dShape conv_shape(const Step& step, const ConvAttributes& attributes, const
   w.out_w = output_size(step, w.in_w, kernel_extent(w.kernel_w, w.dilation_w), w.stride_w, pad[1] + pad[3]);
   expect_stageable(step, w, shape.in_channels / shape.groups);
   return shape;
+}
+
+namespace {
+
+// `reference` takes reference::ConvArgs.
+template <class Kernel, class Reference>
+Plan convolution_plan(const Kernel& kernel, const FusedInputs& fused, Reference reference) {
+  Plan plan;
+  plan.workspace_floats = kernel.workspace_floats();
+  plan.packed_floats = kernel.packed_floats();
+  plan.packed_input = 1;
+  plan.pack = [kernel](const void* raw, float* packed) {
+    kernel.pack(static_cast<const float*>(raw), packed);
+  };
+  plan.run = [kernel, fused](const StepArgs& args) {
+    kernel.run(
+        {args.in(0), args.packed, args.in(fused.bias), args.in(fused.residual), args.out(), args.workspace});
+  };
+  plan.reference = [=](const StepArgs& args) {
+    reference({args.in(0), args.in(1), args.in(fused.bias), args.in(fused.residual), args.out()});
+  };
+  return plan;
+}
+
+// A one-dimensional convolution is a two-dimensional one over images of one row.
+Shape as_image(const Shape& shape) {
+  return shape.size() == 3 ? Shape{shape[0], shape[1], 1, shape[2]} : shape;
 }
 
 void expect_conv(const Step& step, size_t rank) {
@@ -150,7 +149,10 @@ Plan plan_blocked_conv(Step& step) {
 /// output. Attributes: stride, padding (before every axis, then after), dilation, groups, activation; of
 /// images also layout: "nchw", or "nchw8c" for an output in blocks.
 Plan plan_conv1d(Step& step) { return plan_conv(step, 1); }
-Plan plan_conv2d(Step& step) { return is_blocked(step) ? plan_blocked_conv(step) : plan_conv(step, 2); }
+Plan plan_conv2d(Step& step) {
+  if (step.quantised()) return plan_quantised_conv2d(step);
+  return is_blocked(step) ? plan_blocked_conv(step) : plan_conv(step, 2);
+}
 
 /// x: N x C x H x W; weight: C x O/groups x KH x KW; optional bias: O. Attributes: stride, padding and
 /// output_padding (height, width), dilation, groups, activation.

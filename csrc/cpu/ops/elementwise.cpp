@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cpu/kernels/broadcast.hpp"
+#include "cpu/ops/quantised.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/reference/reference.hpp"
 
@@ -92,6 +93,8 @@ Plan plan_cast(Step& step) {
   step.expect_output(step.input());
   const std::string to(dtype_name(step.output_dtype()));
   step.expect(step.text("to", to) == to, "attribute 'to' does not agree with the output, which is " + to);
+  for (const DType dtype : {step.input_dtype(), step.output_dtype()})
+    step.expect(dtype == DType::kFloat32 || dtype == DType::kInt64, "casts between float32 and int64 alone");
   const int64_t count = elements(step.input());
   const bool from_float = step.input_dtype() == DType::kFloat32;
   if (step.output_dtype() == DType::kFloat32)
@@ -124,6 +127,10 @@ Plan plan_binary(Step& step) {
   return binary_plan(step, kOp);
 }
 
+Plan plan_add(Step& step) {
+  return step.quantised() ? plan_quantised_add(step) : binary_plan(step, BinaryOp::kAdd);
+}
+
 }  // namespace
 
 std::vector<OpDefinition> elementwise_ops() {
@@ -144,7 +151,7 @@ std::vector<OpDefinition> elementwise_ops() {
       {"neg", &plan_unary<Activation::kNegative>},
       {"abs", &plan_unary<Activation::kAbsolute>},
       {"cast", &plan_cast},
-      {"add", &plan_binary<BinaryOp::kAdd>},
+      {"add", &plan_add},
       {"sub", &plan_binary<BinaryOp::kSub>},
       {"mul", &plan_binary<BinaryOp::kMul>},
       {"div", &plan_binary<BinaryOp::kDiv>},

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "cpu/kernels/broadcast.hpp"
@@ -164,15 +165,17 @@ Plan plan_expand(Step& step) {
 
 /// The same elements in another shape: free between intermediates, a copy elsewhere.
 Plan plan_view(Step& step) {
-  expect_one_to_one(step);
+  step.expect_inputs(1, 1);
+  step.expect_types({step.input_dtype()}, step.input_dtype());
   step.ignore({"shape", "start_axis"});
   const int64_t count = elements(step.input());
+  const auto bytes = static_cast<size_t>(count * dtype_bytes(step.input_dtype()));
   step.expect(elements(step.output()) == count,
               to_string(step.input()) + " does not fit into " + to_string(step.output()));
   Plan plan;
   plan.reuse = Reuse::kView;
-  plan.run = [count](const StepArgs& args) {
-    if (args.in(0) != args.out()) std::copy_n(args.in(0), count, args.out());
+  plan.run = [bytes](const StepArgs& args) {
+    if (args.inputs[0] != args.outputs[0]) std::memcpy(args.outputs[0], args.inputs[0], bytes);
   };
   plan.reference = plan.run;
   return plan;

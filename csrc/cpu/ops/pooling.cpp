@@ -2,6 +2,7 @@
 #include "cpu/kernels/pool2d.hpp"
 
 #include "cpu/kernels/reduce.hpp"
+#include "cpu/ops/quantised.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/ops/window.hpp"
 #include "cpu/reference/reference.hpp"
@@ -12,8 +13,8 @@ namespace {
 
 void expect_image(const Step& step) {
   step.expect_inputs(1, 1);
-  step.expect_outputs(1);
-  step.expect_types();
+  const DType dtype = step.quantised() ? DType::kUint8 : DType::kFloat32;
+  step.expect_types({dtype}, dtype);
   const Shape& x = step.input();
   step.expect(x.size() == 4 || (x.size() == 5 && x[4] == kChannelBlock),
               "takes N x C x H x W or N x C/8 x H x W x 8, not " + to_string(x));
@@ -27,7 +28,8 @@ Shape pooled_shape(const Shape& x, int64_t out_h, int64_t out_w) {
   return out;
 }
 
-Plan pool_plan(const Step& step, const PoolShape& shape) {
+Plan pool_plan(Step& step, const PoolShape& shape) {
+  if (step.quantised()) return plan_quantised_pool(step, shape);
   Plan plan;
   if (step.input().size() == 5) {
     const BlockedPool2d pool(shape, step.kernels());
@@ -44,8 +46,8 @@ Plan pool_plan(const Step& step, const PoolShape& shape) {
   return plan;
 }
 
-// The average over whole images in blocks.
-Plan blocked_global_plan(const Step& step) {
+// The average over whole images, as a window of their size.
+Plan whole_window_plan(Step& step) {
   const Shape& x = step.input();
   const Window2d whole{.in_h = x[2], .in_w = x[3], .kernel_h = x[2], .kernel_w = x[3]};
   return pool_plan(step, {.kind = PoolKind::kAverage, .planes = x[0] * x[1], .window = whole});
@@ -104,7 +106,7 @@ Plan plan_average_pool(Step& step) { return plan_pool(step, PoolKind::kAverage);
 
 /// Attribute output_size (optional: the shape of the output says the same).
 Plan plan_adaptive_pool(Step& step) {
-  expect_image(step);
+  step.expect_types({DType::kFloat32}, DType::kFloat32);
   const Shape& x = step.input();
   step.expect_rank(0, 4, "N x C x H x W");
   step.expect(step.output().size() == 4, "the output must be N x C x H x W");
@@ -129,7 +131,7 @@ Plan plan_global_pool(Step& step) {
   expect_image(step);
   const Shape x = step.input();
   step.expect_output(pooled_shape(x, 1, 1));
-  if (x.size() == 5) return blocked_global_plan(step);
+  if (x.size() == 5 || step.quantised()) return whole_window_plan(step);
   const float scale = 1.0F / static_cast<float>(x[2] * x[3]);
   const Reduce reduce(x, {2, 3}, Reduction::kSum, scale, step.kernels());
   Plan plan;

@@ -1,6 +1,7 @@
 #include "cpu/kernels/broadcast.hpp"
 #include "cpu/kernels/matmul.hpp"
 #include "cpu/ops/batch.hpp"
+#include "cpu/ops/quantised.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/reference/reference.hpp"
 
@@ -10,6 +11,7 @@ namespace {
 
 /// x: ... x I; weight: O x I; optional bias: O; optional residual: as the output. Attribute activation.
 Plan plan_linear(Step& step) {
+  if (step.quantised()) return plan_quantised_linear(step);
   step.expect_inputs(2, 4);
   step.expect_outputs(1);
   step.expect_types();
@@ -31,8 +33,8 @@ Plan plan_linear(Step& step) {
   Plan plan;
   plan.packed_floats = linear_packed_floats(kernels, shape);
   plan.packed_input = 1;
-  plan.pack = [shape, &kernels](const float* raw, float* packed) {
-    linear_pack(kernels, shape, raw, packed);
+  plan.pack = [shape, &kernels](const void* raw, float* packed) {
+    linear_pack(kernels, shape, static_cast<const float*>(raw), packed);
   };
   const auto operands = [fused](const StepArgs& args, const float* weight) {
     return LinearArgs{args.in(0), weight, args.in(fused.bias), args.in(fused.residual), args.out()};

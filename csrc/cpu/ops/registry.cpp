@@ -10,7 +10,7 @@ std::vector<OpDefinition> collect() {
   std::vector<OpDefinition> ops;
   for (const auto& family :
        {attention_ops(), blocked_ops(), convolution_ops(), elementwise_ops(), layout_ops(),
-        normalisation_ops(), pooling_ops(), product_ops(), reduction_ops(), sampling_ops()})
+        normalisation_ops(), pooling_ops(), product_ops(), quantised_ops(), reduction_ops(), sampling_ops()})
     ops.insert(ops.end(), family.begin(), family.end());
   std::sort(ops.begin(), ops.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return ops;

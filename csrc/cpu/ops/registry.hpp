@@ -32,6 +32,7 @@ std::vector<OpDefinition> layout_ops();
 std::vector<OpDefinition> normalisation_ops();
 std::vector<OpDefinition> pooling_ops();
 std::vector<OpDefinition> product_ops();
+std::vector<OpDefinition> quantised_ops();
 std::vector<OpDefinition> reduction_ops();
 std::vector<OpDefinition> sampling_ops();
 

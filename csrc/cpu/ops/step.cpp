@@ -51,15 +51,24 @@ void Step::expect_output(const Shape& shape, size_t i) const {
          "output '" + outputs_[i]->name + "' must be " + to_string(shape) + ", not " + to_string(output(i)));
 }
 
+void Step::expect_type(const TensorSpec& tensor, DType wanted, const char* kind) const {
+  expect(tensor.dtype == wanted, std::string(kind) + " '" + tensor.name + "' must be " +
+                                     std::string(dtype_name(wanted)) + ", not " +
+                                     std::string(dtype_name(tensor.dtype)));
+}
+
 void Step::expect_types(std::optional<size_t> integer_input) const {
-  for (size_t i = 0; i < inputs_.size(); ++i) {
-    const DType wanted = integer_input == i ? DType::kInt64 : DType::kFloat32;
-    expect(inputs_[i]->dtype == wanted, "input '" + inputs_[i]->name + "' must be " +
-                                            std::string(dtype_name(wanted)) + ", not " +
-                                            std::string(dtype_name(inputs_[i]->dtype)));
-  }
-  for (const TensorSpec* tensor : outputs_)
-    expect(tensor->dtype == DType::kFloat32, "output '" + tensor->name + "' must be float32");
+  for (size_t i = 0; i < inputs_.size(); ++i)
+    expect_type(*inputs_[i], integer_input == i ? DType::kInt64 : DType::kFloat32, "input");
+  for (const TensorSpec* tensor : outputs_) expect_type(*tensor, DType::kFloat32, "output");
+}
+
+void Step::expect_types(const std::vector<DType>& inputs, DType output) const {
+  expect_inputs(inputs.size(), inputs.size());
+  expect_outputs(1);
+  size_t i = 0;
+  for (const DType wanted : inputs) expect_type(*inputs_[i++], wanted, "input");
+  expect_type(*outputs_[0], output, "output");
 }
 
 void Step::expect_constant(size_t i, std::string_view what) const {

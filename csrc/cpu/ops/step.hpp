@@ -24,6 +24,18 @@ struct StepArgs {
   const float* in(size_t i) const { return static_cast<const float*>(inputs[i]); }
   /// nullptr where `i` names no input: how kernels take optional operands.
   const float* in(std::optional<size_t> i) const { return i ? in(*i) : nullptr; }
+  template <class T>
+  const T* in_as(size_t i) const {
+    return static_cast<const T*>(inputs[i]);
+  }
+  template <class T>
+  const T* in_as(std::optional<size_t> i) const {
+    return i ? in_as<T>(*i) : nullptr;
+  }
+  template <class T>
+  T* out_as(size_t i = 0) const {
+    return static_cast<T*>(outputs[i]);
+  }
   float* out(size_t i = 0) const { return static_cast<float*>(outputs[i]); }
 };
 
@@ -42,7 +54,7 @@ struct Plan {
   int64_t workspace_floats = 0;
   int64_t packed_floats = 0;
   std::optional<size_t> packed_input;  ///< the constant that `pack` rearranges; `run` does not see it itself
-  std::function<void(const float* raw, float* packed)> pack;
+  std::function<void(const void* raw, float* packed)> pack;
   int64_t id_limit = 0;  ///< for integer first inputs: ids lie in [0, id_limit)
 };
 
@@ -58,6 +70,8 @@ class Step {
   const Shape& input(size_t i = 0) const { return inputs_[i]->shape; }
   const Shape& output(size_t i = 0) const { return outputs_[i]->shape; }
   DType input_dtype(size_t i = 0) const { return inputs_[i]->dtype; }
+  /// Whether the first input is 8-bit: ops that have an 8-bit form then take that.
+  bool quantised() const { return !inputs_.empty() && input_dtype() == DType::kUint8; }
   DType output_dtype(size_t i = 0) const { return outputs_[i]->dtype; }
   const std::string& op() const { return spec_.op; }
 
@@ -73,6 +87,8 @@ class Step {
   void expect_output(const Shape& shape, size_t i = 0) const;
   /// All operands but integer input `integer_input` are float32.
   void expect_types(std::optional<size_t> integer_input = std::nullopt) const;
+  /// The operands have these types, one for each input, and the only output `output`.
+  void expect_types(const std::vector<DType>& inputs, DType output) const;
   void expect_constant(size_t i, std::string_view what) const;
 
   /// Attributes. A lone integer is repeated to `count`; for padding of images (count 4) two integers are
@@ -93,6 +109,7 @@ class Step {
   void expect_no_other_attributes() const;
 
  private:
+  void expect_type(const TensorSpec& tensor, DType wanted, const char* kind) const;
   const Attribute* find(const std::string& name);
 
   size_t index_;

@@ -22,20 +22,27 @@ int64_t position(const ReorderShape& shape, int64_t image, int64_t channel, int6
   return (block * shape.pixels + pixel) * kChannelBlock + channel % kChannelBlock;
 }
 
-}  // namespace
-
-void to_blocks(const ReorderShape& shape, const float* x, float* y) {
-  for (int64_t i = 0; i < blocked_floats(shape); ++i) y[i] = 0.0F;
+template <class T>
+void blocks_of(const ReorderShape& shape, const T* x, T* y) {
+  for (int64_t i = 0; i < blocked_floats(shape); ++i) y[i] = T{};
   for (int64_t i = 0; i < shape.batch * shape.channels * shape.pixels; ++i)
     y[position(shape, i / shape.pixels / shape.channels, i / shape.pixels % shape.channels,
                i % shape.pixels)] = x[i];
 }
 
-void from_blocks(const ReorderShape& shape, const float* x, float* y) {
+template <class T>
+void planes_of(const ReorderShape& shape, const T* x, T* y) {
   for (int64_t i = 0; i < shape.batch * shape.channels * shape.pixels; ++i)
     y[i] = x[position(shape, i / shape.pixels / shape.channels, i / shape.pixels % shape.channels,
                       i % shape.pixels)];
 }
+
+}  // namespace
+
+void to_blocks(const ReorderShape& shape, const float* x, float* y) { blocks_of(shape, x, y); }
+void to_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y) { blocks_of(shape, x, y); }
+void from_blocks(const ReorderShape& shape, const float* x, float* y) { planes_of(shape, x, y); }
+void from_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y) { planes_of(shape, x, y); }
 
 void blocked_conv2d(const Conv2dShape& shape, bool plain_input, Activation activation, const ConvArgs& args) {
   const ReorderShape in{shape.batch, shape.in_channels, shape.window.in_size()};

@@ -9,6 +9,7 @@
 #include "cpu/kernels/movement.hpp"
 #include "cpu/kernels/normalise.hpp"
 #include "cpu/kernels/pool2d.hpp"
+#include "cpu/kernels/quantised_conv2d.hpp"
 #include "cpu/kernels/reduce.hpp"
 #include "cpu/kernels/reorder.hpp"
 #include "cpu/kernels/resize.hpp"
@@ -39,11 +40,34 @@ void conv2d(const Conv2dShape& shape, Activation activation, const ConvArgs& arg
 void conv_transpose2d(const Conv2dShape& shape, Activation activation, const ConvArgs& args);
 
 void to_blocks(const ReorderShape& shape, const float* x, float* y);
+void to_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y);
 void from_blocks(const ReorderShape& shape, const float* x, float* y);
+void from_blocks(const ReorderShape& shape, const uint8_t* x, uint8_t* y);
 /// The padding of the last block of y becomes zeros.
 void blocked_conv2d(const Conv2dShape& shape, bool plain_input, Activation activation, const ConvArgs& args);
 /// `shape.planes` counts blocks.
 void blocked_pool2d(const PoolShape& shape, const float* x, float* y);
+
+/// Operands of an 8-bit convolution or linear layer: see QuantisedArgs.
+struct QuantisedConvArgs {
+  const uint8_t* x = nullptr;
+  const int8_t* weight = nullptr;
+  const int32_t* bias = nullptr;
+  const float* scale = nullptr;
+  const uint8_t* residual = nullptr;
+  uint8_t* y = nullptr;
+};
+
+void quantised_conv2d(const Conv2dShape& shape, bool plain_input, const QuantisedOperands& operands,
+                      const QuantisedConvArgs& args);
+void quantised_linear(const QuantisedLinear::Shape& shape, const QuantisedOperands& operands,
+                      const QuantisedConvArgs& args);
+void quantised_pool2d(const PoolShape& shape, int64_t inner, const QuantisedOperands& operands,
+                      const uint8_t* x, uint8_t* y);
+void add_quantised(const QuantisedOperands& operands, const uint8_t* a, const uint8_t* b, uint8_t* y,
+                   int64_t count);
+void quantise(Quantisation to, const float* x, uint8_t* y, int64_t count);
+void dequantise(Quantisation from, const uint8_t* x, float* y, int64_t count);
 
 void matmul(const MatmulShape& shape, const float* a, const float* b, float* c);
 /// `args.packed_weight` is the weight as it comes: columns x depth.

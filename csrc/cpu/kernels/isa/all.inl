@@ -1,5 +1,6 @@
 // Everything that is compiled once per instruction set. The including file sets LUTRA_ISA (a namespace),
-// LUTRA_LANES, LUTRA_GEMM_ROWS, LUTRA_GEMM_VECTORS, LUTRA_DIRECT_ROWS and LUTRA_DIRECT_VECTORS, and has
+// LUTRA_LANES, LUTRA_GEMM_ROWS, LUTRA_GEMM_VECTORS, LUTRA_DIRECT_ROWS and LUTRA_DIRECT_VECTORS, may set
+// LUTRA_MULTIPLY_PAIRS (the instruction that adds products of 16-bit neighbours), and has
 // included the standard headers and cpu/kernels/table.hpp *before* it changed the compiler's target:
 // functions of those headers stay baseline code, so that no copy of an inline function that the linker keeps
 // can hold instructions this machine lacks.
@@ -13,6 +14,8 @@
 #include "cpu/kernels/isa/window.inl"
 #include "cpu/kernels/isa/direct.inl"
 #include "cpu/kernels/isa/block_window.inl"
+#include "cpu/kernels/isa/quantised.inl"
+#include "cpu/kernels/isa/quantised_conv.inl"
 #include "cpu/kernels/isa/elementwise.inl"
 #include "cpu/kernels/isa/rows.inl"
 // clang-format on
@@ -36,6 +39,13 @@ static constexpr KernelTable kTable{
     .block_max = &block_window<WindowKind::kMax>,
     .copy_rows = &copy_rows,
     .split_rows = &split_rows,
+    .quantised_conv = &quantised_conv,
+    .requantise_block = &requantise_block,
+    .widen = &widen,
+    .widen_to_float = &widen_to_float,
+    .quantise = &quantise,
+    .dequantise = &dequantise,
+    .add_quantised = &add_quantised,
     .activate = &activate,
     .binary = &binary,
     .clip = &clip,

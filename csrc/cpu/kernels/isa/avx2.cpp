@@ -9,6 +9,8 @@
 
 #if LUTRA_X86_VARIANTS
 
+#include <immintrin.h>
+
 LUTRA_TARGET_BEGIN("avx2,fma")
 
 #define LUTRA_ISA avx2
@@ -19,6 +21,7 @@ LUTRA_TARGET_BEGIN("avx2,fma")
 // The same with three vectors of weights: fewer broadcasts from memory per multiply-add.
 #define LUTRA_DIRECT_ROWS 4
 #define LUTRA_DIRECT_VECTORS 3
+#define LUTRA_MULTIPLY_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

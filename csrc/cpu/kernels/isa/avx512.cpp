@@ -9,6 +9,8 @@
 
 #if LUTRA_X86_VARIANTS
 
+#include <immintrin.h>
+
 LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 
 #define LUTRA_ISA avx512
@@ -18,6 +20,7 @@ LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define LUTRA_GEMM_VECTORS 2
 #define LUTRA_DIRECT_ROWS 12
 #define LUTRA_DIRECT_VECTORS 2
+#define LUTRA_MULTIPLY_PAIRS(a, b) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

@@ -8,9 +8,14 @@
 #include "cpu/dispatch.hpp"
 #include "cpu/kernels/table.hpp"
 
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
+
 #define LUTRA_ISA baseline
 #define LUTRA_LANES 4
 #if defined(__x86_64__)
+#define LUTRA_MULTIPLY_PAIRS(a, b) _mm_madd_epi16((__m128i)(a), (__m128i)(b))
 // 16 vector registers: 6 x 2 of C, two of B, one of A.
 #define LUTRA_GEMM_ROWS 6
 #define LUTRA_GEMM_VECTORS 2

@@ -1,0 +1,312 @@
+#include "cpu/kernels/quantised_conv2d.hpp"
+
+#include <algorithm>
+
+namespace lutra::cpu {
+
+namespace {
+
+// Staged input of one strip: it shares the second-level cache with weights.
+constexpr int64_t kStripValues = 64 * 1024;
+
+// Input and sums of one strip of one block of channels: both stay in the first-level cache.
+constexpr int64_t kDepthwiseValues = 4 * 1024;
+
+// Sums of so many products of 8-bit numbers are exact in float32: 255 * 128 * 512 < 2^24.
+constexpr int64_t kMostExactTaps = 512;
+
+int16_t* shorts(float* p) { return reinterpret_cast<int16_t*>(p); }
+int64_t shorts_to_floats(int64_t shorts) { return whole_lines((shorts + 1) / 2); }
+
+// Fills one row of the padded input of a strip: zeros outside of the image, between them whatever
+// `copy(image row, pixels, to)` puts there.
+template <class T, class Copy>
+void stage_padded_row(const StripShape& strip, int64_t image_row, T* to, Copy copy) {
+  const Window2d& w = strip.window;
+  const int64_t left = std::min(w.pad_left, strip.columns);
+  const int64_t pixels = std::min(w.in_w, strip.columns - left);
+  if (image_row < 0 || image_row >= w.in_h || pixels == 0) {
+    std::fill_n(to, strip.columns * kChannelBlock, T{});
+    return;
+  }
+  std::fill_n(to, left * kChannelBlock, T{});
+  copy(image_row, pixels, to + left * kChannelBlock);
+  std::fill_n(to + (left + pixels) * kChannelBlock, (strip.columns - left - pixels) * kChannelBlock, T{});
+}
+
+}  // namespace
+
+void QuantisedPanels::pack(const int8_t* weight, float* packed) const {
+  auto* to = reinterpret_cast<int8_t*>(packed);
+  for (int64_t i = 0; i < groups * per_group(); ++i) {
+    const int64_t first = i % per_group() * columns;  // output of the group
+    const int8_t* from = weight + (i / per_group() * outputs + first) * inputs * taps;
+    for (int64_t block = 0; block < inputs; block += kChannelBlock)
+      for (int64_t tap = 0; tap < taps; ++tap)
+        for (int64_t k = block; k < std::min(block + kChannelBlock, inputs); k += 2)
+          for (int64_t column = 0; column < columns; ++column)
+            for (int64_t input = k; input < k + 2; ++input)
+              *to++ = first + column < outputs && input < inputs
+                          ? from[(column * inputs + input) * taps + tap]
+                          : int8_t{0};
+  }
+}
+
+void QuantisedPanels::spread(const QuantisedArgs& args, float ratio, float* spread) const {
+  auto* bias = reinterpret_cast<int32_t*>(spread);
+  float* multiplier = spread + whole_lines(all_columns());
+  const int64_t width = per_group() * columns;
+  for (int64_t i = 0; i < all_columns(); ++i) {
+    const int64_t output = i / width * outputs + i % width;
+    const bool inside = i % width < outputs;
+    bias[i] = inside && args.bias != nullptr ? args.bias[output] : 0;
+    multiplier[i] = inside ? ratio * args.scale[output] : 0.0F;
+  }
+}
+
+void QuantisedPanels::point(QuantisedConv& conv, int64_t group, int64_t panel, const float* packed,
+                            const float* spread) const {
+  const int64_t index = group * per_group() + panel;
+  conv.weights = reinterpret_cast<const int8_t*>(packed) + index * bytes();
+  conv.bias = reinterpret_cast<const int32_t*>(spread) + index * columns;
+  conv.multiplier = spread + whole_lines(all_columns()) + index * columns;
+  conv.first_channel = group * outputs + panel * columns;
+  conv.channels = std::min(columns, outputs - panel * columns);
+}
+
+StripShape::StripShape(const Window2d& window_, int64_t blocks, int64_t most_values)
+    : window(window_),
+      columns((window.out_w - 1) * window.stride_w + (window.kernel_w - 1) * window.dilation_w + 1),
+      rows(window.out_h) {
+  const int64_t most_rows = most_values / (blocks * columns * kChannelBlock);
+  const int64_t extent = (window.kernel_h - 1) * window.dilation_h + 1;
+  rows = std::clamp<int64_t>((most_rows - extent) / window.stride_h + 1, 1, window.out_h);
+  const int64_t strips = (window.out_h + rows - 1) / rows;
+  rows = (window.out_h + strips - 1) / strips;
+}
+
+int64_t StripShape::in_rows(int64_t out_rows) const {
+  return (out_rows - 1) * window.stride_h + (window.kernel_h - 1) * window.dilation_h + 1;
+}
+
+QuantisedConv2d::QuantisedConv2d(const Conv2dShape& shape, bool plain_input,
+                                 const QuantisedOperands& operands, const KernelTable& kernels)
+    : shape_(shape),
+      plain_input_(plain_input),
+      operands_(operands),
+      kernels_(kernels),
+      panels_{.groups = shape.groups,
+              .outputs = group_outputs(),
+              .inputs = group_inputs(),
+              .taps = shape.window.taps(),
+              .columns = kernels.direct_columns},
+      strip_(shape.window, input_blocks(), kStripValues) {
+  const Window2d& w = shape.window;
+  const int64_t row = strip_.columns * kChannelBlock;
+  for (int64_t tap = 0; tap < w.taps(); ++tap)
+    tap_offsets_.push_back(tap / w.kernel_w * w.dilation_h * row +
+                           tap % w.kernel_w * w.dilation_w * kChannelBlock);
+  for (int64_t pixel = 0; pixel < strip_.rows * w.out_w; ++pixel)
+    pixel_offsets_.push_back(pixel / w.out_w * w.stride_h * row +
+                             pixel % w.out_w * w.stride_w * kChannelBlock);
+}
+
+int64_t QuantisedConv2d::workspace_floats() const {
+  return panels_.column_floats() + shorts_to_floats(input_blocks() * strip_.block_values());
+}
+
+void QuantisedConv2d::stage_row(const uint8_t* x, const Part& part, int64_t block, int64_t row, int16_t* to,
+                                int64_t pixels) const {
+  const Window2d& w = shape_.window;
+  const int64_t first = part.group * group_inputs() + block * kChannelBlock;
+  const int64_t count = std::min(kChannelBlock, group_inputs() - block * kChannelBlock);
+  const int64_t x_blocks = channel_blocks(shape_.in_channels);
+  const auto plane = [=](int64_t channel) {
+    return ((part.image * x_blocks + channel / kChannelBlock) * w.in_h + row) * w.in_w * kChannelBlock +
+           channel % kChannelBlock;
+  };
+  if (!plain_input_ && first % kChannelBlock == 0)
+    // Channels behind the last one meet weights that are zero, or none.
+    return kernels_.widen(x + plane(first), operands_.x.zero, to, pixels * kChannelBlock);
+  const int64_t step = plain_input_ ? 1 : kChannelBlock;
+  for (int64_t c = 0; c < count; ++c) {
+    const uint8_t* from =
+        x + (plain_input_ ? ((part.image * shape_.in_channels + first + c) * w.in_h + row) * w.in_w
+                          : plane(first + c));
+    for (int64_t p = 0; p < pixels; ++p)
+      to[p * kChannelBlock + c] = static_cast<int16_t>(from[p * step] - operands_.x.zero);
+  }
+  if (count % 2 == 1)  // the other half of the last pair
+    for (int64_t p = 0; p < pixels; ++p) to[p * kChannelBlock + count] = 0;
+}
+
+void QuantisedConv2d::stage(const uint8_t* x, const Part& part, int16_t* staged) const {
+  const Window2d& w = shape_.window;
+  const int64_t rows = strip_.in_rows(std::min(strip_.rows, w.out_h - part.first_row));
+  const int64_t top = part.first_row * w.stride_h - w.pad_top;
+  for (int64_t block = 0; block < input_blocks(); ++block)
+    for (int64_t row = 0; row < rows; ++row)
+      stage_padded_row(strip_, top + row,
+                       staged + block * strip_.block_values() + row * strip_.columns * kChannelBlock,
+                       [&](int64_t image_row, int64_t pixels, int16_t* to) {
+                         stage_row(x, part, block, image_row, to, pixels);
+                       });
+}
+
+void QuantisedConv2d::run_strip(const QuantisedArgs& args, const Part& part, QuantisedConv conv) const {
+  const Window2d& w = shape_.window;
+  const int64_t origin =
+      (part.image * channel_blocks(shape_.out_channels) * w.out_size() + part.first_row * w.out_w) *
+      kChannelBlock;
+  conv.pixels = std::min(strip_.rows, w.out_h - part.first_row) * w.out_w;
+  conv.y = args.y + origin;
+  conv.add = args.residual != nullptr ? args.residual + origin : nullptr;
+  for (int64_t panel = 0; panel < panels_.per_group(); ++panel) {
+    panels_.point(conv, part.group, panel, args.packed_weight, args.workspace);
+    // The padding of the last block is written too.
+    const int64_t end = conv.first_channel + conv.channels;
+    if (end == shape_.out_channels && conv.first_channel % kChannelBlock == 0)
+      conv.channels = channel_blocks(end) * kChannelBlock - conv.first_channel;
+    kernels_.quantised_conv(conv);
+  }
+}
+
+void QuantisedConv2d::run(const QuantisedArgs& args) const {
+  panels_.spread(args, operands_.ratio(), args.workspace);
+  int16_t* const staged = shorts(args.workspace + panels_.column_floats());
+  QuantisedConv conv;
+  conv.x = staged;
+  conv.x_blocks = input_blocks();
+  conv.x_block_stride = strip_.block_values();
+  conv.pairs_in_last = panels_.pairs() - (input_blocks() - 1) * kChannelBlock / 2;
+  conv.tap_offsets = tap_offsets_.data();
+  conv.taps = shape_.window.taps();
+  conv.pixel_offsets = pixel_offsets_.data();
+  conv.y_pixel_stride = kChannelBlock;
+  conv.y_block_stride = shape_.window.out_size() * kChannelBlock;
+  conv.requantisation = operands_.requantisation();
+  for (int64_t image = 0; image < shape_.batch; ++image)
+    for (int64_t group = 0; group < shape_.groups; ++group)
+      for (int64_t row = 0; row < shape_.window.out_h; row += strip_.rows) {
+        const Part part{image, group, row};
+        stage(args.x, part, staged);
+        run_strip(args, part, conv);
+      }
+}
+
+bool QuantisedDepthwise::fits(const Conv2dShape& shape) {
+  return shape.depthwise() && shape.out_channels == shape.in_channels &&
+         shape.window.taps() <= kMostExactTaps;
+}
+
+QuantisedDepthwise::QuantisedDepthwise(const Conv2dShape& shape, const QuantisedOperands& operands,
+                                       const KernelTable& kernels)
+    : shape_(shape), operands_(operands), kernels_(kernels), strip_(shape.window, 1, kDepthwiseValues) {}
+
+int64_t QuantisedDepthwise::workspace_floats() const {
+  return 3 * whole_lines(channels()) + whole_lines(sum_floats()) + strip_.block_values();
+}
+
+// [block][tap][channel of the block]
+void QuantisedDepthwise::pack(const int8_t* weight, float* packed) const {
+  const int64_t taps = shape_.window.taps();
+  for (int64_t block = 0; block < channels(); block += kChannelBlock)
+    for (int64_t tap = 0; tap < taps; ++tap)
+      for (int64_t c = block; c < block + kChannelBlock; ++c)
+        *packed++ = c < shape_.out_channels ? static_cast<float>(weight[c * taps + tap]) : 0.0F;
+}
+
+void QuantisedDepthwise::run(const QuantisedArgs& args) const {
+  const Window2d& w = shape_.window;
+  const QuantisedPanels columns{.outputs = shape_.out_channels, .columns = channels()};
+  columns.spread(args, operands_.ratio(), args.workspace);
+  const auto* bias = reinterpret_cast<const int32_t*>(args.workspace);
+  const float* multiplier = args.workspace + whole_lines(channels());
+  float* const none = args.workspace + 2 * whole_lines(channels());  // the bias comes behind the sums
+  std::fill_n(none, kChannelBlock, 0.0F);
+  float* const sums = none + whole_lines(channels());
+  float* const staged = sums + whole_lines(sum_floats());
+
+  Window2d padded = w;
+  padded.in_w = strip_.columns;
+  padded.pad_top = padded.pad_left = 0;
+  BlockWindow window;
+  window.window = &padded;
+  window.x = staged;
+  window.y = sums;
+  window.bias = none;
+  QuantisedBlock block;
+  block.sums = sums;
+  block.requantisation = operands_.requantisation();
+  const int64_t blocks = channels() / kChannelBlock;
+  for (int64_t i = 0; i < shape_.batch * blocks; ++i) {
+    const uint8_t* x = args.x + i * w.in_size() * kChannelBlock;
+    window.weights = args.packed_weight + i % blocks * w.taps() * kChannelBlock;
+    block.bias = bias + i % blocks * kChannelBlock;
+    block.multiplier = multiplier + i % blocks * kChannelBlock;
+    for (int64_t row = 0; row < w.out_h; row += strip_.rows) {
+      padded.out_h = std::min(strip_.rows, w.out_h - row);
+      padded.in_h = strip_.in_rows(padded.out_h);
+      for (int64_t r = 0; r < padded.in_h; ++r)
+        stage_padded_row(strip_, row * w.stride_h - w.pad_top + r,
+                         staged + r * strip_.columns * kChannelBlock,
+                         [&](int64_t image_row, int64_t pixels, float* to) {
+                           kernels_.widen_to_float(x + image_row * w.in_w * kChannelBlock, operands_.x.zero,
+                                                   to, pixels * kChannelBlock);
+                         });
+      kernels_.block_weighted(window);
+      const int64_t at = (i * w.out_size() + row * w.out_w) * kChannelBlock;
+      block.pixels = padded.out_h * w.out_w;
+      block.y = args.y + at;
+      block.add = args.residual != nullptr ? args.residual + at : nullptr;
+      kernels_.requantise_block(block);
+    }
+  }
+}
+
+QuantisedLinear::QuantisedLinear(const Shape& shape, const QuantisedOperands& operands,
+                                 const KernelTable& kernels)
+    : shape_(shape),
+      operands_(operands),
+      kernels_(kernels),
+      panels_{.outputs = shape.outputs, .inputs = shape.depth, .columns = kernels.direct_columns},
+      strip_rows_(std::clamp<int64_t>(kStripValues / row_values(), 1, shape.rows)) {
+  for (int64_t row = 0; row < strip_rows_; ++row) row_offsets_.push_back(row * row_values());
+}
+
+int64_t QuantisedLinear::workspace_floats() const {
+  return panels_.column_floats() + shorts_to_floats(strip_rows_ * row_values());
+}
+
+void QuantisedLinear::run(const QuantisedArgs& args) const {
+  static constexpr int64_t kOneTap[1] = {0};
+  panels_.spread(args, operands_.ratio(), args.workspace);
+  int16_t* const staged = shorts(args.workspace + panels_.column_floats());
+  QuantisedConv conv;
+  conv.x = staged;
+  conv.x_blocks = channel_blocks(shape_.depth);
+  conv.x_block_stride = kChannelBlock;
+  conv.pairs_in_last = panels_.pairs() - (conv.x_blocks - 1) * kChannelBlock / 2;
+  conv.tap_offsets = kOneTap;
+  conv.taps = 1;
+  conv.pixel_offsets = row_offsets_.data();
+  conv.y_pixel_stride = shape_.outputs;
+  conv.y_block_stride = kChannelBlock;
+  conv.requantisation = operands_.requantisation();
+  for (int64_t row = 0; row < shape_.rows; row += strip_rows_) {
+    conv.pixels = std::min(strip_rows_, shape_.rows - row);
+    for (int64_t r = 0; r < conv.pixels; ++r) {
+      int16_t* to = staged + r * row_values();
+      kernels_.widen(args.x + (row + r) * shape_.depth, operands_.x.zero, to, shape_.depth);
+      std::fill(to + shape_.depth, to + row_values(), int16_t{0});
+    }
+    conv.y = args.y + row * shape_.outputs;
+    conv.add = args.residual != nullptr ? args.residual + row * shape_.outputs : nullptr;
+    for (int64_t panel = 0; panel < panels_.per_group(); ++panel) {
+      panels_.point(conv, 0, panel, args.packed_weight, args.workspace);
+      kernels_.quantised_conv(conv);
+    }
+  }
+}
+
+}  // namespace lutra::cpu
