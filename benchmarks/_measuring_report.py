@@ -23,7 +23,7 @@ _NN_METER = "nn-Meter: 99.0 % within ±10 % on one phone's CPU, as published"
 
 
 def figures(parts: Mapping[str, Part], command: str) -> list[Figure]:
-    """Every figure, each with the noise floor of the same networks in its protocol."""
+    """The figures of the parts that are there, each with the noise floor of the same networks in its protocol."""
     return [
         Figure(command=command, **values)
         for made in (_accuracy(parts), _recipes(parts), _repeats(parts), _effort(parts))
@@ -37,6 +37,8 @@ def _columns(part: Part, *names: str) -> list[list[float]]:
 
 def _accuracy(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
     for name, (prefix, mape_goal, within_goal) in _GOALS.items():
+        if name not in parts:
+            continue
         part = parts[name]
         measured, predicted, again = _columns(part, "measured_ms", "predicted_ms", "again_ms")
         floor = mape(measured, again)
@@ -58,6 +60,8 @@ def _accuracy(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
 
 
 def _recipes(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
+    if "layers" not in parts:
+        return
     part = parts["layers"]
     measured, layers, blocks = _columns(part, "measured_ms", "layers_ms", "blocks_ms")
     told = {
@@ -75,11 +79,13 @@ def _recipes(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
 
 
 def _repeats(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
-    first = parts["first"]["rows"]
+    first = parts.get("first", {}).get("rows", {})
     for name, part, goal, what in (
         ("repeat_median_diff_pct", "second", _REPEAT_GOAL_PCT, "an hour and a process apart"),
         ("repeat_busy_median_diff_pct", "busy", _BUSY_GOAL_PCT, "the second time with two busy loops on both cores"),
     ):
+        if part not in parts or not first:
+            continue
         differences = _differences(first, parts[part]["rows"])
         protocol = (
             f"{len(differences)} kernels of four networks on ONNX Runtime, 1 thread, measured twice, {what}, both "
@@ -98,6 +104,8 @@ def _differences(first: Mapping[str, float], second: Mapping[str, float]) -> lis
 
 
 def _effort(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
+    if not {"ort-1", "precision"} <= parts.keys():
+        return
     campaign, precision = parts["ort-1"], parts["precision"]
     share = 100 * campaign["measured_share"]
     protocol = (
@@ -134,6 +142,8 @@ def page(parts: Mapping[str, Part]) -> str:
     """`docs/accuracy.md`."""
     sections = [_INTRODUCTION]
     for name, (_, goal, _) in _GOALS.items():
+        if name not in parts:
+            continue
         part = parts[name]
         measured, predicted = _columns(part, "measured_ms", "predicted_ms")
         title = f"## {part['runtime']}, {part['threads']} thread{'s' * (part['threads'] > 1)}"
@@ -141,8 +151,9 @@ def page(parts: Mapping[str, Part]) -> str:
             f"MAPE {mape(measured, predicted):.1f} % (goal {goal:g} %), Spearman {spearman(measured, predicted):.4f}."
         )
         sections.append(f"{title}\n\n{lead}\n\n{_table(part['networks'], _HEADINGS, _accuracy_cells)}\n")
-    table = _table(parts["layers"]["networks"], _RECIPE_HEADINGS, _recipe_cells)
-    sections.append(f"## Layers and blocks instead of kernels, onnxruntime, 1 thread\n\n{table}\n")
+    if "layers" in parts:
+        table = _table(parts["layers"]["networks"], _RECIPE_HEADINGS, _recipe_cells)
+        sections.append(f"## Layers and blocks instead of kernels, onnxruntime, 1 thread\n\n{table}\n")
     return "\n".join(sections)
 
 
