@@ -56,7 +56,7 @@ def _accuracy(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
             share = 100 * within(measured, predicted, 10)
             peer = {"peer": _NN_METER}
             yield base | _figure(f"{prefix}_within10_pct", share, "%", within_goal, "higher") | peer
-        yield base | _figure(f"{prefix}_spearman", spearman(measured, predicted), "", _RANK_GOAL, "higher")
+        yield base | _figure(f"{prefix}_spearman", spearman(measured, predicted), "(rank)", _RANK_GOAL, "higher")
 
 
 def _recipes(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:

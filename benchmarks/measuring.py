@@ -38,6 +38,7 @@ _REPEATED = ("mobilenet_v2", "resnet18", "vit_tiny", "shufflenet_v2_x1_0")
 _APART_S = 3600.0
 _CO_RUNNERS = 2
 _PRECISION_TRIALS = 7
+_VERDICTS = {True: "met", False: "MISSED", None: "no goal"}
 _SETTINGS = Settings(patience_s=30.0)
 
 
@@ -219,7 +220,7 @@ def main() -> int:
         note(f"not measured yet, and left out: {', '.join(missing)}")
     made = figures(found, COMMAND)
     for figure in made:
-        note(f"{'met' if figure.met else 'MISSED'}: {figure.figure}: {figure.value:.3g} {figure.unit}")
+        note(f"{_VERDICTS[figure.met]}: {figure.figure}: {figure.value:.3g} {figure.unit}")
     note(f"wrote {write('measuring', made)}")
     PAGE.write_text(page(found))
     return 0
