@@ -9,8 +9,8 @@ namespace {
 // Staged input of one strip: it shares the second-level cache with weights.
 constexpr int64_t kStripValues = 64 * 1024;
 
-// Input and sums of one strip of one block of channels: both stay in the first-level cache.
-constexpr int64_t kDepthwiseValues = 4 * 1024;
+// Input of one strip of one block of channels. Higher strips share fewer rows with their neighbours.
+constexpr int64_t kDepthwiseValues = 16 * 1024;
 
 // Sums of so many products of 8-bit numbers are exact in float32: 255 * 128 * 512 < 2^24.
 constexpr int64_t kMostExactTaps = 512;

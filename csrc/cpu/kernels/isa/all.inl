@@ -1,6 +1,7 @@
 // Everything that is compiled once per instruction set. The including file sets LUTRA_ISA (a namespace),
 // LUTRA_LANES, LUTRA_GEMM_ROWS, LUTRA_GEMM_VECTORS, LUTRA_DIRECT_ROWS and LUTRA_DIRECT_VECTORS, may set
-// LUTRA_MULTIPLY_PAIRS (the instruction that adds products of 16-bit neighbours), and has
+// LUTRA_MULTIPLY_PAIRS (the instruction that adds products of 16-bit neighbours), LUTRA_PACK_BYTES and
+// LUTRA_WIDEN_BYTES (for a vector of 32-bit integers, to and from the first bytes of an __m128i), and has
 // included the standard headers and cpu/kernels/table.hpp *before* it changed the compiler's target:
 // functions of those headers stay baseline code, so that no copy of an inline function that the linker keeps
 // can hold instructions this machine lacks.

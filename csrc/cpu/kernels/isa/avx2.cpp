@@ -22,6 +22,11 @@ LUTRA_TARGET_BEGIN("avx2,fma")
 #define LUTRA_DIRECT_ROWS 4
 #define LUTRA_DIRECT_VECTORS 3
 #define LUTRA_MULTIPLY_PAIRS(a, b) _mm256_madd_epi16((__m256i)(a), (__m256i)(b))
+#define LUTRA_PACK_BYTES(v)                                                                             \
+  _mm_packus_epi16(                                                                                     \
+      _mm_packs_epi32(_mm256_castsi256_si128((__m256i)(v)), _mm256_extracti128_si256((__m256i)(v), 1)), \
+      _mm_setzero_si128())
+#define LUTRA_WIDEN_BYTES(v) _mm256_cvtepu8_epi32(v)
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

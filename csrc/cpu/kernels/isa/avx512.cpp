@@ -21,6 +21,8 @@ LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
 #define LUTRA_DIRECT_ROWS 12
 #define LUTRA_DIRECT_VECTORS 2
 #define LUTRA_MULTIPLY_PAIRS(a, b) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
+#define LUTRA_PACK_BYTES(v) _mm512_maskz_cvtepi32_epi8((__mmask16)0xffff, (__m512i)(v))
+#define LUTRA_WIDEN_BYTES(v) _mm512_maskz_cvtepu8_epi32((__mmask16)0xffff, v)
 #include "cpu/kernels/isa/all.inl"
 
 LUTRA_TARGET_END

@@ -16,6 +16,10 @@
 #define LUTRA_LANES 4
 #if defined(__x86_64__)
 #define LUTRA_MULTIPLY_PAIRS(a, b) _mm_madd_epi16((__m128i)(a), (__m128i)(b))
+#define LUTRA_PACK_BYTES(v) \
+  _mm_packus_epi16(_mm_packs_epi32((__m128i)(v), _mm_setzero_si128()), _mm_setzero_si128())
+#define LUTRA_WIDEN_BYTES(v) \
+  _mm_unpacklo_epi16(_mm_unpacklo_epi8(v, _mm_setzero_si128()), _mm_setzero_si128())
 // 16 vector registers: 6 x 2 of C, two of B, one of A.
 #define LUTRA_GEMM_ROWS 6
 #define LUTRA_GEMM_VECTORS 2

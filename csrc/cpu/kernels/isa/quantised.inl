@@ -12,11 +12,33 @@ LUTRA_INLINE VecInt load_ints(const int32_t* p) {
 }
 
 LUTRA_INLINE Vec to_floats(VecInt v) { return __builtin_convertvector(v, Vec); }
-LUTRA_INLINE VecInt to_ints(VecByte v) { return __builtin_convertvector(v, VecInt); }
+
+// Compilers convert bytes one by one where they are not told how.
+LUTRA_INLINE VecInt to_ints(VecByte v) {
+#ifdef LUTRA_WIDEN_BYTES
+  __m128i bytes{};
+  __builtin_memcpy(&bytes, &v, sizeof v);
+  return (VecInt)LUTRA_WIDEN_BYTES(bytes);
+#else
+  return __builtin_convertvector(v, VecInt);
+#endif
+}
+
+// `v` holds 0 to 255.
+LUTRA_INLINE VecByte narrowed(VecInt v) {
+#ifdef LUTRA_PACK_BYTES
+  const __m128i bytes = LUTRA_PACK_BYTES(v);
+  VecByte result;
+  __builtin_memcpy(&result, &bytes, sizeof result);
+  return result;
+#else
+  return __builtin_convertvector(v, VecByte);
+#endif
+}
 
 LUTRA_INLINE Vec limited(Vec x) { return clamp(x, Clamp{-kLargestScaled, kLargestScaled}); }
 
-// `sum` is scaled and limited already. Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low
+// `sum` is scaled already. Adding 1.5 * 2^23 leaves the nearest integer, ties to even, in the low
 // bits.
 LUTRA_INLINE VecInt rounded(Vec sum, const Requantisation& to) {
   constexpr float kRounder = 12582912.0F;
@@ -26,8 +48,6 @@ LUTRA_INLINE VecInt rounded(Vec sum, const Requantisation& to) {
 LUTRA_INLINE Vec second_operand(VecByte b, const Requantisation& to) {
   return limited(to_floats(to_ints(b) - to.b_zero) * to.b_multiplier);
 }
-
-LUTRA_INLINE VecByte narrowed(VecInt v) { return __builtin_convertvector(v, VecByte); }
 
 // The first `count` of kLanes bytes.
 LUTRA_INLINE void store_bytes(uint8_t* y, VecByte v, int64_t count) {
@@ -61,8 +81,9 @@ static void requantise_block(const QuantisedBlock& given) {
     const int64_t left = count - i;
     const VecInt sum = __builtin_convertvector(load_first(block.sums + i, left), VecInt);
     const int64_t channel = i % kChannelBlock;
-    Vec value = limited(to_floats(sum + load_ints(bias + channel)) * load(multiplier + channel));
-    if (block.add != nullptr) value += second_operand(load_first(block.add + i, left), block.requantisation);
+    Vec value = to_floats(sum + load_ints(bias + channel)) * load(multiplier + channel);
+    if (block.add != nullptr)  // else the clamp limits it
+      value = limited(value) + second_operand(load_first(block.add + i, left), block.requantisation);
     store_bytes(block.y + i, narrowed(rounded(value, block.requantisation)), left);
   }
 }

@@ -53,22 +53,22 @@ LUTRA_INLINE void copy_channels(const uint8_t* from, uint8_t* to, int64_t count)
     *to = *from;
 }
 
-template <int Rows, int Vectors>
-LUTRA_INLINE void finish_quantised_tile(const QuantisedConv& conv, int64_t first_pixel,
-                                        VecInt (&acc)[Rows][Vectors]) {
+// `sums` are of `rows` pixels.
+LUTRA_INLINE void finish_quantised_tile(const QuantisedConv& conv, int64_t first_pixel, int rows, int vectors,
+                                        const int32_t (*sums)[kDirectColumns]) {
   const Requantisation to = conv.requantisation;
-  for (int r = 0; r < Rows; ++r) {
+  const bool adds = conv.add != nullptr;
+  for (int r = 0; r < rows; ++r) {
     uint8_t bytes[kDirectColumns] = {};
-    if (conv.add != nullptr)
+    if (adds)
       for_each_block(conv, first_pixel + r, [&](int64_t at, int64_t column, int64_t count) {
         copy_channels(conv.add + at, bytes + column, count);
       });
-#pragma GCC unroll 8
-    for (int v = 0; v < Vectors; ++v) {
-      Vec value = limited(to_floats(acc[r][v]) * load(conv.multiplier + v * kLanes));
+    for (int v = 0; v < vectors; ++v) {
+      Vec value = to_floats(load_ints(sums[r] + v * kLanes)) * load(conv.multiplier + v * kLanes);
       VecByte result;
       __builtin_memcpy(&result, bytes + v * kLanes, sizeof result);
-      if (conv.add != nullptr) value += second_operand(result, to);
+      if (adds) value = limited(value) + second_operand(result, to);  // else the clamp limits it
       result = narrowed(rounded(value, to));
       __builtin_memcpy(bytes + v * kLanes, &result, sizeof result);
     }
@@ -108,7 +108,13 @@ void quantised_tile(const QuantisedConv& given, int64_t first_pixel) {
       }
     }
   }
-  finish_quantised_tile<Rows, Vectors>(conv, first_pixel, acc);
+  // By way of memory, so that the loops that follow need not be unrolled.
+  int32_t sums[Rows][kDirectColumns];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 8
+    for (int v = 0; v < Vectors; ++v) __builtin_memcpy(sums[r] + v * kLanes, &acc[r][v], sizeof(VecInt));
+  finish_quantised_tile(conv, first_pixel, Rows, Vectors, sums);
 }
 
 using QuantisedTileFunction = void (*)(const QuantisedConv&, int64_t);
