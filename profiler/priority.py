@@ -2,8 +2,8 @@
 
 A real-time thread is not interrupted by ordinary ones, so wall time is the thread's own time even on a busy machine.
 Only the measuring thread becomes one, at the lowest real-time priority, and only while it measures: the thread that
-reads the profiler's requests stays ordinary and needs another core to be heard on. Threads that a runtime starts
-meanwhile do not inherit it.
+reads the profiler's requests stays ordinary and needs another core to be heard on. A runtime with several threads is
+left alone: one of them above the others would keep those from its core while it waits for them.
 """
 
 import os
@@ -29,12 +29,12 @@ def measuring_priority(wanted: str, threads: int) -> Iterator[str]:
 
     Args:
         wanted: "auto" for real-time where permitted, or "normal".
-        threads: of the runtime; a single one is bound to the core it runs on, too.
+        threads: of the runtime; a single one is bound to the core it runs on, too, several are left alone.
 
     Yields:
         What was got: "fifo" or "normal".
     """
-    if wanted != "auto" or not may_be_realtime():
+    if wanted != "auto" or threads > 1 or not may_be_realtime():
         yield "normal"
         return
     cores = os.sched_getaffinity(0)
@@ -44,8 +44,7 @@ def measuring_priority(wanted: str, threads: int) -> Iterator[str]:
         yield "normal"
         return
     try:
-        if threads == 1:
-            os.sched_setaffinity(0, {_current_core(cores)})
+        os.sched_setaffinity(0, {_current_core(cores)})
         yield "fifo"
     finally:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))

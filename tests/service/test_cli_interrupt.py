@@ -18,15 +18,16 @@ from lutra.networks import NetworkBuilder
 from lutra.networks.errors import LutraError
 
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
-KERNELS = 1200  # of the null device a few milliseconds each: enough to be interrupted in the middle
+LAYERS = 1200  # of the null device a few milliseconds each: enough to be interrupted in the middle
+KERNELS = LAYERS + 1  # the last brings the image back to the plain layout
 
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
-    """A network of so many distinct kernels, as a file."""
+    """A network of so many layers, each a kernel of its own, as a file."""
     b = NetworkBuilder("chain")
     x = b.input((1, 1, 8, 8))
-    for channels in range(1, KERNELS + 1):
+    for channels in range(1, LAYERS + 1):
         x = b.op("conv2d", x, out_channels=channels, kernel_size=1)
     b.build(x).save(tmp_path / "chain.json")
     return tmp_path / "chain.json"
