@@ -44,6 +44,13 @@ def test_a_refusal_leaves_the_thread_ordinary(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(priority, "may_be_realtime", lambda: True)
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    with measuring_priority("auto", 1) as got:
+        assert got == "normal"
+
+
+def test_several_threads_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(priority, "may_be_realtime", lambda: True)
+    monkeypatch.setattr(os, "sched_setscheduler", lambda *_: pytest.fail("one thread was put above the others"))
     with measuring_priority("auto", 2) as got:
         assert got == "normal"
 
