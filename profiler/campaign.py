@@ -9,6 +9,7 @@ are not measured again.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
@@ -167,6 +168,14 @@ class _Campaign:
         self.result.interrupted = self._cancel.is_set()
         self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
 
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        """What people see of each entry, by its name."""
+        kernels, subjects = self._plan.kernels, self._plan.subjects
+        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in kernels.items()}
+        whole = {entry_name(NETWORK, s.network.fingerprint): f"whole {s.network.name}" for s in subjects}
+        return labels | whole
+
     def _has_resident_row(self, kernel: Kernel) -> bool:
         """Only where copies rotate: in the sequence of its own network, a kernel finds its weights where they are."""
         return self._rotates and has_resident_row(kernel)
@@ -209,11 +218,8 @@ class _Campaign:
                 self._prepare(session, RESIDENT, key, kernel.label)
         session.prepare_neighbours()
         self._group_size = len(group)
-        labels = {entry_name(kind, key): kernel.label for kind in COPIES for key, kernel in self._plan.kernels.items()}
-        for subject in self._plan.subjects:
-            labels[entry_name(NETWORK, subject.network.fingerprint)] = f"whole {subject.network.name}"
         self._wait_for_others(session.pid)
-        measured = self._measure(session, labels)
+        measured = self._measure(session)
         if measured is None:
             return []
         result, conditions = measured
@@ -284,12 +290,12 @@ class _Campaign:
             self._patience_s -= _LOOK_S
             self._report(f"waiting: other programs use {share:.0%} of the processor")
 
-    def _measure(self, session: Session, labels: dict[str, str]) -> tuple[GroupResult, dict[str, Any]] | None:
+    def _measure(self, session: Session) -> tuple[GroupResult, dict[str, Any]] | None:
         """Time what is prepared, in as many processes as are asked for; with the machine's state meanwhile."""
         parts, conditions = [], []
         for process in range(self._processes):
             before = MachineState.now(session.pid)
-            part = self._measure_once(session, labels, process)
+            part = self._measure_once(session, process)
             if part is None:
                 return None
             # A simulated device does not care how busy this machine is.
@@ -302,7 +308,7 @@ class _Campaign:
                 break
         return pooled_results(parts), worst_conditions(conditions)
 
-    def _measure_once(self, session: Session, labels: dict[str, str], process: int) -> GroupResult | None:
+    def _measure_once(self, session: Session, process: int) -> GroupResult | None:
         """Time what is prepared. If that kills the worker, find out which entry did it and go on without."""
         fresh = process > 0
         while session.prepared:
@@ -311,11 +317,11 @@ class _Campaign:
                     session.restart(session.prepared)
                     fresh = False
                 options = self._settings.options(self._metric, self._processes, process)
-                return session.measure(options, labels, self._on_progress)
+                return session.measure(options, self._labels, self._on_progress)
             except (WorkerCrashedError, WorkerTimeoutError) as error:
                 for name in session.drop_culprits():
                     kind, _, key = name.partition(" ")
-                    self._fail(kind, key, labels.get(name, name), error.message)
+                    self._fail(kind, key, self._labels.get(name, name), error.message)
         return None
 
     def _on_progress(self, counts: dict[str, int], current: str) -> bool:

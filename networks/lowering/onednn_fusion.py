@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ..graph import Network, Node
 from ..ops import Op, TensorType
 from .kernel import Constant
+from .native import changes_nothing
 from .onednn_primitives import BINARY, Eltwise, eltwise
 
 _HOSTS = frozenset({"conv1d", "conv2d", "conv_transpose2d", "linear"})
@@ -123,20 +124,11 @@ class Fusion:
 
 
 def _changes_nothing(op: Op) -> bool:
-    """Ops written down that leave every element where it was."""
-    match op.kind:
-        case "cast" | "expand" | "slice":
-            return op.outputs == op.inputs
-        case "pad":
-            return not any(op["pads"])
-        case "concat":
-            return len(op.inputs) == 1
-        case "transpose":
-            # Axes of size 1 may go anywhere.
-            kept = [axis for axis in op["perm"] if op.inputs[0].shape[axis] > 1]
-            return kept == sorted(kept)
-        case _:
-            return False
+    """As for our own kernels, but that axes of size 1 may go anywhere."""
+    if op.kind != "transpose":
+        return changes_nothing(op)
+    kept = [axis for axis in op["perm"] if op.inputs[0].shape[axis] > 1]
+    return kept == sorted(kept)
 
 
 def _stored(node: Node) -> Iterator[tuple[str, Constant]]:

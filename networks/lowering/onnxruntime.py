@@ -17,7 +17,7 @@ from .kernel import Kernel, KernelNode, LoweredNetwork
 from .labels import onnx_label
 from .onnx_costs import NCHWC, SourceConvs, node_macs
 from .onnx_graph import OnnxGraph, dtype_name, input_type, parse, read
-from .segments import cut, execution_order
+from .segments import cut, execution_order, segment_readers
 
 if TYPE_CHECKING:
     import onnx
@@ -74,7 +74,7 @@ def lower_model(source: "onnx.ModelProto", fingerprint: str) -> LoweredNetwork:
     macs = _macs(nodes, graph, SourceConvs(source), types)
     main_input = graph.inputs[0][0] if graph.inputs else ""
     segments = cut(nodes, main_input, VIEWS, {name: type_.nbytes for name, type_ in types.items()})
-    readers = _readers(segments)
+    readers = segment_readers(segments)
     kernels = (_kernel(i, segment, graph, types, macs, readers) for i, segment in enumerate(segments))
     return LoweredNetwork(RUNTIME, fingerprint, tuple(kernels))
 
@@ -254,15 +254,6 @@ def _macs(
         source.announce(node, names[node])
     blocked = {node for node in nodes if node.domain == NCHWC and node.op == "Conv"}
     return {n: source.macs(n, names[n], types) if n in blocked else node_macs(n, types) for n in nodes}
-
-
-def _readers(segments: list[list[KernelNode]]) -> dict[str, set[int]]:
-    readers: dict[str, set[int]] = {}
-    for i, segment in enumerate(segments):
-        for node in segment:
-            for name in node.inputs:
-                readers.setdefault(name, set()).add(i)
-    return readers
 
 
 def _kernel(

@@ -108,3 +108,13 @@ def _shorten(span: range, live: Sequence[Live], max_nodes: int) -> list[range]:
     fewest = min(live[i] for i in span[:-1])
     parts = _split(span, [i + 1 for i in span[:-1] if live[i] == fewest])
     return [shorter for part in parts for shorter in _shorten(part, live, max_nodes)]
+
+
+def segment_readers(segments: Sequence[Sequence[KernelNode]]) -> dict[str, set[int]]:
+    """Which segments read each tensor, by their index."""
+    readers: dict[str, set[int]] = {}
+    for i, segment in enumerate(segments):
+        for node in segment:
+            for name in node.inputs:
+                readers.setdefault(name, set()).add(i)
+    return readers

@@ -13,7 +13,7 @@ from ..ops import Op, TensorType
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
 from .layouts import CHANNELS_LAST, plain
 from .native import FOLDS_BATCH_NORM, changes_nothing, stored_outputs
-from .segments import cut, execution_order
+from .segments import cut, execution_order, segment_readers
 from .xnnpack_emit import Fused
 from .xnnpack_graph import XnnGraph
 from .xnnpack_label import xnnpack_label
@@ -49,7 +49,7 @@ def lower_xnnpack(network: Network) -> LoweredNetwork:
     nodes = execution_order(graph.nodes, outputs)
     sizes = {name: type_.nbytes for name, type_ in graph.types.items()}
     segments = cut(nodes, network.inputs[0][0], VIEWS, sizes)
-    readers = _readers(segments)
+    readers = segment_readers(segments)
     kernels = (_kernel(i, segment, graph, readers, outputs) for i, segment in enumerate(segments))
     return LoweredNetwork(RUNTIME, network.fingerprint, tuple(kernels))
 
@@ -103,15 +103,6 @@ def _folds(op: Op) -> bool:
 def _sole_reader(value: str, network: Network, readers: dict[str, list[Node]]) -> Node | None:
     found = readers[value]
     return found[0] if len(found) == 1 and value not in network.outputs else None
-
-
-def _readers(segments: list[list[KernelNode]]) -> dict[str, set[int]]:
-    readers: dict[str, set[int]] = {}
-    for i, segment in enumerate(segments):
-        for node in segment:
-            for name in node.inputs:
-                readers.setdefault(name, set()).add(i)
-    return readers
 
 
 def _kernel(
