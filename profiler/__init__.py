@@ -3,11 +3,12 @@
 if __name__ != "lutra.profiler":
     raise ImportError("import lutra.profiler, not profiler")
 
-from .campaign import CampaignResult, Progress, run_campaign
+from .campaign import CampaignResult, run_campaign
 from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
 from .environment import Finding
 from .machine import examine_machine
 from .plan import Plan, Subject, make_plan, make_space_plan
+from .progress import Progress
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 from .settings import Settings

@@ -6,6 +6,7 @@ rows are committed, one transaction each. A campaign that was killed goes on whe
 are not measured again.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -14,48 +15,27 @@ from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-import psutil
-
 from ..luts import Measurement, Store, Table
-from ..luts.compose import RUN_CONSTANT, compose
+from ..luts.compose import RUN_CONSTANT
 from ..luts.host import DEFAULT_CACHE
 from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import RESIDENT
-from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
+from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
 from .client import EntrySamples, GroupResult, PreparedInfo
-from .copies import ROTATED_BYTES, has_resident_row
-from .environment import read_environment
-from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
+from .copies import has_resident_row
+from .groups import GroupTimer, groups
 from .plan import Plan, Subject
-from .pooling import pooled_entries, pooled_results, with_process
-from .references import Nominal, with_references
+from .pooling import pooled_entries
+from .progress import Announcer, Progress
+from .recording import Recorder
+from .references import Nominal
 from .rows import Context, failed_row, measured_row, metric_for, reference_row
 from .runtimes import runtime_class
 from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
-
-_LOOK_S = 0.2  # the kernel's counters tick every 10 ms
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a campaign stands.
-
-    Attributes:
-        done: kernels that need no more work (in this campaign).
-        total: kernels to measure in this campaign.
-        eta_s: estimated seconds to go; None before anything is known.
-        current: what is being prepared or timed.
-        noisy: rows marked noisy so far.
-    """
-
-    done: int
-    total: int
-    eta_s: float | None
-    current: str
-    noisy: int
+from .waiting import Patience
 
 
 @dataclass
@@ -108,65 +88,71 @@ def run_campaign(
         MeasurementError: the runtime cannot be started at all.
         StoreError: the store cannot be written; what was committed stands.
     """
+    settings, cancel = settings or Settings(), cancel or Event()
     device = store.register_device(plan.device.fingerprint, plan.device.name)
-    with store.lease(device):
-        campaign = _Campaign(plan, store, settings or Settings(), progress or _ignore, cancel or Event())
-        campaign.run(fresh, fresh or recheck)
-        campaign.result.table = store.table(device)
-    return campaign.result
-
-
-def _ignore(progress: Progress) -> None:
-    del progress
+    announcer = Announcer(progress, settings.max_rounds)
+    with store.lease(device) as lease:
+        recorder = Recorder(store, device, lease, announcer.row)
+        return _Campaign(plan, recorder, announcer, settings, cancel).run(fresh, fresh or recheck)
 
 
 class _Campaign:
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        settings: Settings,
-        progress: Callable[[Progress], None],
-        cancel: Event,
-    ) -> None:
-        self._plan, self._store, self._settings = plan, store, settings
-        self._progress, self._cancel = progress, cancel
-        self._device = plan.device.fingerprint
+    def __init__(self, plan: Plan, recorder: Recorder, announcer: Announcer, settings: Settings, cancel: Event) -> None:
+        self._plan, self._recorder, self._announcer = plan, recorder, announcer
+        self._settings, self._cancel = settings, cancel
         self._metric = metric_for(plan.device.threads)
         self._in_sequence = runtime_class(plan.device.runtime).in_sequence
-        self._done = 0
-        self._total = 0
-        self._group_size = 0
-        self._started_s = time.monotonic()
-        self._patience_s = settings.patience_s
-        self._sampled_s = self._waited_s = 0.0
         self._rotates = plan.device.cache == DEFAULT_CACHE and not self._in_sequence
-        self._environment = read_environment().conditions() | {"cache": plan.device.cache}
-        self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
-        self.result = CampaignResult()
+        self._started_s = time.monotonic()
+        self._patience = Patience(plan.device, settings.patience_s, cancel, announcer.waiting)
+        self._timer = GroupTimer(plan.device, settings, self._labels, self._fail)
+        self._failed: dict[str, str] = {}
 
-    def run(self, fresh: bool, recheck: bool) -> None:
-        kernels = self._plan.kernels
-        have = set() if fresh else self._store.keys(self._device, KERNEL, statuses=("ok", "noisy"))
-        resident = set() if fresh else self._store.keys(self._device, RESIDENT)
-        pending = {
-            key: kernel
-            for key, kernel in kernels.items()
-            if key not in have or (self._has_resident_row(kernel) and key not in resident)
-        }
+    def run(self, fresh: bool, recheck: bool) -> CampaignResult:
+        pending = self._pending(fresh)
         to_check = self._networks_to_check(set(pending), recheck)
-        self.result.skipped = len(kernels) - len(pending)
-        self._total = len(pending)
+        self._announcer.total = len(pending)
         if pending or to_check:
             with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
-                if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
+                if fresh or RUN_CONSTANT not in self._recorder.keys(CONSTANT):
                     session.prepare_constants()
-                for subject in self._plan.subjects:
-                    mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
-                    self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
-        self.result.interrupted = self._cancel.is_set()
-        self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
+                self._measure_all(session, dict(pending), to_check)
+        return self._result(pending)
+
+    def _measure_all(self, session: Session, pending: dict[str, Kernel], to_check: set[str]) -> None:
+        """The networks with their kernels, then the kernels that are wanted for themselves."""
+        for subject in self._plan.subjects:
+            mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
+            self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
+        for group in groups(pending, self._settings.group_kernels):
+            if not self._cancel.is_set():
+                if self._in_sequence:
+                    session.follow(group)
+                self._run_group(session, group)
+
+    def _result(self, pending: dict[str, Kernel]) -> CampaignResult:
+        rows = [row for key in pending if (row := self._recorder.get(KERNEL, key)) and key in self._announcer.done]
+        elapsed_s = time.monotonic() - self._started_s - self._patience.waited_s
+        return CampaignResult(
+            measured=sum(row.status != "failed" for row in rows),
+            skipped=len(self._plan.kernels) - len(pending),
+            failed=self._failed,
+            noisy=[row.label for row in rows if row.status == "noisy"],
+            interrupted=self._cancel.is_set(),
+            measured_share=self._timer.sampled_s / elapsed_s,
+            table=self._recorder.table,
+        )
+
+    def _pending(self, fresh: bool) -> dict[str, Kernel]:
+        """Kernels without a number, or without that of the case where their weights are in the last cache."""
+        have = set() if fresh else self._recorder.keys(KERNEL, ("ok", "noisy"))
+        resident = set() if fresh else self._recorder.keys(RESIDENT)
+        return {
+            key: kernel
+            for key, kernel in self._plan.kernels.items()
+            if key not in have or (self._has_resident_row(kernel) and key not in resident)
+        }
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -183,14 +169,14 @@ class _Campaign:
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
         if check:
-            self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
-        groups = _groups(kernels, self._settings.group_kernels)
+            self._prepare(session, entry_name(NETWORK, subject.network.fingerprint))
+        cut = groups(kernels, self._settings.group_kernels)
         if self._in_sequence:
             # Nothing may be left out between two kernels, whoever has a row already.
-            groups = [kernels] if kernels else []
+            cut = [kernels] if kernels else []
             session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
         parts = []
-        for group in groups or ([{}] if check else []):
+        for group in cut or ([{}] if check else []):
             if not self._cancel.is_set():
                 parts += self._run_group(session, group)
         if parts:
@@ -201,7 +187,7 @@ class _Campaign:
         """Fingerprints of networks to measure whole: those with new kernels, and those never measured."""
         if not self._plan.check:
             return set()
-        have = set() if recheck else self._store.keys(self._device, NETWORK, statuses=("ok", "noisy"))
+        have = set() if recheck else self._recorder.keys(NETWORK, ("ok", "noisy"))
         return {
             subject.network.fingerprint
             for subject in self._plan.subjects
@@ -210,42 +196,46 @@ class _Campaign:
 
     def _run_group(self, session: Session, group: dict[str, Kernel]) -> list[tuple[EntrySamples, Context]]:
         """Measure one group and commit its rows. Returns the samples of the whole network, if it was among them."""
+        self._prepare_group(session, group)
+        if self._cancel.is_set():
+            return []
+        self._announcer.group(len(group))
+        self._patience.wait(session.pid)
+        timed = self._timer.time(session, math.inf, self._on_progress)
+        if timed is None:
+            return []
+        result, conditions = timed
+        context = self._context(conditions, self._grouped(result))
+        self._record_constants(session, context)
+        networks = self._record_entries(session, group, context)
+        session.release((*COPIES, CONSTANT))
+        return networks
+
+    def _prepare_group(self, session: Session, group: dict[str, Kernel]) -> None:
         for key, kernel in group.items():
             if self._cancel.is_set():
-                return []
-            self._prepare(session, KERNEL, key, kernel.label)
+                return
+            self._prepare(session, entry_name(KERNEL, key))
             if self._has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
-                self._prepare(session, RESIDENT, key, kernel.label)
+                self._prepare(session, entry_name(RESIDENT, key))
         session.prepare_neighbours()
-        self._group_size = len(group)
-        self._wait_for_others(session.pid)
-        measured = self._measure(session)
-        if measured is None:
-            return []
-        result, conditions = measured
-        context = self._context(conditions, self._grouped(result))
-        result = context.result
-        self._record_constants(session, context)
-        overheads_ns = self._overheads_ns()
+
+    def _record_entries(
+        self, session: Session, group: dict[str, Kernel], context: Context
+    ) -> list[tuple[EntrySamples, Context]]:
+        """Commit the rows of a group's kernels; returns the samples of the whole network, if it was among them."""
+        overheads_ns = self._recorder.overheads_ns
         networks = []
-        for name, entry in result.entries.items():
+        for name, entry in context.result.entries.items():
             kind, _, key = name.partition(" ")
-            if result.interrupted and not entry.converged:
+            if context.result.interrupted and not entry.converged:
                 continue
             if kind in COPIES and key in group:
-                row = measured_row(
-                    (kind, key, group[key].label),
-                    entry,
-                    session.prepared[name],
-                    overheads_ns,
-                    context,
-                    group[key].to_json(),
-                )
+                subject, spec = (kind, key, group[key].label), group[key].to_json()
+                row = measured_row(subject, entry, session.prepared[name], overheads_ns, context, spec)
                 self._record(row)
-                self._done += kind == KERNEL
             elif kind == NETWORK:
                 networks.append((entry, context))
-        session.release((*COPIES, CONSTANT))
         return networks
 
     def _grouped(self, result: GroupResult) -> GroupResult:
@@ -263,82 +253,25 @@ class _Campaign:
         references = {COMPUTE_REFERENCE: result.compute_reference, MEMORY_REFERENCE: result.memory_reference}
         times_ns = []
         for name, samples in references.items():
-            row = self._store.get(self._device, CONSTANT, name)
+            row = self._recorder.get(CONSTANT, name)
             if row is None:
                 row = reference_row(CONSTANT, name, samples, context)
                 self._record(row)
             times_ns.append(row.latency_ns)
         return replace(context, nominal=Nominal(*times_ns))
 
-    def _prepare(self, session: Session, kind: str, key: str, label: str) -> None:
+    def _prepare(self, session: Session, name: str) -> None:
         """Make something ready, or record why that is impossible."""
-        self._report(f"preparing {label}")
+        self._announcer.preparing(self._labels[name])
         try:
-            session.prepare(entry_name(kind, key))
+            session.prepare(name)
         except MeasurementError as error:
-            self._fail(kind, key, label, error.message)
-
-    def _wait_for_others(self, pid: int) -> None:
-        """Wait for other programs to leave the machine, as long as the campaign's patience lasts."""
-        while self._device.kind == "real" and self._patience_s > 0 and not self._cancel.is_set():
-            before = MachineState.now(pid)
-            self._cancel.wait(_LOOK_S)
-            self._waited_s += _LOOK_S
-            share = conditions_between(before, MachineState.now(pid))["others_share"]
-            if share <= OTHERS_LIMIT:
-                return
-            self._patience_s -= _LOOK_S
-            self._report(f"waiting: other programs use {share:.0%} of the processor")
-
-    def _measure(self, session: Session) -> tuple[GroupResult, dict[str, Any]] | None:
-        """Time what is prepared, in as many processes as are asked for; with the machine's state meanwhile."""
-        parts, conditions = [], []
-        for process in range(self._processes):
-            before = MachineState.now(session.pid)
-            part = self._measure_once(session, process)
-            if part is None:
-                return None
-            # A simulated device does not care how busy this machine is.
-            if self._device.kind == "real":
-                seen = conditions_between(before, MachineState.now(session.pid))
-                conditions.append(seen | {"priority": part.priority} | self._environment)
-                self._sampled_s += part.sampled_s
-            parts.append(with_process(with_references(part), session.pid))
-            if part.interrupted:
-                break
-        return pooled_results(parts), worst_conditions(conditions)
-
-    def _measure_once(self, session: Session, process: int) -> GroupResult | None:
-        """Time what is prepared. If that kills the worker, find out which entry did it and go on without."""
-        fresh = process > 0
-        while session.prepared:
-            try:
-                if fresh:
-                    session.restart(session.prepared)
-                    fresh = False
-                options = self._settings.options(self._metric, self._processes, process)
-                return session.measure(options, self._labels, self._on_progress)
-            except (WorkerCrashedError, WorkerTimeoutError) as error:
-                for name in session.drop_culprits():
-                    kind, _, key = name.partition(" ")
-                    self._fail(kind, key, self._labels.get(name, name), error.message)
-        return None
+            self._fail(name, error.message)
 
     def _on_progress(self, counts: dict[str, int], current: str) -> bool:
         """Tell the caller; returns whether to go on."""
-        converged = counts["converged"] / counts["entries"]
-        # On a busy machine nothing converges until the rounds are used up.
-        share = max(converged, counts["round"] / self._settings.max_rounds)
-        self._report(current, int(converged * self._group_size), share * self._group_size)
+        self._announcer.timing(counts, current)
         return not self._cancel.is_set()
-
-    def _report(self, current: str, converged: int = 0, worked: float = 0.0) -> None:
-        """Tell the caller: of the group under way, how many kernels have converged, and how much work is done."""
-        worked += self._done
-        elapsed_s = time.monotonic() - self._started_s
-        eta_s = elapsed_s / worked * max(self._total - worked, 0.0) if worked else None
-        done = min(self._done + converged, self._total)
-        self._progress(Progress(done, self._total, eta_s, current, len(self.result.noisy)))
 
     def _record_constants(self, session: Session, context: Context) -> None:
         """Constants come in an order in which each one's base is recorded before it."""
@@ -347,61 +280,37 @@ class _Campaign:
             subject = (CONSTANT, overhead["name"], overhead["label"])
             entry, prepared = context.result.entries[name], session.prepared[name]
             spec = {"base": overhead["base"], "executions": overhead["executions"]}
-            row = measured_row(subject, entry, prepared, self._overheads_ns(), context, spec)
+            row = measured_row(subject, entry, prepared, self._recorder.overheads_ns, context, spec)
             if row.status == "failed":  # no kernel's number would mean anything
                 raise MeasurementError(f"the runtime's constant {overhead['name']!r} cannot be measured: {row.reason}")
             self._record(row)
 
-    def _overheads_ns(self) -> dict[str, float]:
-        rows = self._store.measurements(self._device, CONSTANT)
-        return {row.subject_key: row.latency_ns for row in rows if row.status != "failed"}
-
     def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
         """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
         network, kernels = subject.network, subject.lowered.kernels
-        sums = compose(self._store.table(self._device), kernels)
         spec = {
             "name": network.name,
             "macs": network.macs,
             "bytes_moved": network.bytes_moved,
             "params": network.params,
             "kernels": [kernel.key for kernel in kernels],
-            # Nothing is predicted where a kernel failed, or the campaign was interrupted.
-            "predicted_ns": None if sums.missing else sums.total_ns,
+            "predicted_ns": self._recorder.predicted_ns(kernels),
         }
         name = (NETWORK, network.fingerprint, network.name)
         entry, context = pooled_entries([part for part, _ in parts]), parts[-1][1]
         self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
 
     def _record(self, row: Measurement) -> None:
-        """Commit a row. It replaces any earlier one, because nothing that has a good row is measured again unasked."""
-        self._store.record(self._device, row, replace=True)
         if row.status == "failed":
-            self.result.failed[row.label] = row.reason
-        elif row.subject_kind == KERNEL:
-            self.result.measured += 1
-            if row.status == "noisy":
-                self.result.noisy.append(row.label)
+            self._failed[row.label] = row.reason
+        self._recorder.record(row)
 
-    def _fail(self, kind: str, key: str, label: str, reason: str) -> None:
+    def _fail(self, name: str, reason: str) -> None:
+        """Record that an entry cannot be measured."""
+        kind, _, key = name.partition(" ")
+        label = self._labels.get(name, name)
         spec = self._plan.kernels[key].to_json() if kind in COPIES else {"name": label}
         self._record(failed_row(kind, key, label, reason, spec))
-        self._done += kind == KERNEL
-
-
-def _groups(pending: dict[str, Kernel], most: int) -> list[dict[str, Kernel]]:
-    """Kernels in order, cut where a group would grow too large for memory or too long to interleave."""
-    budget = min(2 << 30, psutil.virtual_memory().available // 3)
-    groups: list[dict[str, Kernel]] = []
-    used = budget + 1
-    for key, kernel in pending.items():
-        need = min(max(ROTATED_BYTES, 4 * kernel.weight_bytes), 64 * kernel.weight_bytes) + kernel.bytes_moved
-        if used + need > budget or len(groups[-1]) >= most:
-            groups.append({})
-            used = 0
-        groups[-1][key] = kernel
-        used += need
-    return groups
 
 
 def _own_version() -> str:

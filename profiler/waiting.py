@@ -1,0 +1,40 @@
+"""Waiting for other programs to leave the machine."""
+
+from collections.abc import Callable
+from threading import Event
+
+from .devices import Device
+from .machine import OTHERS_LIMIT, MachineState, conditions_between
+
+_LOOK_S = 0.2  # the kernel's counters tick every 10 ms
+
+
+class Patience:
+    """Waits for other programs to leave the machine, as long as it lasts.
+
+    Args:
+        device: what is profiled; a simulated one does not care who else is there.
+        patience_s: the longest wait, all waits together.
+        cancel: set it to stop waiting.
+        tell: gets what is waited for.
+
+    Attributes:
+        waited_s: seconds waited so far.
+    """
+
+    def __init__(self, device: Device, patience_s: float, cancel: Event, tell: Callable[[str], None]) -> None:
+        self._left_s = patience_s if device.kind == "real" else 0.0
+        self._cancel, self._tell = cancel, tell
+        self.waited_s = 0.0
+
+    def wait(self, pid: int) -> None:
+        """Wait until the machine is quiet but for this process and ``pid``, or patience is at its end."""
+        while self._left_s > 0 and not self._cancel.is_set():
+            before = MachineState.now(pid)
+            self._cancel.wait(_LOOK_S)
+            self.waited_s += _LOOK_S
+            share = conditions_between(before, MachineState.now(pid))["others_share"]
+            if share <= OTHERS_LIMIT:
+                return
+            self._left_s -= _LOOK_S
+            self._tell(f"other programs use {share:.0%} of the processor")
