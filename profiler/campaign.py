@@ -4,27 +4,34 @@ Kernels are measured in groups. Within a group all kernels, the runtime's consta
 against each other in random order, so that slow drift of the machine falls on all alike; when a group ends its
 rows are committed, one transaction each. A campaign that was killed goes on where it stopped: rows that are there
 are not measured again.
+
+First come the plan's networks with their kernels, then the kernels wanted for themselves: all in the plan's order,
+or, with a budget or a target, those that interpolation knows least about. Noisy kernels get a second chance at the end.
 """
 
-import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-from ..luts import Measurement, Store, Table
+from ..luts import Measurement, Store
 from ..luts.compose import RUN_CONSTANT
 from ..luts.host import DEFAULT_CACHE
 from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import RESIDENT
 from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
+from .budget import Budget
+from .choosing import Chooser, require_share
 from .client import EntrySamples, GroupResult, PreparedInfo
+from .continuity import Watch, require_same_machine
 from .copies import has_resident_row
+from .events import CampaignEvent, GroupEnded, Requeued
 from .groups import GroupTimer, groups
+from .outcome import CampaignResult
 from .plan import Plan, Subject
 from .pooling import pooled_entries
 from .progress import Announcer, Progress
@@ -35,31 +42,9 @@ from .runtimes import runtime_class
 from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
-from .waiting import Patience
+from .waiting import Patience, leased
 
-
-@dataclass
-class CampaignResult:
-    """What a campaign did.
-
-    Attributes:
-        measured: rows written with a number (including noisy ones).
-        skipped: kernels that had a row already.
-        failed: reasons by label of what could not be measured.
-        noisy: labels of rows marked noisy.
-        interrupted: it was cancelled; run the same plan again to go on.
-        measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
-            for other programs does not count. 0 for a simulated device.
-        table: all rows of the device.
-    """
-
-    measured: int = 0
-    skipped: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    noisy: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    measured_share: float = 0.0
-    table: Table | None = None
+_LEAST_GROUP_S = 1.0  # of timing, however little is left of a budget
 
 
 def run_campaign(
@@ -68,7 +53,12 @@ def run_campaign(
     *,
     fresh: bool = False,
     recheck: bool = False,
+    new_table: bool = False,
+    wait_s: float = 0.0,
+    budget_s: float | None = None,
+    target_error: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    events: Callable[[CampaignEvent], None] | None = None,
     cancel: Event | None = None,
     settings: Settings | None = None,
 ) -> CampaignResult:
@@ -79,66 +69,141 @@ def run_campaign(
         store: where each row is committed as it is measured.
         fresh: measure everything again, replacing what is there.
         recheck: measure whole networks again even where the table has them.
+        new_table: begin a new table where the device has changed since its last one, which is kept.
+        wait_s: how long to wait for another process that is profiling the device.
+        budget_s: how long to measure; what there is no time for is left to interpolation.
+        target_error: median relative error of interpolation at which no more of ``plan.extra`` is measured.
         progress: called a few times a second.
+        events: called for each event; for a row, once it is committed.
         cancel: set it to stop: rows that are good enough are still committed.
         settings: how carefully to measure.
 
     Raises:
+        FingerprintMismatchError: the device has changed since its last table, or changed while it was measured.
         StoreLockedError: another process is profiling the device.
+        UsageError: a budget or target that makes no sense.
         MeasurementError: the runtime cannot be started at all.
         StoreError: the store cannot be written; what was committed stands.
     """
     settings, cancel = settings or Settings(), cancel or Event()
+    require_share(target_error)
+    budget = Budget(budget_s, plan.estimate_s(1))
+    announcer = Announcer(progress, events, budget, settings.max_rounds)
+    if not new_table:
+        require_same_machine(store, plan.device)
     device = store.register_device(plan.device.fingerprint, plan.device.name)
-    announcer = Announcer(progress, settings.max_rounds)
-    with store.lease(device) as lease:
+    with leased(store, device, wait_s, cancel, partial(announcer.waiting, "device")) as lease:
+        if lease is None:
+            return CampaignResult(interrupted=True, table=store.table(device))
         recorder = Recorder(store, device, lease, announcer.row)
-        return _Campaign(plan, recorder, announcer, settings, cancel).run(fresh, fresh or recheck)
+        campaign = _Campaign(plan, recorder, announcer, budget, settings, cancel)
+        if budget_s is not None or target_error is not None:
+            campaign.choose_extra(target_error, fresh)
+        return campaign.run(fresh, fresh or recheck)
 
 
 class _Campaign:
-    def __init__(self, plan: Plan, recorder: Recorder, announcer: Announcer, settings: Settings, cancel: Event) -> None:
-        self._plan, self._recorder, self._announcer = plan, recorder, announcer
+    def __init__(
+        self, plan: Plan, recorder: Recorder, announcer: Announcer, budget: Budget, settings: Settings, cancel: Event
+    ) -> None:
+        self._plan, self._recorder, self._announcer, self._budget = plan, recorder, announcer, budget
         self._settings, self._cancel = settings, cancel
         self._metric = metric_for(plan.device.threads)
         self._in_sequence = runtime_class(plan.device.runtime).in_sequence
         self._rotates = plan.device.cache == DEFAULT_CACHE and not self._in_sequence
         self._started_s = time.monotonic()
-        self._patience = Patience(plan.device, settings.patience_s, cancel, announcer.waiting)
+        self._patience = Patience(plan.device, settings.patience_s, cancel, partial(announcer.waiting, "others"))
         self._timer = GroupTimer(plan.device, settings, self._labels, self._fail)
+        self._watch = Watch(plan.device)
+        self._chooser: Chooser | None = None
         self._failed: dict[str, str] = {}
+        self._again: dict[str, Kernel] = {}
+
+    def choose_extra(self, target_error: float | None, fresh: bool) -> None:
+        """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
+        pending = self._pending(fresh)
+        self._chooser = Chooser(self._plan.kernels, pending, self._recorder, target_error, self._settings.seed)
 
     def run(self, fresh: bool, recheck: bool) -> CampaignResult:
         pending = self._pending(fresh)
         to_check = self._networks_to_check(set(pending), recheck)
-        self._announcer.total = len(pending)
-        if pending or to_check:
+        self._announcer.start(self._plan, len(pending), len(to_check))
+        if to_check or (pending and not self._suffices(pending)):
             with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
                 if fresh or RUN_CONSTANT not in self._recorder.keys(CONSTANT):
                     session.prepare_constants()
                 self._measure_all(session, dict(pending), to_check)
-        return self._result(pending)
+                self._measure_noisy_again(session)
+        result = self._result(pending)
+        self._announcer.finish(result)
+        return result
+
+    def _suffices(self, pending: dict[str, Kernel]) -> bool:
+        """Whether an earlier campaign has reached the target already, and with all of its networks."""
+        wanted = any(key in pending for subject in self._plan.subjects for key in subject.lowered.distinct)
+        return not wanted and self._chooser is not None and self._chooser.done
 
     def _measure_all(self, session: Session, pending: dict[str, Kernel], to_check: set[str]) -> None:
         """The networks with their kernels, then the kernels that are wanted for themselves."""
         for subject in self._plan.subjects:
             mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
             self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
-        for group in groups(pending, self._settings.group_kernels):
-            if not self._cancel.is_set():
-                if self._in_sequence:
-                    session.follow(group)
-                self._run_group(session, group)
+        session.follow(())
+        for chosen in [pending] if self._chooser is None else self._chooser.choose(self._affordable):
+            self._run_extra(session, chosen)
+
+    def _run_extra(self, session: Session, kernels: dict[str, Kernel]) -> None:
+        for group in self._cut(kernels):
+            if self._in_sequence:
+                session.follow(group)
+            self._run_group(session, group)
+
+    def _affordable(self) -> int:
+        """How many kernels the next group may have; 0 when the campaign is to end."""
+        noisy = len(self._announcer.noisy) if not self._again else 0
+        return 0 if self._cancel.is_set() else self._budget.affordable(self._settings.group_kernels, noisy=noisy)
+
+    def _cut(self, kernels: dict[str, Kernel]) -> Iterator[dict[str, Kernel]]:
+        """Kernels in groups, in order, for as long as there is time."""
+        left = dict(kernels)
+        while left and (most := self._affordable()):
+            group = groups(left, most)[0]
+            left = {key: kernel for key, kernel in left.items() if key not in group}
+            yield group
+
+    def _measure_noisy_again(self, session: Session) -> None:
+        """Give kernels whose rows of this campaign are noisy a second chance. Of two rows the better one is kept."""
+        noisy = self._announcer.done & (
+            self._recorder.keys(KERNEL, ("noisy",)) | self._recorder.keys(RESIDENT, ("noisy",))
+        )
+        if not noisy or not self._affordable():
+            return
+        self._again = {key: kernel for key, kernel in self._plan.kernels.items() if key in noisy}
+        labels = tuple(kernel.label for kernel in self._again.values())
+        self._announcer.event(Requeued(labels=labels))
+        rest = dict(self._again)
+        if self._in_sequence:
+            for subject in self._plan.subjects:
+                mine = {key: rest.pop(key) for key in subject.lowered.distinct if key in rest}
+                self._run_subject(session, subject, mine, False)
+        self._run_extra(session, rest)
+        for subject in self._plan.subjects:
+            if not self._again.keys().isdisjoint(subject.lowered.distinct):
+                self._recorder.predict_again(subject.network.fingerprint, subject.lowered.kernels)
 
     def _result(self, pending: dict[str, Kernel]) -> CampaignResult:
         rows = [row for key in pending if (row := self._recorder.get(KERNEL, key)) and key in self._announcer.done]
         elapsed_s = time.monotonic() - self._started_s - self._patience.waited_s
+        known = self._recorder.keys(KERNEL)
         return CampaignResult(
             measured=sum(row.status != "failed" for row in rows),
             skipped=len(self._plan.kernels) - len(pending),
             failed=self._failed,
             noisy=[row.label for row in rows if row.status == "noisy"],
+            requeued=len(self._again),
+            interpolated=sum(key not in known for key in self._plan.kernels) if self._chooser else 0,
+            held_out_error=self._chooser.held_out_error if self._chooser else None,
             interrupted=self._cancel.is_set(),
             measured_share=self._timer.sampled_s / elapsed_s,
             table=self._recorder.table,
@@ -168,17 +233,17 @@ class _Campaign:
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
+        if not self._affordable():
+            return
         if check:
             self._prepare(session, entry_name(NETWORK, subject.network.fingerprint))
-        cut = groups(kernels, self._settings.group_kernels)
         if self._in_sequence:
-            # Nothing may be left out between two kernels, whoever has a row already.
-            cut = [kernels] if kernels else []
             session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
+        # In a sequence nothing may be left out between two kernels, whoever has a row already.
+        cut = [kernels] if self._in_sequence else self._cut(kernels)
         parts = []
-        for group in cut or ([{}] if check else []):
-            if not self._cancel.is_set():
-                parts += self._run_group(session, group)
+        for group in cut if kernels else [{}] * check:
+            parts += self._run_group(session, group)
         if parts:
             self._record_network(subject, parts)
         session.release((NETWORK,))
@@ -196,20 +261,28 @@ class _Campaign:
 
     def _run_group(self, session: Session, group: dict[str, Kernel]) -> list[tuple[EntrySamples, Context]]:
         """Measure one group and commit its rows. Returns the samples of the whole network, if it was among them."""
+        started_s = time.monotonic()
         self._prepare_group(session, group)
         if self._cancel.is_set():
             return []
         self._announcer.group(len(group))
         self._patience.wait(session.pid)
-        timed = self._timer.time(session, math.inf, self._on_progress)
+        timed = self._timer.time(session, max(self._budget.remaining_s, _LEAST_GROUP_S), self._on_progress)
         if timed is None:
             return []
+        self._watch.require_unchanged()
         result, conditions = timed
         context = self._context(conditions, self._grouped(result))
         self._record_constants(session, context)
         networks = self._record_entries(session, group, context)
         session.release((*COPIES, CONSTANT))
+        self._end_group(group, time.monotonic() - started_s)
         return networks
+
+    def _end_group(self, group: dict[str, Kernel], seconds: float) -> None:
+        self._budget.spent(len(group), seconds)
+        error = self._chooser.held_out_error if self._chooser else None
+        self._announcer.event(GroupEnded(kernels=len(group), seconds=round(seconds, 3), held_out_error=error))
 
     def _prepare_group(self, session: Session, group: dict[str, Kernel]) -> None:
         for key, kernel in group.items():
@@ -227,7 +300,7 @@ class _Campaign:
         overheads_ns = self._recorder.overheads_ns
         networks = []
         for name, entry in context.result.entries.items():
-            kind, _, key = name.partition(" ")
+            kind, key = _split(name)
             if context.result.interrupted and not entry.converged:
                 continue
             if kind in COPIES and key in group:
@@ -262,7 +335,7 @@ class _Campaign:
 
     def _prepare(self, session: Session, name: str) -> None:
         """Make something ready, or record why that is impossible."""
-        self._announcer.preparing(self._labels[name])
+        self._announcer.preparing(*_split(name), self._labels[name])
         try:
             session.prepare(name)
         except MeasurementError as error:
@@ -301,16 +374,25 @@ class _Campaign:
         self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
 
     def _record(self, row: Measurement) -> None:
+        if row.subject_key in self._again:
+            self._recorder.record_better(row)
+            return
         if row.status == "failed":
             self._failed[row.label] = row.reason
         self._recorder.record(row)
 
     def _fail(self, name: str, reason: str) -> None:
         """Record that an entry cannot be measured."""
-        kind, _, key = name.partition(" ")
+        kind, key = _split(name)
         label = self._labels.get(name, name)
         spec = self._plan.kernels[key].to_json() if kind in COPIES else {"name": label}
         self._record(failed_row(kind, key, label, reason, spec))
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Kind and key of an entry's name."""
+    kind, _, key = name.partition(" ")
+    return kind, key
 
 
 def _own_version() -> str:

@@ -14,7 +14,7 @@ from .environment import read_environment
 from .machine import MachineState, conditions_between, worst_conditions
 from .pooling import pooled_results, with_process
 from .references import with_references
-from .rows import metric_for
+from .rows import LIMITS_BEFORE, metric_for
 from .runtimes import runtime_class
 from .session import Session
 from .settings import Settings
@@ -55,7 +55,7 @@ class GroupTimer:
     ) -> None:
         self._device, self._settings, self._labels, self._failed = device, settings, labels, failed
         self._metric = metric_for(device.threads)
-        self._environment = read_environment().conditions() | {"cache": device.cache}
+        self._limits_mhz = read_environment().limits_mhz
         self._processes = max(settings.processes, runtime_class(device.runtime).processes)
         self.sampled_s = 0.0
 
@@ -81,12 +81,20 @@ class GroupTimer:
             # A simulated device does not care how busy this machine is.
             if self._device.kind == "real":
                 seen = conditions_between(before, MachineState.now(session.pid))
-                conditions.append(seen | {"priority": part.priority} | self._environment)
+                conditions.append(seen | {"priority": part.priority} | self._surroundings())
                 self.sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:
                 break
         return pooled_results(parts), worst_conditions(conditions)
+
+    def _surroundings(self) -> dict[str, Any]:
+        """What is set on this machine now."""
+        environment = read_environment()
+        seen = environment.conditions() | {"cache": self._device.cache}
+        if environment.limits_mhz != self._limits_mhz:
+            seen[LIMITS_BEFORE] = self._limits_mhz
+        return seen
 
     def _time_once(
         self, session: Session, process: int, most_s: float, progress: Callable[[dict[str, int], str], bool]

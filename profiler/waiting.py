@@ -1,12 +1,50 @@
-"""Waiting for other programs to leave the machine."""
+"""Waiting: for another process to give a device back, and for other programs to leave the machine."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
+from ..luts import DeviceRecord, Store
+from ..luts.store import Lease
+from ..networks.errors import StoreLockedError
 from .devices import Device
 from .machine import OTHERS_LIMIT, MachineState, conditions_between
 
 _LOOK_S = 0.2  # the kernel's counters tick every 10 ms
+
+
+@contextmanager
+def leased(
+    store: Store, device: DeviceRecord, wait_s: float, cancel: Event, tell: Callable[[str], None]
+) -> Iterator[Lease | None]:
+    """The right to profile a device while the block runs.
+
+    Args:
+        store: where the device is.
+        device: which.
+        wait_s: how long to wait for a process that has it.
+        cancel: set it to stop waiting.
+        tell: gets who has the device, again and again while it is waited for.
+
+    Yields:
+        The lease; None if the wait was cancelled.
+
+    Raises:
+        StoreLockedError: another process has the device, and had it for all of ``wait_s``; says which.
+    """
+    deadline_s = time.monotonic() + wait_s
+    with ExitStack() as held:
+        lease = None
+        while lease is None and not cancel.is_set():
+            try:
+                lease = held.enter_context(store.lease(device))
+            except StoreLockedError as error:
+                if time.monotonic() >= deadline_s:
+                    raise
+                tell(error.message)
+                cancel.wait(_LOOK_S)
+        yield lease
 
 
 class Patience:
