@@ -2,9 +2,13 @@
 
 Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006): prediction equations 2.25 and 2.26,
 leave-one-out predictions 5.12, the pseudo-likelihood that chooses the parameters 5.13, the Matern covariance 4.17.
+
+All systems solved are small: each prediction rests on the points nearest to it, and the parameters are chosen on some
+neighbourhoods. So the cost grows in proportion to the number of points, and linear algebra stays on one thread:
+matrices large enough to be shared between threads take a hundred times longer where other programs are at work.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -24,10 +28,10 @@ _STEPS: Final = (2.0, 2.0, 1.41)
 _RANGE: Final = 64.0  # parameters stay within this factor of their prior
 _WORTH: Final = 2.0  # gain in log-likelihood that a further group of coordinates has to bring
 _LEAST: Final = 6  # points; with fewer the parameters stay at their prior
-_MOST: Final = 192  # points that choose the parameters
-_DENSE: Final = 640  # points; with more, each prediction rests on its nearest ones
-_NEAREST: Final = 64
-_CHUNK: Final = 256
+_BLOCK: Final = 48  # points of a neighbourhood that the parameters are chosen on
+_BLOCKS: Final = 5
+_NEAREST: Final = 64  # points that a prediction rests on
+_CHUNK: Final = 256  # predictions at once
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,8 @@ class Points:
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Points":
-        """Some of the points."""
+    def take(self, index: NDArray[np.intp] | slice) -> "Points":
+        """Some of the points; an index of shape ``[b, k]`` gives b sets of k points."""
         return Points({name: values[index] for name, values in self.groups.items()}, self.kinds[index])
 
 
@@ -66,98 +70,56 @@ class Kriging:
     def __init__(self, points: Points, values: Floats, noise: Floats, parameters: Parameters) -> None:
         self.points, self.values, self.parameters = points, values, parameters
         self._variance = noise**2 + parameters["nugget"] ** 2
-        self._factor: Floats | None = None
-        if len(points) <= _DENSE:
-            covariance = covariances(points, points, parameters)
-            covariance[np.diag_indices(len(points))] += self._variance
-            self._factor = np.linalg.cholesky(covariance)
-            self._weights = np.linalg.solve(self._factor.T, np.linalg.solve(self._factor, values))
 
     def predict(self, queries: Points) -> tuple[Floats, Floats]:
         """Mean and variance at m points, each of shape ``[m]``; the variance is that of one new kernel there."""
-        means, variances = np.empty(len(queries)), np.empty(len(queries))
-        one = self._predict_local if self._factor is None else self._predict_dense
+        means, variances = np.empty(len(queries)), prior_variances(queries, self.parameters)
         for start in range(0, len(queries), _CHUNK):
             part = slice(start, start + _CHUNK)
-            means[part], variances[part] = one(queries.take(part))
-        return means, np.maximum(variances, 0.0) + self.parameters["nugget"] ** 2
-
-    def _predict_dense(self, queries: Points) -> tuple[Floats, Floats]:
-        assert self._factor is not None
-        across = covariances(queries, self.points, self.parameters)
-        half = np.linalg.solve(self._factor, across.T)
-        return across @ self._weights, prior_variances(queries, self.parameters) - (half**2).sum(axis=0)
-
-    def _predict_local(self, queries: Points) -> tuple[Floats, Floats]:
-        across = covariances(queries, self.points, self.parameters)
-        nearest = np.argpartition(-across, _NEAREST, axis=1)[:, :_NEAREST]
-        means, variances = np.empty(len(queries)), prior_variances(queries, self.parameters)
-        for row, index in enumerate(nearest):
-            around = self.points.take(index)
+            nearest, across = self._nearest(queries.take(part), _NEAREST)
+            around = self.points.take(nearest)
             covariance = covariances(around, around, self.parameters)
-            covariance[np.diag_indices(_NEAREST)] += self._variance[index]
-            here = across[row, index]
-            weights = np.linalg.solve(covariance, here)
-            means[row] = weights @ self.values[index]
-            variances[row] -= weights @ here
-        return means, variances
+            covariance += self._variance[nearest][:, None, :] * np.eye(nearest.shape[1])
+            weights = np.linalg.solve(covariance, across[:, :, None])[:, :, 0]
+            means[part] = (weights * self.values[nearest]).sum(axis=1)
+            variances[part] -= (weights * across).sum(axis=1)
+        return means, np.maximum(variances, 0.0) + self.parameters["nugget"] ** 2
 
     def nearest(self, queries: Points, count: int) -> NDArray[np.intp]:
         """Numbers of the ``count`` points that say most about each of m others, shape ``[m, count]``, best first."""
-        likeness = {**self.parameters, "slope": 0.0}
-        found = [
-            np.argsort(-covariances(queries.take(slice(at, at + _CHUNK)), self.points, likeness), axis=1, kind="stable")
-            for at in range(0, len(queries), _CHUNK)
-        ]
-        return np.concatenate(found)[:, :count]
+        found = [self._nearest(queries.take(slice(at, at + _CHUNK)), count)[0] for at in range(0, len(queries), _CHUNK)]
+        return np.concatenate(found)
 
-    def conditioned(self, queries: Points) -> Callable[[int], Floats]:
-        """Variances at m points as more and more of them become known, without their values.
-
-        The variance of a Gaussian process does not depend on the values, so that it is known in advance which point
-        would teach most. This is a pivoted Cholesky factorisation of the posterior covariance.
-
-        Returns:
-            A function: given the number of a point that becomes known, the variances that are left, shape ``[m]``.
-            The number -1 changes nothing.
-        """
-        index = np.arange(len(self.points))
-        if len(index) > _DENSE:
-            index = np.random.default_rng(0).permutation(len(index))[:_DENSE]
-        known = self.points.take(index)
-        covariance = covariances(known, known, self.parameters)
-        covariance[np.diag_indices(len(known))] += self._variance[index]
-        half = np.linalg.solve(np.linalg.cholesky(covariance), covariances(known, queries, self.parameters))
-        left = prior_variances(queries, self.parameters) - (half**2).sum(axis=0)
-        factor: list[Floats] = []
-        nugget = self.parameters["nugget"] ** 2
-
-        def know(point: int) -> Floats:
-            nonlocal left
-            if point >= 0:
-                column = covariances(queries, queries.take(slice(point, point + 1)), self.parameters)[:, 0]
-                column = column - half.T @ half[:, point] - sum((f * f[point] for f in factor), np.zeros(len(queries)))
-                column = column / np.sqrt(max(column[point], 0.0) + nugget)
-                factor.append(column)
-                left = left - column**2
-            return np.maximum(left, 0.0)
-
-        return know
+    def _nearest(self, queries: Points, count: int) -> tuple[NDArray[np.intp], Floats]:
+        """The most closely related points, shape ``[m, count]``, and the covariances with them."""
+        across = covariances(queries, self.points, self.parameters)
+        related = -correlations(queries, self.points, self.parameters)
+        count = min(count, len(self.points))
+        nearest = np.argpartition(related, count - 1, axis=1)[:, :count]
+        order = np.argsort(np.take_along_axis(related, nearest, axis=1), axis=1, kind="stable")
+        nearest = np.take_along_axis(nearest, order, axis=1)
+        return nearest, np.take_along_axis(across, nearest, axis=1)
 
 
 def covariances(a: Points, b: Points, parameters: Parameters) -> Floats:
-    """Covariance of each of n points with each of m, shape ``[n, m]``."""
-    return _combined(
-        {name: _squared_distances(a.groups[name], b.groups[name]) for name in a.groups if name in parameters},
-        a.groups[SIZES] @ b.groups[SIZES].T,
-        _same_kind(a, b),
-        parameters,
-    )
+    """Covariance of each of n points with each of m, shape ``[..., n, m]``."""
+    linear = _products(a.groups[SIZES], b.groups[SIZES])
+    distances = {name: _squared_distances(a.groups[name], b.groups[name]) for name in a.groups if name in parameters}
+    return _combined(distances, linear, _same_kind(a, b), parameters)
+
+
+def correlations(a: Points, b: Points, parameters: Parameters) -> Floats:
+    """How closely n points are related to m, beyond level and slope, shape ``[n, m]``: 1 for equal ones."""
+    distances = {name: _squared_distances(a.groups[name], b.groups[name]) for name in a.groups if name in parameters}
+    smooth = _smooth(distances, parameters)
+    amplitude, kind = parameters["amplitude"] ** 2, parameters["kind"] ** 2
+    related = amplitude * smooth + kind * _same_kind(a, b) * (0.5 + 0.5 * smooth)
+    return np.asarray(related / (amplitude + kind), np.float64)
 
 
 def prior_variances(points: Points, parameters: Parameters) -> Floats:
     """Variance of each point as long as nothing is known, shape ``[n]``."""
-    linear = (points.groups[SIZES] ** 2).sum(axis=1)
+    linear = (points.groups[SIZES] ** 2).sum(axis=-1)
     fixed = _LEVEL**2 + parameters["amplitude"] ** 2 + parameters["kind"] ** 2
     return np.asarray(fixed + parameters["slope"] ** 2 * linear, np.float64)
 
@@ -174,16 +136,14 @@ def chosen_parameters(points: Points, values: Floats, noise: Floats) -> dict[str
     Groups of coordinates beyond the sizes are taken in one by one, as long as each makes the values much likelier.
 
     Args:
-        points: n points; of more than a few hundred, a fixed random choice decides.
+        points: n points; of many, some neighbourhoods that lie far apart decide.
         values: shape ``[n]``.
         noise: standard deviation of each value, shape ``[n]``.
     """
     if len(points) < _LEAST:
         return default_parameters()
-    if len(points) > _MOST:
-        index = np.random.default_rng(0).permutation(len(points))[:_MOST]
-        points, values, noise = points.take(index), values[index], noise[index]
-    objective = _Objective(points, values, noise)
+    index = _neighbourhoods(points)
+    objective = _Objective(points.take(index), values[index], noise[index])
     best, chosen = objective.climb(default_parameters())
     optional = {name for name, coordinates in points.groups.items() if np.ptp(coordinates, axis=0).any()} - {SIZES}
     while optional:
@@ -196,22 +156,37 @@ def chosen_parameters(points: Points, values: Floats, noise: Floats) -> dict[str
     return chosen
 
 
+def _neighbourhoods(points: Points) -> NDArray[np.intp]:
+    """Numbers of the points of some neighbourhoods, shape ``[b, k]``: each around the one least like those before."""
+    size = min(len(points), _BLOCK)
+    blocks = []
+    closest = np.full(len(points), -np.inf)
+    centre = 0
+    for _ in range(min(max(round(len(points) / _BLOCK), 1), _BLOCKS)):
+        related = correlations(points.take(np.array([centre])), points, _PRIOR)[0]
+        blocks.append(np.argsort(-related, kind="stable")[:size])
+        closest = np.maximum(closest, related)
+        centre = int(np.argmin(closest))
+    return np.stack(blocks)
+
+
 class _Objective:
-    """How well each value is predicted from the others, as a function of the parameters."""
+    """How well each value is predicted from the others of its neighbourhood, as a function of the parameters."""
 
     def __init__(self, points: Points, values: Floats, noise: Floats) -> None:
         self._values, self._variance = values, noise**2
         self._distances = {name: _squared_distances(x, x) for name, x in points.groups.items()}
-        self._linear = points.groups[SIZES] @ points.groups[SIZES].T
+        self._linear = _products(points.groups[SIZES], points.groups[SIZES])
         self._same = _same_kind(points, points)
+        self._unit = np.eye(values.shape[1])
 
     def __call__(self, parameters: Parameters) -> float:
         distances = {name: self._distances[name] for name in self._distances if name in parameters}
         covariance = _combined(distances, self._linear, self._same, parameters)
-        covariance[np.diag_indices(len(covariance))] += self._variance + parameters["nugget"] ** 2
+        covariance += (self._variance + parameters["nugget"] ** 2)[:, None, :] * self._unit
         inverse = np.linalg.inv(covariance)
-        variances = 1 / np.maximum(np.diag(inverse), 1e-12)
-        errors = (inverse @ self._values) * variances
+        variances = 1 / np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 1e-12)
+        errors = (inverse * self._values[:, None, :]).sum(axis=2) * variances
         likelihood = -0.5 * float(np.sum(np.log(variances) + errors**2 / variances))
         away = (np.log(value / _PRIOR.get(name, _OPTIONAL_PRIOR)) for name, value in parameters.items())
         return likelihood - 0.5 * float(sum(step**2 for step in away))
@@ -220,7 +195,7 @@ class _Objective:
         """The best parameters that steps along one at a time reach, and how good they are."""
         here, best = dict(parameters), self(parameters)
         for step in _STEPS:
-            for name in here:
+            for name in list(here):
                 for factor in (step, 1 / step):
                     best, here = self._along(name, factor, best, here)
         return best, here
@@ -237,25 +212,27 @@ class _Objective:
 
 
 def _combined(distances: Mapping[str, Floats], linear: Floats, same: Floats, parameters: Parameters) -> Floats:
-    squared = _scaled_sum(distances.items(), parameters, linear.shape)
-    root = np.sqrt(5.0 * squared)
-    smooth = (1 + root + root**2 / 3) * np.exp(-root)
+    smooth = _smooth(distances, parameters)
     covariance = _LEVEL**2 + parameters["slope"] ** 2 * linear + parameters["amplitude"] ** 2 * smooth
     return np.asarray(covariance + parameters["kind"] ** 2 * same * (0.5 + 0.5 * smooth), np.float64)
 
 
-def _scaled_sum(distances: Iterable[tuple[str, Floats]], parameters: Parameters, shape: tuple[int, ...]) -> Floats:
-    total = np.zeros(shape)
-    for name, squared in distances:
-        total += squared / parameters[name] ** 2
-    return total
+def _smooth(distances: Mapping[str, Floats], parameters: Parameters) -> Floats:
+    scaled = [squared / parameters[name] ** 2 for name, squared in distances.items()]
+    root = np.sqrt(5.0 * np.sum(scaled, axis=0))
+    return np.asarray((1 + root + root**2 / 3) * np.exp(-root), np.float64)
+
+
+def _products(a: Floats, b: Floats) -> Floats:
+    return np.asarray(a @ np.swapaxes(b, -1, -2), np.float64)
 
 
 def _squared_distances(a: Floats, b: Floats) -> Floats:
-    """Shape ``[n, m]``; never below 0, which rounding could else make of equal points."""
-    product = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1)[None, :] - 2 * a @ b.T
-    return np.asarray(np.maximum(product, 0.0), np.float64)
+    """Shape ``[..., n, m]``; never below 0, which rounding could else make of equal points."""
+    lengths = (a**2).sum(axis=-1)[..., :, None] + (b**2).sum(axis=-1)[..., None, :]
+    return np.asarray(np.maximum(lengths - 2 * _products(a, b), 0.0), np.float64)
 
 
 def _same_kind(a: Points, b: Points) -> Floats:
-    return ((a.kinds[:, None] == b.kinds[None, :]) & (a.kinds[:, None] >= 0)).astype(np.float64)
+    same = (a.kinds[..., :, None] == b.kinds[..., None, :]) & (a.kinds[..., :, None] >= 0)
+    return np.asarray(same, np.float64)
