@@ -95,6 +95,7 @@ def run_campaign(
     with leased(store, device, wait_s, cancel, partial(announcer.waiting, "device")) as lease:
         if lease is None:
             return CampaignResult(interrupted=True, table=store.table(device))
+        budget.begin()
         recorder = Recorder(store, device, lease, announcer.row)
         campaign = _Campaign(plan, recorder, announcer, budget, settings, cancel)
         if budget_s is not None or target_error is not None:
@@ -121,8 +122,8 @@ class _Campaign:
 
     def choose_extra(self, target_error: float | None, fresh: bool) -> None:
         """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
-        pending = self._pending(fresh)
-        self._chooser = Chooser(self._plan.kernels, pending, self._recorder, target_error, self._settings.seed)
+        pending, done = self._pending(fresh), self._announcer.done
+        self._chooser = Chooser(self._plan.kernels, pending, done, self._recorder, target_error, self._settings.seed)
 
     def run(self, fresh: bool, recheck: bool) -> CampaignResult:
         pending = self._pending(fresh)
