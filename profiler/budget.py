@@ -11,7 +11,7 @@ _HELD_BACK = 0.15  # largest share of a budget that is kept for measuring noisy 
 
 
 class Budget:
-    """The time of a campaign, from its construction on.
+    """The time of a campaign; it runs from `begin` on.
 
     Args:
         budget_s: all of it; None for as long as it takes.
@@ -25,15 +25,19 @@ class Budget:
         if budget_s is not None and not (budget_s > 0 and math.isfinite(budget_s)):
             raise UsageError(f"the budget is {budget_s!r} s", hint="give a positive number of seconds, or none at all")
         self._budget_s = math.inf if budget_s is None else budget_s
-        self._ends_s = time.monotonic() + self._budget_s
+        self._ends_s = math.inf
         self._kernel_s = kernel_s
         self._kernels = 0
         self._spent_s = 0.0
 
+    def begin(self) -> None:
+        """Waiting is over: from now on time counts."""
+        self._ends_s = time.monotonic() + self._budget_s
+
     @property
     def remaining_s(self) -> float:
-        """Seconds left to measure in; infinite without a limit."""
-        if math.isinf(self._budget_s):
+        """Seconds left to measure in; infinite without a limit, or before it begins."""
+        if math.isinf(self._ends_s):
             return math.inf
         return max(self._ends_s - time.monotonic() - min(_TO_END * self._budget_s, _TO_END_S), 0.0)
 
@@ -51,7 +55,7 @@ class Budget:
             most: no more than so many.
             noisy: kernels to be measured again at the end, for which time is to remain.
         """
-        if math.isinf(self._budget_s):
+        if math.isinf(self._ends_s):
             return most
         held_back_s = min(noisy * self._kernel_s, _HELD_BACK * self._budget_s)
         return min(most, max(int((self.remaining_s - held_back_s) / max(self._kernel_s, 1e-9)), 0))

@@ -95,6 +95,7 @@ def run_campaign(
     with leased(store, device, wait_s, cancel, partial(announcer.waiting, "device")) as lease:
         if lease is None:
             return CampaignResult(interrupted=True, table=store.table(device))
+        budget.begin()
         recorder = Recorder(store, device, lease, announcer.row)
         campaign = _Campaign(plan, recorder, announcer, budget, settings, cancel)
         if budget_s is not None or target_error is not None:
@@ -118,11 +119,12 @@ class _Campaign:
         self._chooser: Chooser | None = None
         self._failed: dict[str, str] = {}
         self._again: dict[str, Kernel] = {}
+        self._requeued: set[str] = set()
 
     def choose_extra(self, target_error: float | None, fresh: bool) -> None:
         """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
-        pending = self._pending(fresh)
-        self._chooser = Chooser(self._plan.kernels, pending, self._recorder, target_error, self._settings.seed)
+        pending, done = self._pending(fresh), self._announcer.done
+        self._chooser = Chooser(self._plan.kernels, pending, done, self._recorder, target_error, self._settings.seed)
 
     def run(self, fresh: bool, recheck: bool) -> CampaignResult:
         pending = self._pending(fresh)
@@ -201,7 +203,7 @@ class _Campaign:
             skipped=len(self._plan.kernels) - len(pending),
             failed=self._failed,
             noisy=[row.label for row in rows if row.status == "noisy"],
-            requeued=len(self._again),
+            requeued=len(self._requeued),
             interpolated=sum(key not in known for key in self._plan.kernels) if self._chooser else 0,
             held_out_error=self._chooser.held_out_error if self._chooser else None,
             interrupted=self._cancel.is_set(),
@@ -375,6 +377,7 @@ class _Campaign:
 
     def _record(self, row: Measurement) -> None:
         if row.subject_key in self._again:
+            self._requeued.add(row.subject_key)
             self._recorder.record_better(row)
             return
         if row.status == "failed":

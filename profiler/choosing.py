@@ -1,13 +1,12 @@
 """Which kernels a campaign measures next where it need not measure all: those that interpolation knows least about."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 
 from ..networks.errors import UsageError
 from ..networks.lowering import Kernel
 from .recording import Recorder
 from .sampling import AdaptiveSampler
 from .session import KERNEL
-
 
 _OUT_OF_REACH = 1e-9
 
@@ -30,7 +29,8 @@ class Chooser:
     Args:
         candidates: all kernels of the plan, by key.
         pending: those that have no row yet, or are to get another.
-        recorder: where their rows come.
+        finished: those of them that got theirs in this campaign; grows as it goes on.
+        recorder: where the rows are.
         target_error: median relative error of interpolation at which to stop; None to go on until all are measured.
         seed: of what is random in the choice.
     """
@@ -39,14 +39,14 @@ class Chooser:
         self,
         candidates: Mapping[str, Kernel],
         pending: Mapping[str, Kernel],
+        finished: Set[str],
         recorder: Recorder,
         target_error: float | None,
         seed: int,
     ) -> None:
-        self._pending, self._recorder = pending, recorder
+        self._pending, self._finished, self._recorder = pending, finished, recorder
         self._sampler = AdaptiveSampler(candidates, target_error=target_error or _OUT_OF_REACH, seed=seed)
         self._untold = dict(candidates)
-        self._asked: set[str] = set()
         self._tell()
 
     @property
@@ -66,17 +66,17 @@ class Chooser:
         Args:
             most: tells how many there may be at once; 0 ends it.
         """
+        self._tell()
         while not self._sampler.done and (count := most()) > 0:
-            keys = self._sampler.ask(count)
+            keys = self._sampler.ask(min(count, self._sampler.batch))
             if not keys:
                 return
-            self._asked.update(keys)
             yield {key: self._pending[key] for key in keys if key in self._pending}
             self._tell()
 
     def _tell(self) -> None:
-        """Tell the sampler what has a row that counts: an old one that is to be replaced does not."""
-        known = [key for key in self._untold if key not in self._pending or key in self._asked]
+        """Tell the sampler of rows that count: an old one that is to be replaced does not."""
+        known = [key for key in self._untold if key not in self._pending or key in self._finished]
         self._sampler.tell(row for key in known if (row := self._recorder.get(KERNEL, key)) is not None)
         for key in known:
             del self._untold[key]

@@ -84,7 +84,7 @@ class Announcer:
 
     def start(self, plan: Plan, total: int, networks: int) -> None:
         """So many kernels and whole networks of a plan are to be measured."""
-        self.total = total
+        self.total, self._started_s = total, time.monotonic()
         self.event(
             Started(
                 device=str(plan.device),

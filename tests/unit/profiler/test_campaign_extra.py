@@ -32,6 +32,11 @@ def kernels_of(*widths: int) -> dict[str, Kernel]:
     return dict(lower(chain(*widths), "null").distinct)
 
 
+def many(widest: int) -> dict[str, Kernel]:
+    """Two families of kernels of all widths."""
+    return {key: kernel for width in range(8, widest) for key, kernel in kernels_of(width, 16).items()}
+
+
 def plan_of(extra: dict[str, Kernel], *networks: Network, check: bool = True) -> Plan:
     plan = make_plan(resolve_device("null"), networks, check=check)
     return replace(plan, extra={key: kernel for key, kernel in extra.items() if key not in plan.kernels})
@@ -108,6 +113,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_a_budget_affords_what_it_has_learnt(clock: Clock) -> None:
     budget = Budget(100.0, 1.0)
+    clock.now_s += 1000  # waiting for the device is free
+    assert budget.affordable(48) == 48
+    budget.begin()
     assert budget.affordable(48) == 48
     budget.spent(4, 40.0)
     assert budget.affordable(48) == 9  # ten seconds each, and some are kept for the end
@@ -120,6 +128,7 @@ def test_a_budget_affords_what_it_has_learnt(clock: Clock) -> None:
 
 def test_no_budget_affords_everything() -> None:
     budget = Budget(None, 1.0)
+    budget.begin()
     budget.spent(1, 1e9)
     assert budget.affordable(48) == 48
 
@@ -155,7 +164,7 @@ def test_a_budget_that_is_spent_leaves_the_rest_to_interpolation(store: Store, c
 
 
 def test_a_target_stops_when_interpolation_is_good_enough(store: Store) -> None:
-    plan = plan_of({key: kernel for width in range(8, 200) for key, kernel in kernels_of(width, 16).items()})
+    plan = plan_of(many(200))
     result = run_campaign(plan, store, target_error=0.05, settings=Settings(group_kernels=24))
     assert 0 < result.measured < len(plan.kernels)
     assert result.interpolated == len(plan.kernels) - result.measured
@@ -166,6 +175,25 @@ def test_a_target_stops_when_interpolation_is_good_enough(store: Store) -> None:
         result.measured,
         len(plan.kernels) - result.measured - again.measured,
     )
+
+
+def test_what_the_networks_brought_is_not_measured_again(store: Store) -> None:
+    plan = plan_of(
+        {key: kernel for width in range(8, 60) for key, kernel in kernels_of(width, 16).items()}, chain(9, 16)
+    )
+    events: list[CampaignEvent] = []
+    result = run_campaign(plan, store, target_error=0.05, events=events.append)
+    measured = rows_of(events)
+    assert len(measured) == len(set(measured)) == result.measured
+    assert set(plan.subjects[0].lowered.distinct) <= set(measured)
+
+
+def test_a_fresh_campaign_learns_from_no_old_row(store: Store) -> None:
+    plan = plan_of(many(60))
+    first = run_campaign(plan, store, target_error=0.05)
+    again = run_campaign(plan, store, target_error=0.05, fresh=True)
+    assert (again.measured, again.skipped) == (first.measured, 0)
+    assert again.held_out_error == pytest.approx(first.held_out_error)
 
 
 def doubtful(
