@@ -30,7 +30,7 @@ _WORTH: Final = 2.0  # gain in log-likelihood that a further group of coordinate
 _LEAST: Final = 6  # points; with fewer the parameters stay at their prior
 _BLOCK: Final = 48  # points of a neighbourhood that the parameters are chosen on
 _BLOCKS: Final = 5
-_NEAREST: Final = 64  # points that a prediction rests on
+_NEAREST: Final = 48  # points that a prediction rests on
 _CHUNK: Final = 256  # predictions at once
 
 

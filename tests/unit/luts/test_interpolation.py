@@ -152,7 +152,7 @@ def test_a_damaged_kernel_is_an_error() -> None:
         Interpolator(table_of([make_measurement("bad", spec={"nodes": [{"op": "Conv"}]})]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(CHANNELS), st.integers(8, 192), st.integers(7, 56), st.integers(0, 2**16))
 def test_estimates_lie_between_smaller_and_larger_rows(given_in: int, given_out: int, size: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -170,7 +170,7 @@ def test_estimates_lie_between_smaller_and_larger_rows(given_in: int, given_out:
             assert latency_ns <= row.latency_ns * 1.1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**16))
 def test_what_grows_only_grows(seed: int) -> None:
     """Without steps, a kernel that is larger by a quarter is never said to be faster."""
