@@ -87,7 +87,7 @@ def run_campaign(
     """
     settings, cancel = settings or Settings(), cancel or Event()
     require_share(target_error)
-    budget = Budget(budget_s, plan.estimate_s(1) - plan.estimate_s(0))
+    budget = Budget(budget_s, plan.kernel_s())
     announcer = Announcer(progress, events, budget, settings.max_rounds)
     if not new_table:
         require_same_machine(store, plan.device)

@@ -84,7 +84,7 @@ class Outlook:
 
     def _limit(self, name: str) -> str:
         share = self.covered.get(name, 1.0)
-        return "" if share == 1 else f", about {share:.0%} of them covered: kernels are whole cells here"
+        return "" if share == 1 else f", about {share:.0%} of them covered: the others have kernels of their own"
 
 
 def plan_of(
@@ -136,19 +136,24 @@ def outlook(plan: "Plan", spaces: "Sequence[SearchSpace]", store: "Store | None"
     pace = 1.0
     fingerprint = plan.device.fingerprint
     if store and fingerprint.digest in {record.digest for record in store.devices()}:
-        if fingerprint.kind == "real":
+        if fingerprint.kind == "real":  # a simulated clock says nothing about how long it takes
             pace = pace_of(store.measurements(fingerprint, "kernel"))
         known = set() if fresh else store.keys(fingerprint, "kernel", statuses=("ok", "noisy"))
     kernels = {key: kernel.label for key, kernel in plan.kernels.items()}
     known &= set(kernels)
     estimate_s = plan.estimate_s(len(kernels) - len(known), pace)
     sizes = {space.name: space.size for space in spaces}
-    covered = {space.name: _covered(space, plan) for space in spaces if not space.chains()}
-    return Outlook(str(plan.device), sizes, covered, plan.uses, kernels, frozenset(known), estimate_s)
+    return Outlook(
+        str(plan.device), sizes, covered_shares(spaces, plan), plan.uses, kernels, frozenset(known), estimate_s
+    )
+
+
+def covered_shares(spaces: "Sequence[SearchSpace]", plan: "Plan") -> dict[str, float]:
+    """By space that is no chain: the share of random networks that the plan's kernels are enough for."""
+    return {space.name: _covered(space, plan) for space in spaces if not space.chains()}
 
 
 def _covered(space: "SearchSpace", plan: "Plan") -> float:
-    """Share of random networks that the plan's kernels are enough for."""
     from ..networks.lowering import lower
 
     device = plan.device

@@ -1,5 +1,6 @@
 """``lutra profile``: measure the kernels of networks and of search spaces on a device, and build its table."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,7 +74,7 @@ def profile(
     from ...networks.errors import UsageError
     from ...profiler import resolve_device
     from .. import campaigns
-    from ..plans import plan_of
+    from ..plans import covered_shares, plan_of
     from ..spaces import space_of
     from ..stores import open_store, require_store
 
@@ -94,6 +95,11 @@ def profile(
     if dry_run:
         _show_plan(work, spaces, store, fresh, as_json)
         return
+    for name, share in covered_shares(spaces, work).items():
+        if share < 1:
+            sys.stderr.write(
+                f"{name}: about {share:.0%} of its networks covered: the others have kernels of their own\n"
+            )
     with open_store(store, read_only=False, create=True) as opened:
         result = campaigns.run(
             work,
