@@ -228,10 +228,13 @@ class TablePredictor(LatencyPredictor):
         labels = [_described(kernel, answer) for kernel, answer in missing]
         shown = "; ".join(labels[:5]) + (f"; and {len(labels) - 5} more" if len(labels) > 5 else "")
         counted = f"{len(missing)} of {len(lowered.distinct)} kernels of {name}{share}"
+        hint = f"measure them with: lutra profile {source}{self._flags()}"
+        if all(kernel.lacks for kernel, _ in missing):
+            hint = f"{lowered.runtime} cannot run this network; use another --runtime"
         return NotCoveredError(
             f"the table of {self.device} lacks {counted}: {shown}",
             labels,
-            hint=f"measure them with: lutra profile {source}{self._flags()}",
+            hint=hint,
         )
 
     def _flags(self) -> str:
@@ -291,7 +294,9 @@ def _halfwidth(answer: Answer) -> float:
 
 
 def _described(kernel: Kernel, answer: Answer) -> str:
-    """A kernel without a number, and why if it was tried."""
+    """A kernel without a number, and why if it was tried or cannot be."""
+    if kernel.lacks:
+        return f"{kernel.label} (not supported: {', '.join(dict.fromkeys(kernel.lacks))})"
     failed = answer.row is not None and answer.row.reason
     return f"{kernel.label} (failed: {failed})" if failed else kernel.label
 

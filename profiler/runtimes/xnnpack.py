@@ -16,7 +16,7 @@ import numpy as np
 from ...luts.host import runtime_version
 from ...networks import Network, TensorType
 from ...networks.errors import MissingDependencyError
-from ...networks.lowering import Constant, Kernel, KernelNode, lower
+from ...networks.lowering import Constant, Kernel, KernelNode, lower, require_supported
 from .._native import XnnEnvironment, XnnLibrary, XnnSession, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -66,6 +66,7 @@ class XnnpackRuntime(Runtime):
         yield Overhead("run", "one call without nodes", Prepared(*self._chain(1), {}), base="node")
 
     def _prepared(self, kernels: Sequence[Kernel], copies: int, seed: int) -> tuple[XnnSession, int, Any]:
+        require_supported(kernels)
         session = _Assembly(kernels, np.random.default_rng(seed)).session(self._environment, copies)
         return session, copies, session.outputs_finite
 
