@@ -215,7 +215,7 @@ class _Lowerer:
         return "pow by a tensor" if by_tensor else lacking(entry.op)
 
     def _lack(self, entry: Fused, reason: str) -> None:
-        """A kernel for an op that there is no primitive for: it reads what is there and leaves its outputs row by row."""
+        """A kernel for an op without a primitive: it reads what is there and leaves its outputs row by row."""
         reads = zip(entry.node.inputs, entry.op.inputs, strict=True)
         inputs = [self._read(value, type_, self._layout(value, type_)) for value, type_ in reads]
         made = [_Tensor(name, type_) for name, type_ in zip(entry.outputs, entry.op.outputs, strict=True)]

@@ -89,7 +89,7 @@ class XnnGraph:
         return names[0]
 
     def lack(self, node: Node, reason: str) -> None:
-        """Append a node for an op that there is no operator for: it reads what is there and leaves its outputs row-major.
+        """Append a node for an op without an operator: it reads what is there and leaves its outputs row-major.
 
         Args:
             node: of the network.

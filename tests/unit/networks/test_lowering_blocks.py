@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime")
 
 SETTINGS = [
     ("native", "float32", ("proxyless", "ofa", "shuffled", "transformers")),
+    ("native", "int8", ("proxyless", "ofa", "shuffled", "transformers")),
     ("onnxruntime", "float32", ("proxyless", "ofa", "shuffled")),
     ("onnxruntime", "int8", ("proxyless", "ofa", "shuffled")),
 ]
