@@ -205,11 +205,11 @@ class _Work:
             return LoweredBlock(kernels, "own")
         # The layer behind is the last that multiplies; what only converts its input is not the block's.
         end = max(i for i, kernel in enumerate(kernels) if kernel.macs)
-        before: Layout = "own"
+        left: Layout = "own"
         while end > 0 and (converts := _conversion(kernels[end - 1])) is not None:
-            before = "plain" if "plain" in (converts, before) else converts
+            left = "plain" if "plain" in (converts, left) else converts
             end -= 1
-        return LoweredBlock(kernels[:end], before)
+        return LoweredBlock(kernels[:end], left)
 
     def _margin(self, made: TensorType, layout: Layout) -> list[str]:
         """Keys of the kernels in front of a block, up to and with the one that makes its input."""
@@ -228,8 +228,7 @@ class _Work:
 
 
 def _produced(b: NetworkBuilder, wanted: TensorType, layout: Layout) -> str:
-    """A tensor of the wanted type that a layer made, as it leaves it or through an op in float32; or plain, as a shuffle
-    of its channels leaves it."""
+    """A tensor of the wanted type, made by a layer, by an op in float32 behind one, or by a shuffle of its channels."""
     image = wanted.rank == 4
     shape = (wanted.shape[0], _MARGIN_CHANNELS, *wanted.shape[2:]) if image else (*wanted.shape[:-1], _MARGIN_CHANNELS)
     made = _layer(b, b.input(shape, wanted.dtype), wanted.shape[1] if image else wanted.shape[-1])

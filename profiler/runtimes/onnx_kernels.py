@@ -191,8 +191,11 @@ class _Weights:
 
     def __init__(self, kernel: Kernel, contents: Contents) -> None:
         roles = constant_roles(kernel.nodes)
-        told = [(name, constant, roles.get(name, frozenset())) for name, constant in kernel.constants]
-        self._kinds = [(name, c.type, role) for name, c, role in told if _is_weight(c, role)]
+        self._kinds: list[tuple[str, TensorType, Set[str]]] = [
+            (name, constant.type, roles.get(name, frozenset()))
+            for name, constant in kernel.constants
+            if _is_weight(constant, roles.get(name, frozenset()))
+        ]
         self._templates = [TensorTemplate(_unfilled(type_)) for _, type_, _ in self._kinds]
         self._contents = contents
         self.names = [name for name, _, _ in self._kinds]

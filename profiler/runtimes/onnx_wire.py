@@ -15,8 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-Chunk = bytes | np.ndarray
-"""A piece of a message: bytes, or an array whose memory is the piece."""
+Chunk = bytes | memoryview
+"""A piece of a message."""
 
 _ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
 
@@ -62,7 +62,7 @@ class TensorTemplate:
     def filled(self, name: str, values: np.ndarray) -> list[Chunk]:
         """A field of a graph: the tensor with ``values``, which are dense, in the machine's order of bytes."""
         head = self._fixed + _field(_TENSOR_NAME, name.encode()) + _TENSOR_RAW_DATA + _varint(values.nbytes)
-        return [_GRAPH_INITIALIZER + _varint(len(head) + values.nbytes) + head, values.reshape(-1).view(np.uint8)]
+        return [_GRAPH_INITIALIZER + _varint(len(head) + values.nbytes) + head, values.reshape(-1).view(np.uint8).data]
 
 
 def joined(model: "onnx.ModelProto", graph: "onnx.GraphProto", parts: Sequence[Chunk]) -> bytes:
