@@ -17,6 +17,13 @@ _GOALS = {  # part: figure's prefix, goals of MAPE and of the share within 10 %,
     "torch-2": ("torch_eager_2t", 4.5, None),
     "compile-1": ("torch_compile_1t", 5.0, None),
 }
+_BATCH_FIGURES = {  # figure: runtime, precision, batch sizes
+    "ort_batch4_mape_pct": ("onnxruntime", "float32", (4,)),
+    "ort_batch16_mape_pct": ("onnxruntime", "float32", (16,)),
+    "ort_int8_mape_pct": ("onnxruntime", "int8", (1,)),
+    "native_mape_pct": ("native", "float32", (1, 4)),
+    "native_int8_mape_pct": ("native", "int8", (1, 4)),
+}
 _RANK_GOAL = 0.995
 _REPEAT_GOAL_PCT, _BUSY_GOAL_PCT = 3.0, 6.0
 _NN_METER = "nn-Meter: 99.0 % within ±10 % on one phone's CPU, as published"
@@ -26,7 +33,7 @@ def figures(parts: Mapping[str, Part], command: str) -> list[Figure]:
     """The figures of the parts that are there, each with the noise floor of the same networks in its protocol."""
     return [
         Figure(command=command, **values)
-        for made in (_accuracy(parts), _recipes(parts), _repeats(parts), _effort(parts))
+        for made in (_accuracy(parts), _batches(parts), _recipes(parts), _repeats(parts), _effort(parts))
         for values in made
     ]
 
@@ -75,6 +82,24 @@ def _in_turns(part: Part) -> str:
 
 def _has_shared(part: Part) -> bool:
     return "shared_ms" in part["networks"][0]
+
+
+def _batches(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
+    for name, (runtime, precision, sizes) in _BATCH_FIGURES.items():
+        rows = [
+            row
+            for row in parts.get("batch", {}).get("networks", ())
+            if (row["runtime"], row["precision"]) == (runtime, precision) and row["batch"] in sizes
+        ]
+        if not rows:
+            continue
+        errors = [100 * (row["predicted_ms"] / row["measured_ms"] - 1) for row in rows]
+        told = ", ".join(
+            f"{row['network']} at batch {row['batch']} {error:+.1f} %" for row, error in zip(rows, errors, strict=True)
+        )
+        protocol = f"{runtime}, 1 thread, {precision}, each network timed in turns with its kernels; p25: {told}."
+        value = statistics.mean(map(abs, errors))
+        yield {"peer": "", "protocol": protocol} | _figure(name, value, "%", None, "lower")
 
 
 def _recipes(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
@@ -170,6 +195,9 @@ def page(parts: Mapping[str, Part]) -> str:
             f"MAPE {mape(measured, predicted):.1f} % (goal {goal:g} %), Spearman {spearman(measured, predicted):.4f}."
         )
         sections.append(f"{title}\n\n{lead}\n\n{_table(part['networks'], _HEADINGS, _accuracy_cells)}\n")
+    if "batch" in parts:
+        table = _table(parts["batch"]["networks"], _BATCH_HEADINGS, _batch_cells)
+        sections.append(f"## Other batch sizes, and 8 bits, 1 thread\n\n{table}\n")
     if "layers" in parts:
         table = _table(parts["layers"]["networks"], _RECIPE_HEADINGS, _recipe_cells)
         sections.append(f"## Layers and blocks instead of kernels, onnxruntime, 1 thread\n\n{table}\n")
@@ -177,6 +205,7 @@ def page(parts: Mapping[str, Part]) -> str:
 
 
 _HEADINGS = ("network", "predicted ms", "measured ms", "error %", "again %", "inside")
+_BATCH_HEADINGS = ("network", "runtime", "precision", "batch", "predicted ms", "measured ms", "error %")
 _RECIPE_HEADINGS = ("network", "measured ms", "layers ms", "error %", "blocks ms", "error %")
 
 
@@ -200,6 +229,12 @@ def _accuracy_cells(row: Part) -> tuple[str, ...]:
         _percent(row["again_ms"], measured),
         inside,
     )
+
+
+def _batch_cells(row: Part) -> tuple[str, ...]:
+    predicted, measured = row["predicted_ms"], row["measured_ms"]
+    told = (row["network"], row["runtime"], row["precision"], str(row["batch"]))
+    return (*told, f"{predicted:.3g}", f"{measured:.3g}", _percent(predicted, measured))
 
 
 def _recipe_cells(row: Part) -> tuple[str, ...]:

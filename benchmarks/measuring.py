@@ -38,6 +38,15 @@ _APART_S = 3600.0
 _CO_RUNNERS = 2
 _PRECISION_TRIALS = 7
 _SETTINGS = Settings(patience_s=30.0)
+_BATCHED = ("mobilenet_v2", "resnet18", "shufflenet_v2_x1_0")
+_BATCHES = (  # runtime, precision, batch sizes
+    ("onnxruntime", "float32", (4, 16)),
+    ("onnxruntime", "int8", (1,)),
+    ("native", "float32", (1, 4)),
+    ("native", "int8", (1, 4)),
+)
+_BATCH_SETTINGS = Settings(samples_per_visit=1, max_rounds=12, patience_s=10.0)
+"""One sample a visit: at batch 16 one takes up to a quarter of a second."""
 
 
 def scored(runtime: str, threads: int) -> dict[str, Any]:
@@ -98,6 +107,22 @@ def _measured_ms(network: Network, table: Table) -> float:
     row = table.get("network", network.fingerprint)
     assert row is not None
     return row.latency_ns / 1e6
+
+
+def batches() -> dict[str, Any]:
+    """A few networks at other batch sizes and in 8 bits, each timed in turns with its kernels."""
+    return {"networks": [row for given in _BATCHES for row in _batch_rows(*given)]}
+
+
+def _batch_rows(runtime: str, precision: str, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    networks = {(name, size): zoo.build(name, batch=size) for size in sizes for name in _BATCHED}
+    note(f"{runtime} in {precision} at batch {', '.join(map(str, sizes))}")
+    plan = make_plan(resolve_device("host", runtime=runtime, precision=precision), networks.values())
+    with Store.open(_fresh_store(f"batch-{runtime}-{precision}.db")) as store:
+        result = run_campaign(plan, store, settings=_BATCH_SETTINGS, progress=_Teller())
+    assert result.table is not None
+    for (_, size), network in networks.items():
+        yield _row(network, result.table) | {"runtime": runtime, "precision": precision, "batch": size}
 
 
 def layers() -> dict[str, Any]:
@@ -202,6 +227,7 @@ PARTS: dict[str, Part] = {
     "torch-1": lambda: scored("torch", 1),
     "torch-2": lambda: scored("torch", 2),
     "compile-1": lambda: scored("torch-compile", 1),
+    "batch": batches,
     "second": second_table,
     "busy": busy_table,
 }
