@@ -67,7 +67,7 @@ double difference(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 void test_run_agrees_with_reference() {
-  for (const Isa isa : available_isas())
+  for (const lutra::Isa isa : lutra::available_isas())
     for (const int64_t copies : {1, 3}) {
       Program program(small_network(), copies, 7, isa);
       program.run();
