@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <stdexcept>
 
@@ -18,11 +17,13 @@ struct CodesView {
   std::size_t width = 1;                 ///< bytes of a code: 1, 2, 4 or 8
   bool is_signed = false;
 
-  /// Whether the choices at one position are bytes beside each other, which needs no copy.
-  bool has_byte_columns() const { return width == 1 && architecture_step == 1; }
+  const std::byte* address(std::size_t architecture, std::size_t position) const {
+    return data + static_cast<std::ptrdiff_t>(architecture) * architecture_step +
+           static_cast<std::ptrdiff_t>(position) * position_step;
+  }
 
-  /// The choice of an architecture at a position, as a signed number (of unsigned 64-bit ones, as far as it
-  /// fits).
+  /// The choice of an architecture at a position; an unsigned one that is too large for the type as its
+  /// maximum.
   std::int64_t at(std::size_t architecture, std::size_t position) const;
 };
 
@@ -32,26 +33,9 @@ class CodeError : public std::out_of_range {
   CodeError(std::size_t architecture, std::size_t position, std::int64_t code, std::size_t limit);
 };
 
-/// How many choices a position has, as far as the codes' type can name them: a negative code is never below
-/// it.
-std::uint64_t nameable(const CodesView& codes, std::uint32_t limit);
-
-/// Copies architectures [first, first + count) to to[p * stride + i]. A code that is not below its position's
-/// limit is copied as 0; returns whether there was none.
-template <class Code>
-bool copy_codes(const CodesView& codes, std::span<const std::uint32_t> limits, std::size_t first,
-                std::size_t count, Code* to, std::size_t stride);
-
-/// Whether all codes of these architectures are below their position's limit; for codes with byte columns.
-bool bytes_fit(const CodesView& codes, std::span<const std::uint32_t> limits, std::size_t first,
-               std::size_t count);
-
-/// Throws CodeError for the first code of these architectures that is not below its position's limit; returns
-/// where there is none.
+/// Throws CodeError for the first code of architectures [first, first + count) that is not below its
+/// position's limit; returns where there is none.
 void refuse_misfit(const CodesView& codes, std::span<const std::uint32_t> limits, std::size_t first,
                    std::size_t count);
-
-/// How many architectures are worked on at a time: their codes stay in the first cache, and vectors are full.
-std::size_t tile_size(std::size_t positions);
 
 }  // namespace lutra::luts

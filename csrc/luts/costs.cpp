@@ -6,6 +6,7 @@
 #include <string>
 
 #include "luts/parallel.hpp"
+#include "luts/tiles.hpp"
 
 namespace lutra::luts {
 
@@ -56,43 +57,23 @@ void DenseCosts::evaluate(const CodesView& codes, float start, std::span<float> 
                                 std::to_string(positions()));
   if (out.size() != codes.count) throw std::invalid_argument("the output needs one number per architecture");
   if (threads == 0) throw std::invalid_argument("0 threads; at least 1 is needed");
-  in_parallel(codes.count, tile_size(positions()), threads,
-              [&](std::size_t first, std::size_t count) { evaluate_part(codes, start, out, first, count); });
-}
-
-void DenseCosts::evaluate_part(const CodesView& codes, float start, std::span<float> out, std::size_t first,
-                               std::size_t count) const {
-  if (choices_ > kMaxByteChoices)
-    evaluate_copied<std::uint16_t>(codes, start, out, first, count);
-  else if (codes.has_byte_columns())
-    evaluate_in_place(codes, start, out, first, count);
-  else
-    evaluate_copied<std::uint8_t>(codes, start, out, first, count);
+  in_parallel(codes.count, tile_size(positions()), threads, [&](std::size_t first, std::size_t count) {
+    if (choices_ <= kMaxByteChoices)
+      evaluate_part<std::uint8_t>(codes, start, out, first, count);
+    else
+      evaluate_part<std::uint16_t>(codes, start, out, first, count);
+  });
 }
 
 template <class Code>
-void DenseCosts::evaluate_copied(const CodesView& codes, float start, std::span<float> out, std::size_t first,
-                                 std::size_t count) const {
-  const std::size_t step = tile_size(positions());
-  std::vector<Code> copied(step * positions());
-  for (const std::size_t end = first + count; first < end; first += step) {
-    const std::size_t size = std::min(step, end - first);
-    if (!copy_codes(codes, limits_, first, size, copied.data(), step))
-      refuse_misfit(codes, limits_, first, size);
-    run(Tile<Code>{rows_.data(), row_stride_, choices_, copied.data(), static_cast<std::ptrdiff_t>(step),
-                   positions(), size, start, out.data() + first});
-  }
-}
-
-void DenseCosts::evaluate_in_place(const CodesView& codes, float start, std::span<float> out,
-                                   std::size_t first, std::size_t count) const {
+void DenseCosts::evaluate_part(const CodesView& codes, float start, std::span<float> out, std::size_t first,
+                               std::size_t count) const {
+  TileReader<Code> reader(codes, limits_);
   const std::size_t step = tile_size(positions());
   for (const std::size_t end = first + count; first < end; first += step) {
     const std::size_t size = std::min(step, end - first);
-    if (!bytes_fit(codes, limits_, first, size)) refuse_misfit(codes, limits_, first, size);
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(codes.data) + first;
-    run(Tile<std::uint8_t>{rows_.data(), row_stride_, choices_, bytes, codes.position_step, positions(), size,
-                           start, out.data() + first});
+    run(Tile<Code>{rows_.data(), row_stride_, choices_, reader.read(first, size), positions(), size, start,
+                   out.data() + first});
   }
 }
 

@@ -31,13 +31,9 @@ class DenseCosts {
   std::size_t choices() const { return choices_; }
 
  private:
+  template <class Code>
   void evaluate_part(const CodesView& codes, float start, std::span<float> out, std::size_t first,
                      std::size_t count) const;
-  template <class Code>
-  void evaluate_copied(const CodesView& codes, float start, std::span<float> out, std::size_t first,
-                       std::size_t count) const;
-  void evaluate_in_place(const CodesView& codes, float start, std::span<float> out, std::size_t first,
-                         std::size_t count) const;
   void run(const Tile<std::uint8_t>& tile) const { kernels_->bytes(tile, reduce_); }
   void run(const Tile<std::uint16_t>& tile) const { kernels_->words(tile, reduce_); }
 

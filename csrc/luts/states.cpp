@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "luts/parallel.hpp"
+#include "luts/tiles.hpp"
 
 namespace lutra::luts {
 
@@ -41,19 +42,19 @@ void StateWalk::expand(const CodesView& codes, std::span<std::uint16_t> out, std
 
 void StateWalk::expand_part(const CodesView& codes, std::span<std::uint16_t> out, std::size_t first,
                             std::size_t count) const {
+  TileReader<std::uint16_t> reader(codes, limits_);
   const std::size_t step = tile_size(positions());
-  std::vector<std::uint16_t> copied(step * positions());
   std::vector<std::uint16_t> state(step);
   for (const std::size_t end = first + count; first < end; first += step) {
     const std::size_t size = std::min(step, end - first);
-    if (!copy_codes(codes, limits_, first, size, copied.data(), step))
-      refuse_misfit(codes, limits_, first, size);
+    const TileCodes<std::uint16_t> tile = reader.read(first, size);
     std::fill(state.begin(), state.end(), static_cast<std::uint16_t>(start_));
     for (std::size_t p = 0; p < positions(); ++p) {
       const std::uint16_t* next = next_.data() + p * states_ * choices_;
+      const std::uint16_t* chosen = tile.first + static_cast<std::ptrdiff_t>(p) * tile.position_step;
       std::uint16_t* to = out.data() + p * codes.count + first;
-      for (std::size_t i = 0; i < size; ++i) {
-        const std::size_t met = state[i] * choices_ + copied[p * step + i];
+      for (std::size_t i = 0; i < size; ++i, chosen += tile.architecture_step) {
+        const std::size_t met = state[i] * choices_ + *chosen;
         to[i] = static_cast<std::uint16_t>(met);
         state[i] = next[met];
       }

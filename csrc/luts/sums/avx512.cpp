@@ -72,7 +72,9 @@ struct RowInMemory {
 namespace {
 
 void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
-  if (tile.choices <= 16)
+  if (tile.codes.architecture_step != 1)
+    scalar_tile(tile, reduce);
+  else if (tile.choices <= 16)
     reduce_tile<Row16>(tile, reduce);
   else if (tile.choices <= 32)
     reduce_tile<Row32>(tile, reduce);
@@ -82,7 +84,12 @@ void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
     reduce_tile<RowInMemory>(tile, reduce);
 }
 
-void run_words(const Tile<std::uint16_t>& tile, Reduce reduce) { reduce_tile<RowInMemory>(tile, reduce); }
+void run_words(const Tile<std::uint16_t>& tile, Reduce reduce) {
+  if (tile.codes.architecture_step != 1)
+    scalar_tile(tile, reduce);
+  else
+    reduce_tile<RowInMemory>(tile, reduce);
+}
 
 }  // namespace
 

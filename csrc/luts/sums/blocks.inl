@@ -1,4 +1,4 @@
-// Blocks of LUTRA_LANES architectures by kinds of rows. Included by a file that defines Vec, VecIndex,
+// Blocks of architectures beside each other, by kinds of rows. Included by a file that defines Vec, VecIndex,
 // kLanes, load, splat, store, widen, vector_combine and the kinds of rows.
 
 namespace {
@@ -9,8 +9,9 @@ inline void vector_block(const Tile<Code>& tile, std::size_t i) {
   Vec sums[kVectors];
   for (std::size_t k = 0; k < kVectors; ++k) sums[k] = splat(tile.start);
   const float* costs = tile.rows;
-  const Code* codes = tile.codes + i;
-  for (std::size_t p = 0; p < tile.positions; ++p, costs += tile.row_stride, codes += tile.code_stride) {
+  const Code* codes = tile.codes.first + i;
+  for (std::size_t p = 0; p < tile.positions;
+       ++p, costs += tile.row_stride, codes += tile.codes.position_step) {
     const Row row(costs);
     for (std::size_t k = 0; k < kVectors; ++k)
       sums[k] = vector_combine<reduce>(sums[k], row.pick(widen(codes + k * kLanes)));

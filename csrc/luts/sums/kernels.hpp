@@ -14,16 +14,24 @@ enum class Reduce { kSum, kMax };
 /// over 256 spreads rows over the sets of a cache.
 constexpr std::size_t kByteRow = 256 + 16;
 
-/// One tile: architecture i chooses codes[p * code_stride + i] at position p, which costs row[that], where
-/// row is rows + p * row_stride. All codes are below `choices`, or, if they are bytes, rows are kByteRow
-/// long.
+/// Choices of a few architectures: of the i-th at position p, first[i * architecture_step + p *
+/// position_step].
+template <class Code>
+struct TileCodes {
+  const Code* first;
+  std::ptrdiff_t architecture_step;
+  std::ptrdiff_t position_step;
+};
+
+/// What is worked on at a time. A choice c at position p costs rows[p * row_stride + c]. All codes are below
+/// `choices`, or, if they are bytes, rows are kByteRow long. `codes` go on by 1 in one of their two
+/// directions.
 template <class Code>
 struct Tile {
   const float* rows;
   std::size_t row_stride;
   std::size_t choices;
-  const Code* codes;
-  std::ptrdiff_t code_stride;  ///< may be negative
+  TileCodes<Code> codes;
   std::size_t positions;
   std::size_t count;
   float start;  ///< what the reduction begins with
