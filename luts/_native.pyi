@@ -37,8 +37,8 @@ class DenseCosts:
 class StateWalk:
     """Writes choices together with the states in which they are met."""
 
-    def __init__(self, next: NDArray[Any], limits: NDArray[Any], *, start: int) -> None:
-        """`next` is uint16 [P, S, C]: the state behind a choice met in a state; all begin in `start`."""
+    def __init__(self, transitions: NDArray[Any], limits: NDArray[Any], *, start: int) -> None:
+        """`transitions` are uint16 [P, S, C]: the state behind a choice met in a state; all begin in `start`."""
     def expand(self, codes: NDArray[Any], *, threads: int = 1) -> NDArray[np.uint16]:
         """[n, P + 1] in Fortran order: state * C + choice at each position, and the state at the end."""
 

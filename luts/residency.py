@@ -60,4 +60,5 @@ def cold_shares(passing: NDArray[Any], fingerprint: Fingerprint) -> NDArray[np.f
     if not isinstance(cache_kib, int) or cache_kib <= 0:
         return np.ones(passing.shape)
     filled = np.maximum(passing, 1) / (cache_kib * 1024)
-    return np.clip(1 + np.log(filled) / math.log(_SHARED), 0.0, 1.0)
+    shares: NDArray[np.float64] = np.clip(1 + np.log(filled) / math.log(_SHARED), 0.0, 1.0)
+    return shares

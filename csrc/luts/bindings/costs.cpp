@@ -99,7 +99,7 @@ void bind_costs(py::module_& module) {
       .def("evaluate", &evaluate, py::arg("codes"), py::kw_only(), py::arg("start") = 0.0F,
            py::arg("threads") = 1);
   py::class_<StateWalk>(module, "StateWalk")
-      .def(py::init(&make_walk), py::arg("next"), py::arg("limits"), py::kw_only(), py::arg("start"))
+      .def(py::init(&make_walk), py::arg("transitions"), py::arg("limits"), py::kw_only(), py::arg("start"))
       .def("expand", &expand, py::arg("codes"), py::kw_only(), py::arg("threads") = 1);
   module.def("reference_evaluate", &evaluate_by_reference, py::arg("costs"), py::arg("codes"), py::kw_only(),
              py::arg("start") = 0.0F, py::arg("reduce") = "sum");
