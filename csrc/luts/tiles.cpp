@@ -11,9 +11,9 @@ namespace lutra::luts {
 
 namespace {
 
-constexpr std::size_t kTileBytes = 16 * 1024;
+constexpr std::size_t kTileBytes = 64 * 1024;
 constexpr std::size_t kMinTile = 64;
-constexpr std::size_t kMaxTile = 1024;
+constexpr std::size_t kMaxTile = 4096;
 
 /// Narrows `count` values that lie `step` bytes apart. Returns the bits that did not fit, of all of them
 /// together.

@@ -10,7 +10,8 @@
 
 namespace lutra::luts {
 
-/// How many architectures are worked on at a time: their codes stay in the first cache, and vectors are full.
+/// How many architectures are worked on at a time: their codes stay in the second cache between the check and
+/// the sums, and runs of memory are long enough to be fetched ahead.
 std::size_t tile_size(std::size_t positions);
 
 /// Hands out codes tile by tile, checked. Bytes that lie beside each other are left where they are; all

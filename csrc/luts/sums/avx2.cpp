@@ -66,7 +66,7 @@ namespace {
 /// Larger rows are read cost by cost: a gather of 8 takes half as long again where it was measured (Zen 2).
 void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
   if (tile.codes.architecture_step != 1 || tile.choices > 32)
-    scalar_tile(tile, reduce);
+    baseline_sums().bytes(tile, reduce);
   else if (tile.choices <= 8)
     reduce_tile<Row8>(tile, reduce);
   else if (tile.choices <= 16)
@@ -78,7 +78,7 @@ void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
 }  // namespace
 
 const SumKernels& avx2_sums() {
-  static constexpr SumKernels kKernels{run_bytes, scalar_tile<std::uint16_t>};
+  static const SumKernels kKernels{run_bytes, baseline_sums().words};
   return kKernels;
 }
 

@@ -73,7 +73,7 @@ namespace {
 
 void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
   if (tile.codes.architecture_step != 1)
-    scalar_tile(tile, reduce);
+    baseline_sums().bytes(tile, reduce);
   else if (tile.choices <= 16)
     reduce_tile<Row16>(tile, reduce);
   else if (tile.choices <= 32)
@@ -86,7 +86,7 @@ void run_bytes(const Tile<std::uint8_t>& tile, Reduce reduce) {
 
 void run_words(const Tile<std::uint16_t>& tile, Reduce reduce) {
   if (tile.codes.architecture_step != 1)
-    scalar_tile(tile, reduce);
+    baseline_sums().words(tile, reduce);
   else
     reduce_tile<RowInMemory>(tile, reduce);
 }

@@ -2,7 +2,6 @@
 
 namespace lutra::luts {
 
-const SumKernels& baseline_sums();
 #if LUTRA_X86_VARIANTS
 const SumKernels& avx2_sums();
 const SumKernels& avx512_sums();

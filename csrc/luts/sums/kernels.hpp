@@ -45,6 +45,9 @@ struct SumKernels {
   void (*words)(const Tile<std::uint16_t>& tile, Reduce reduce);
 };
 
+/// Cost by cost, for any codes: what the kernels for vectors leave to it.
+const SumKernels& baseline_sums();
+
 /// The kernels compiled for `isa`. Throws std::invalid_argument where this machine cannot run them.
 const SumKernels& sum_kernels(Isa isa);
 

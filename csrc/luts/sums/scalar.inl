@@ -31,12 +31,4 @@ inline void scalar_rest(const Tile<Code>& tile, std::size_t i) {
   for (; i < tile.count; ++i) scalar_block<reduce, 1>(tile, i, step);
 }
 
-template <class Code>
-inline void scalar_tile(const Tile<Code>& tile, Reduce reduce) {
-  if (reduce == Reduce::kSum)
-    scalar_rest<Reduce::kSum>(tile, 0);
-  else
-    scalar_rest<Reduce::kMax>(tile, 0);
-}
-
 }  // namespace

@@ -80,6 +80,8 @@ void all_kernels_give_the_bits_of_the_reference() {
       compare<std::int64_t>(count, 20, choices, Order::kByArchitecture, random);
       compare<std::uint64_t>(count, 20, choices, Order::kByPosition, random);
     }
+  for (const Order order : {Order::kByArchitecture, Order::kByPosition})  // several tiles
+    for (const std::size_t choices : {8, 64}) compare<std::uint8_t>(9001, 3, choices, order, random);
   compare<std::uint8_t>(100, 0, 4, Order::kByPosition, random);
   compare<std::uint8_t>(70, 700, 4, Order::kByPosition, random);  // tiles are not smaller than a few vectors
 }
