@@ -23,6 +23,7 @@ inline void store(float* p, Vec v) { _mm256_storeu_ps(p, v); }
 inline VecIndex widen(const std::uint8_t* codes) {
   return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes)));
 }
+
 template <Reduce reduce>
 inline Vec vector_combine(Vec sums, Vec costs) {
   if constexpr (reduce == Reduce::kSum) return _mm256_add_ps(sums, costs);
