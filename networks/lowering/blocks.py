@@ -115,20 +115,26 @@ class LoweredSpace:
         return (*kernels, *self.head[layout].kernels)
 
     @property
-    def distinct(self) -> dict[str, Kernel]:
-        """Every kernel that some network of the space needs, by key."""
+    def blocks(self) -> list[tuple[Kernel, ...]]:
+        """The kernels of the stem, of the head and of each candidate in each layout."""
         blocks = [self.stem, *self.head.values()]
         blocks += [block for position in self.positions for by in position for block in by.values()]
-        return {kernel.key: kernel for block in blocks for kernel in block.kernels}
+        return [block.kernels for block in blocks]
+
+    @property
+    def distinct(self) -> dict[str, Kernel]:
+        """Every kernel that some network of the space needs, by key."""
+        return {kernel.key: kernel for kernels in self.blocks for kernel in kernels}
 
 
-def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32") -> LoweredSpace:
+def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredSpace:
     """Lower each candidate of ``space`` once for each layout in which it is met.
 
     Args:
         space: what is lowered.
         runtime: who would run its networks.
         precision: number format they would be run in.
+        threads: how many threads they would be run on.
 
     Raises:
         NotSupportedError: a block begins with an op that the runtime fuses into whatever comes before.
@@ -136,7 +142,7 @@ def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32")
         UnknownNameError, UsageError, MissingDependencyError, UnsupportedOpError: as `lower`.
     """
     borders = _borders(space)
-    work = _Work(partial(lower, runtime=runtime, precision=precision))
+    work = _Work(partial(lower, runtime=runtime, precision=precision, threads=threads))
     stem = work.block(space.stem, space.input, None)
     layouts, positions = {stem.layout}, []
     for candidates, border in zip(space.positions, borders, strict=False):
@@ -210,7 +216,9 @@ class _Work:
         kernels = self._lowered(b.build(_layer(b, _produced(b, made, layout)))).kernels
         ends = [i for i, kernel in enumerate(kernels) if (_shuffles(kernel) if layout == "plain" else kernel.macs)]
         if not ends:
-            raise NotSupportedError(f"no plain tensor {made} can be put in front of a block", hint="use even channels")
+            raise NotSupportedError(
+                f"no plain tensor {made} can be put in front of a block", hint="use even channels, or another runtime"
+            )
         return [kernel.key for kernel in kernels[: ends[-1 if layout == "plain" else 0] + 1]]
 
     def _lowered(self, network: Network) -> LoweredNetwork:
