@@ -96,6 +96,12 @@ class Chain:
             yield from kernels
         yield from self.ends[state]
 
+    @property
+    def distinct(self) -> dict[str, "Kernel"]:
+        """Every kernel that some network needs, by key."""
+        blocks = [self.start, *(kernels for step in self.steps for kernels, _ in step.values()), *self.ends.values()]
+        return {kernel.key: kernel for kernels in blocks for kernel in kernels}
+
     def transitions(self) -> NDArray[np.uint16]:
         """The state behind each choice, [decisions, states, most choices]; 0 for what no network meets."""
         behind = np.zeros((len(self.choices), self.states, max(self.choices, default=1)), np.uint16)

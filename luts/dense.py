@@ -7,7 +7,7 @@ the choices before have left. And how much of a network's weights comes from mem
 (`residency`); where that differs between networks of the space, the sums of both cases are mixed in that share.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ COLD, RESIDENT, WEIGHTS, ACTIVATIONS = range(4)
 """Rows of what is known of kernels: latency in ns with all weights from memory and with all from the last cache, bytes
 of weights, and the most bytes of activations that one of them moves."""
 
+_SHARES: Final = (1.0, 0.0)  # all weights from memory; all from the last cache
 _MAX_MET: Final = 65536  # what 16 bits count
 
 
@@ -39,32 +40,40 @@ class DenseTable:
     Args:
         spaces: the lowered space; or several, and then a first decision says which of them is meant.
         table: the device's rows.
+        interpolate: answer for kernels without a row from the rows of their like (`Interpolator`), where those say
+            enough whether weights come from memory or from the last cache.
         isa: which of the compiled kernels to use; by default the fastest that this machine can run. All give the same
             bits.
 
     Attributes:
         choices: how many choices each decision has.
-        missing: distinct keys of the kernels without a number, of the whole space.
+        missing: distinct keys of the kernels without a number, of the whole space, sorted.
 
     Raises:
         UsageError: no space, or one with other decisions than the first.
         UnknownNameError: an instruction set that this machine does not have.
+        CorruptModelError: as `Table.interpolator`.
         NotSupportedError: a decision's choices times the layouts in which they are met are over 65536.
     """
 
     def __init__(
-        self, spaces: "LoweredSpace | Sequence[LoweredSpace]", table: Table, *, isa: str | None = None
+        self,
+        spaces: "LoweredSpace | Sequence[LoweredSpace]",
+        table: Table,
+        *,
+        interpolate: bool = False,
+        isa: str | None = None,
     ) -> None:
         if isa is not None and isa not in _native.available_isas():
             raise UnknownNameError("instruction set", isa, _native.available_isas())
         self._chain = chain = Chain.of(tuple(spaces) if isinstance(spaces, Sequence) else (spaces,))
         self._fingerprint = table.fingerprint
-        self._prices = _Prices(table)
-        self._fixed = self._prices.of([*chain.start, *(chain.ends[0] if chain.plain else ())])
+        prices = _Prices(table, chain.distinct, interpolate=interpolate)
+        self._fixed = prices.of([*chain.start, *(chain.ends[0] if chain.plain else ())])
         self._fixed[[COLD, RESIDENT]] += table.constant(RUN_CONSTANT).latency_ns or 0.0
-        self._costs = _costs(chain, self._prices)
+        self._costs = _costs(chain, prices)
         self.choices = chain.choices
-        self.missing = tuple(self._prices.missing)
+        self.missing = prices.missing
         limits = np.array(self.choices, np.uint32)
         self._walk = None if chain.plain else _native.StateWalk(chain.transitions(), limits, start=0)
         self._limits = limits if chain.plain else np.full(len(limits) + 1, self._costs.shape[2], np.uint32)
@@ -172,8 +181,8 @@ class DenseTable:
         raise NotCoveredError(
             f"the table has no number for kernels of {int(without.sum())} of {len(without)} architectures, the first "
             f"of them number {first}",
-            [key for key in keys if key in self._prices.missing],
-            hint="profile the space on this device, or pass allow_missing=True",
+            [key for key in keys if key in self.missing],
+            hint="profile the space on this device, or pass interpolate=True or allow_missing=True",
         )
 
 
@@ -204,30 +213,34 @@ def as_codes(codes: Any, decisions: int) -> NDArray[Any]:
 
 
 class _Prices:
-    """What a table knows of kernels, each looked up once."""
+    """What a table knows of kernels, each looked up once.
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._known: dict[str, tuple[float, float]] = {}
-        self.missing: dict[str, None] = {}
+    Attributes:
+        missing: keys of those without a number, sorted.
+    """
+
+    def __init__(self, table: Table, kernels: "Mapping[str, Kernel]", *, interpolate: bool) -> None:
+        answers = {share: {key: table.lookup(key, cold_share=share) for key in kernels} for share in _SHARES}
+        if interpolate:
+            missing = [kernel for key, kernel in kernels.items() if not answers[1.0][key].covered]
+            for share, known in answers.items():
+                estimates = table.interpolator.answers(missing, cold_share=share) if missing else []
+                known.update((estimate.key, estimate) for estimate in estimates)
+        # Between the two shares latencies are linear. One that is too unsure with either is known with neither.
+        found = {key: [answers[share][key].latency_ns for share in _SHARES] for key in kernels}
+        self.missing = tuple(sorted(key for key, latencies_ns in found.items() if None in latencies_ns))
+        self._known = {key: np.array(latencies_ns, np.float64) for key, latencies_ns in found.items()}
+        for key in self.missing:
+            self._known[key][:] = np.nan
 
     def of(self, kernels: "Iterable[Kernel]") -> NDArray[np.float64]:
         """`COLD` to `ACTIVATIONS` of kernels in a row, [4]; the latencies are NaN where one has no number."""
         total = np.zeros(4)
         for kernel in kernels:
-            total[:ACTIVATIONS] += (*self._latencies_ns(kernel.key), kernel.weight_bytes)
+            total[:WEIGHTS] += self._known[kernel.key]
+            total[WEIGHTS] += kernel.weight_bytes
             total[ACTIVATIONS] = max(total[ACTIVATIONS], kernel.bytes_moved - kernel.weight_bytes)
         return total
-
-    def _latencies_ns(self, key: str) -> tuple[float, float]:
-        if key not in self._known:
-            cold, resident = (self._table.lookup(key, cold_share=share).latency_ns for share in (1.0, 0.0))
-            if cold is None or resident is None:
-                self.missing[key] = None
-                self._known[key] = (np.nan, np.nan)
-            else:
-                self._known[key] = (cold, resident)
-        return self._known[key]
 
 
 def _costs(chain: Chain, prices: _Prices) -> NDArray[np.float64]:

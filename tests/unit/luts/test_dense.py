@@ -12,6 +12,7 @@ from lutra.luts import Fingerprint, Measurement, Table
 from lutra.luts.compose import RUN_CONSTANT, compose
 from lutra.luts.dense import DenseTable
 from lutra.luts.residency import CACHE_KEY, RESIDENT
+from lutra.luts.testing import conv_row
 from lutra.networks import NetworkBuilder, TensorType
 from lutra.networks.blocks import conv_norm_act, inverted_bottleneck, shuffle_unit_v2
 from lutra.networks.errors import NotCoveredError, NotSupportedError, UnknownNameError, UsageError
@@ -165,6 +166,28 @@ def test_missing_everywhere() -> None:
     dense = DenseTable(MOBILE, table_of((MOBILE,), 128, without=frozenset(MOBILE.distinct)))
     assert set(dense.missing) == set(MOBILE.distinct)
     assert np.isnan(dense.latencies_ms([[0, 0, 0]], allow_missing=True)).all()
+
+
+@pytest.mark.parametrize("cache_kib", [None, 64, 1 << 20])
+def test_kernels_between_rows_are_interpolated(cache_kib: int | None) -> None:
+    blocks = tuple(bottleneck(24, 3, ratio) for ratio in (2, 3, 4, 5, 6, 7, 8))
+    first = tuple(bottleneck(24, 3, ratio) for ratio in (3, 6))
+    image = TensorType((1, 3, 32, 32))
+    space = lower_blocks(BlockSpace("ratios", image, stem, (first, blocks, blocks), classifier), "native")
+    of_five = {kernel.key for block in space.positions[1][3].values() for kernel in block.kernels}
+    rows = []
+    for key, kernel in space.distinct.items():
+        if key not in of_five:
+            cold_ns = 500 + kernel.macs / 10 + kernel.bytes_moved / 8
+            rows.append(conv_row(kernel, cold_ns))
+            rows.append(conv_row(kernel, 0.6 * cold_ns, subject_kind=RESIDENT))
+    table = Table(table_of((space,), cache_kib).fingerprint, rows)
+    assert set(DenseTable(space, table).missing) == of_five
+    dense = DenseTable(space, table, interpolate=True)
+    assert dense.missing == ()
+    codes = [[0, 3, 3], [1, 3, 0], [0, 6, 2]]
+    expected_ms = [compose(table, space.kernels(code), interpolate=True).total_ns / 1e6 for code in codes]
+    np.testing.assert_allclose(dense.latencies_ms(codes), expected_ms, rtol=2e-6)
 
 
 def test_any_integers_in_any_order_and_from_torch() -> None:
