@@ -7,7 +7,10 @@ matter have two rows, one for each case, and a network is predicted from a mix o
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .fingerprint import Fingerprint
 
@@ -48,8 +51,14 @@ def cold_share(kernels: "Iterable[Kernel]", fingerprint: Fingerprint) -> float:
     0 where what passes by fits a quarter of the last cache, 1 where it does not fit the whole, in between linear in
     its logarithm; 1 where the size of the cache is not known, which is the cautious choice.
     """
+    return float(cold_shares(np.asarray(passing_bytes(kernels)), fingerprint))
+
+
+def cold_shares(passing: NDArray[Any], fingerprint: Fingerprint) -> NDArray[np.float64]:
+    """`cold_share` of many networks, from their `passing_bytes`; any shape, which the result has too."""
     cache_kib = dict(fingerprint.hardware).get(CACHE_KEY)
     if not isinstance(cache_kib, int) or cache_kib <= 0:
-        return 1.0
-    passing = max(passing_bytes(kernels), 1)
-    return min(max(1 + math.log(passing / (cache_kib * 1024)) / math.log(_SHARED), 0.0), 1.0)
+        return np.ones(passing.shape)
+    filled = np.maximum(passing, 1) / (cache_kib * 1024)
+    shares: NDArray[np.float64] = np.clip(1 + np.log(filled) / math.log(_SHARED), 0.0, 1.0)
+    return shares

@@ -9,9 +9,9 @@
 
 #include "bindings/bindings.hpp"
 #include "bindings/steps.hpp"
-#include "cpu/dispatch.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/program.hpp"
+#include "isa/isa.hpp"
 
 namespace py = pybind11;
 using namespace lutra::cpu;
@@ -28,18 +28,11 @@ ProgramSpec spec_of(const std::vector<TensorTuple>& tensors, const std::vector<S
   return spec;
 }
 
-Isa isa_called(const std::optional<std::string>& name) {
-  if (!name) return best_isa();
-  for (const Isa isa : available_isas())
-    if (isa_name(isa) == *name) return isa;
-  throw py::value_error("this machine has no kernels for '" + *name + "'");
-}
-
 std::shared_ptr<Program> make_program(const std::vector<TensorTuple>& tensors,
                                       const std::vector<StepTuple>& steps, int64_t copies, uint64_t seed,
                                       const std::optional<std::string>& isa) {
   const ProgramSpec spec = spec_of(tensors, steps);
-  const Isa chosen = isa_called(isa);
+  const lutra::Isa chosen = isa ? lutra::isa_named(*isa) : lutra::best_isa();
   const py::gil_scoped_release released;
   return std::make_shared<Program>(spec, copies, seed, chosen);
 }
@@ -88,10 +81,10 @@ void bind_cpu(py::module_& module) {
       .def_property_readonly("peak_bytes", &Program::peak_bytes)
       .def_property_readonly("activation_bytes", &Program::activation_bytes);
   module.def("supported_ops", &supported_ops);
-  module.def("isa_name", [] { return std::string(isa_name(best_isa())); });
+  module.def("isa_name", [] { return std::string(lutra::isa_name(lutra::best_isa())); });
   module.def("available_isas", [] {
     std::vector<std::string> names;
-    for (const Isa isa : available_isas()) names.emplace_back(isa_name(isa));
+    for (const lutra::Isa isa : lutra::available_isas()) names.emplace_back(lutra::isa_name(isa));
     return names;
   });
 }

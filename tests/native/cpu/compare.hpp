@@ -105,8 +105,7 @@ inline std::string join(std::initializer_list<int64_t> values) {
 /// Runs `test(kernels, name)` for every instruction set of this machine.
 template <class Test>
 void for_each_isa(Test test) {
-  for (const cpu::Isa isa : cpu::available_isas())
-    test(cpu::kernel_table(isa), std::string(cpu::isa_name(isa)));
+  for (const Isa isa : available_isas()) test(cpu::kernel_table(isa), std::string(isa_name(isa)));
 }
 
 }  // namespace lutra::check

@@ -67,7 +67,7 @@ double difference(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 void test_run_agrees_with_reference() {
-  for (const Isa isa : available_isas())
+  for (const lutra::Isa isa : lutra::available_isas())
     for (const int64_t copies : {1, 3}) {
       Program program(small_network(), copies, 7, isa);
       program.run();
@@ -108,7 +108,7 @@ void test_set_constant_reaches_all_copies() {
 }
 
 void test_memory_is_shared() {
-  const Graph graph(small_network(), kernel_table(Isa::kBaseline));
+  const Graph graph(small_network(), kernel_table(lutra::Isa::kBaseline));
   const IntermediateLayout layout = lay_out(graph);
   const auto block = [&](const char* name) { return layout.block_of[graph.find(name).value()]; };
   CHECK(block("depth") == block("act"));   // in place

@@ -51,3 +51,9 @@ def test_folder_name_alone_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(folder.parent))
     with pytest.raises(ImportError, match=r"import lutra\.luts, not luts"):
         importlib.import_module("luts")
+
+
+def test_queries_are_light() -> None:
+    pytest.importorskip("lutra.luts._native", reason="the extension module is not built")
+    loaded = loaded_after("import lutra.luts.dense, lutra.luts.query")
+    assert loaded & {"torch", "sqlalchemy", "onnx", "onnxruntime", "pyarrow"} == set()

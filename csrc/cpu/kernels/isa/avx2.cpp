@@ -11,7 +11,7 @@
 
 #include <immintrin.h>
 
-LUTRA_TARGET_BEGIN("avx2,fma")
+LUTRA_TARGET_BEGIN(LUTRA_TARGET_AVX2)
 
 #define LUTRA_ISA avx2
 #define LUTRA_LANES 8

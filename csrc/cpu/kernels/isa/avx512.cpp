@@ -11,7 +11,7 @@
 
 #include <immintrin.h>
 
-LUTRA_TARGET_BEGIN("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")
+LUTRA_TARGET_BEGIN(LUTRA_TARGET_AVX512)
 
 #define LUTRA_ISA avx512
 #define LUTRA_LANES 16
