@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALLEST_ROW: Final = 128  # bytes that a row takes at the least, to bound the number of rows in a file
+_WIDE: Final = 4096  # rows: a range that is not searched to its end where all of so many probes fail
+_PROBES: Final = 256
 _LAST_NUMBER: Final = (1 << 63) - 1
 _NOTHING: Final = dict.fromkeys(column.name for column in schema.measurement.columns)
 _MOST_LINES: Final = 1000  # lines about what is lost; a count says how many there are beyond
@@ -139,10 +141,11 @@ class _Reader:
     def _open(self, path: Path) -> sqlite3.Connection:
         """Without a shared-memory file where none can be made: then nobody writes there either."""
         for mode in ("mode=ro", "mode=ro&immutable=1"):
-            connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
+            connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
             try:
                 connection.row_factory = sqlite3.Row
                 connection.execute("PRAGMA writable_schema=ON")
+                connection.execute("BEGIN")  # one for all that follows: nobody's writing comes in between
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return connection
             except sqlite3.Error as error:
@@ -183,7 +186,8 @@ class _Reader:
     def _scan(self, table: str, number: str = "id") -> Iterator[dict[str, Any]]:
         """Iterate over the rows of a table, around those that cannot be read.
 
-        Where reading fails, the range of numbers that is left is halved until the damaged ones stand alone.
+        Where reading fails, the range of numbers that is left is halved until the damaged ones stand alone, or nothing
+        in a wide range can be read any more.
         """
         if not self._columns[table]:
             return
@@ -198,7 +202,7 @@ class _Reader:
                     low = row["number"] + 1
             except sqlite3.Error as error:
                 logger.debug("%s %d to %d: %s", table, low, high, error)
-                if low < high <= most:
+                if low < high <= most and not self._is_dead(table, number, low, high):
                     middle = (low + high) // 2
                     pending += [(middle + 1, high), (low, middle)]
                 elif gap and gap[1] == low - 1:
@@ -213,6 +217,19 @@ class _Reader:
             f"SELECT {number} AS number, * FROM {table} NOT INDEXED WHERE {number} BETWEEN ? AND ? ORDER BY {number}"
         )
         return self._connection.execute(query, (low, high))
+
+    def _is_dead(self, table: str, number: str, low: int, high: int) -> bool:
+        """Whether nothing can be read anywhere in a range that is too wide to try all of it."""
+        if high - low < _WIDE:
+            return False
+        return not any(self._can_be_read(table, number, at) for at in range(low, high, (high - low) // _PROBES))
+
+    def _can_be_read(self, table: str, number: str, at: int) -> bool:
+        try:
+            next(self._range(table, number, at, at), None)
+        except sqlite3.Error:
+            return False
+        return True
 
     def _one(self, table: str, number: int) -> dict[str, Any] | None:
         try:
