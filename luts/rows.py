@@ -1,16 +1,23 @@
 """Measurements as columns of the store, and back."""
 
 import json
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
-from sqlalchemy import RowMapping
 
 from ..networks.errors import StoreCorruptError, UsageError
 from ._json import canonical
 from .measurement import Measurement
 from .normalisation import Normalisation
 from .packing import pack, unpack
+
+
+class Columns(Protocol):
+    """A row as a database, or a file with the same columns, gives it."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return a column."""
+
 
 _INT64_END: Final = 1 << 63
 _STATISTICS: Final = ("latency_ns", "p10_ns", "median_ns", "p90_ns", "iqr_ns")
@@ -28,7 +35,7 @@ def subject_columns(row: Measurement) -> dict[str, Any]:
     }
 
 
-def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]:
+def measurement_columns(row: Measurement, subject: Columns) -> dict[str, Any]:
     """Return the columns of a measurement, without the device and subject it belongs to.
 
     Args:
@@ -57,7 +64,7 @@ def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]
     }
 
 
-def measurement_from(columns: RowMapping, device: str) -> Measurement:
+def measurement_from(columns: Columns, device: str) -> Measurement:
     """Read a measurement from its columns, joined with its subject's as ``subject_*``.
 
     Args:
@@ -96,7 +103,7 @@ def measurement_from(columns: RowMapping, device: str) -> Measurement:
         ) from error
 
 
-def contradictions(columns: RowMapping, row: Measurement) -> list[str]:
+def contradictions(columns: Columns, row: Measurement) -> list[str]:
     """Name the stored statistics that are not what the stored samples give."""
     expected = {**_statistics(row), "sample_count": row.n}
     return [name for name, value in expected.items() if not _agree(columns[name], value)]
@@ -112,7 +119,7 @@ def _normalisation_columns(normalisation: Normalisation | None) -> dict[str, Any
     }
 
 
-def _normalisation(columns: RowMapping, where: str) -> Normalisation | None:
+def _normalisation(columns: Columns, where: str) -> Normalisation | None:
     if columns["normalisation"] is None:
         return None
     compute, memory = (unpack(columns[f"{name}_reference"], where=where) for name in ("compute", "memory"))
