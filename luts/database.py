@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Database:
         self.read_only = read_only
         self._timeout_s = timeout_s
         self._pid = os.getpid()
+        self._own = threading.local()  # .connection: of the transaction that this thread is writing in
         self._engine = self._make_engine(immutable=False)
 
     @property
@@ -69,7 +71,11 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One transaction that only reads."""
+        """One transaction that only reads; within `write`, it sees what was written there."""
+        if (own := getattr(self._own, "connection", None)) is not None:
+            with translated(self.where):
+                yield own
+            return
         self._after_fork()
         with translated(self.where), self._engine.connect() as connection, connection.begin():
             yield connection
@@ -78,16 +84,26 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction that writes: committed, and on disk, when the block ends; undone if it raises.
 
+        Within another in the same thread it is a part of that one: undone alone if it raises, else committed with it.
+
         Raises:
             StoreReadOnlyError: the store was opened to be read.
         """
         if self.read_only:
             raise StoreReadOnlyError(f"{self.where} was opened read-only", hint="open it without read_only")
+        if (own := getattr(self._own, "connection", None)) is not None:
+            with translated(self.where), own.begin_nested():
+                yield own
+            return
         self._after_fork()
         with translated(self.where), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
-                yield connection
+                self._own.connection = connection
+                try:
+                    yield connection
+                finally:
+                    del self._own.connection
 
     @contextmanager
     def autocommit(self) -> Iterator[sqlite3.Connection]:

@@ -7,7 +7,7 @@ from .campaign import CampaignResult, Progress, run_campaign
 from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
 from .environment import Finding
 from .machine import examine_machine
-from .plan import Plan, Subject, make_plan
+from .plan import Plan, Subject, make_plan, make_space_plan
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 from .settings import Settings
@@ -27,6 +27,7 @@ __all__ = [
     "devices",
     "examine_machine",
     "make_plan",
+    "make_space_plan",
     "register_runtime",
     "replay",
     "resolve_device",

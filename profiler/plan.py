@@ -1,12 +1,16 @@
-"""What a campaign is to measure: the distinct kernels of the networks asked for, each once."""
+"""What a campaign is to measure: the distinct kernels of networks, or of whole search spaces, each once."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 
 from ..networks import Network
+from ..networks.errors import NotSupportedError
 from ..networks.lowering import Kernel, LoweredNetwork, lower_given
+from ..networks.lowering.blocks import BlockSpace, Layout, LoweredBlock, LoweredSpace, lower_blocks
 from .devices import Device
+from .runtimes import runtime_class
 
 _SECONDS_PER_ENTRY = 1.0  # a typical kernel's share of a campaign; the progress bar corrects it as it goes
 
@@ -34,20 +38,24 @@ class Plan:
         device: what is profiled.
         subjects: the networks asked for.
         check: whole networks are measured among the kernels, so that the table carries its own error.
+        extra: kernels wanted for themselves, by key, the most useful first; none of them is in a subject.
+        usage: share of a search space's networks that run a kernel, by key; empty where there is no space.
     """
 
     device: Device
     subjects: tuple[Subject, ...]
     check: bool
+    extra: Mapping[str, Kernel] = field(default_factory=dict)
+    usage: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def kernels(self) -> dict[str, Kernel]:
-        """Distinct kernels by key, in order of first use."""
+        """Distinct kernels by key in the order of measuring: the subjects' in order of first use, then the extra."""
         kernels: dict[str, Kernel] = {}
         for subject in self.subjects:
             for key, kernel in subject.lowered.distinct.items():
                 kernels.setdefault(key, kernel)
-        return kernels
+        return kernels | dict(self.extra)
 
     def estimate_s(self, kernels: int) -> float:
         """Rough duration of measuring so many kernels, and the whole networks if they are checked."""
@@ -73,3 +81,79 @@ def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]
         lowered, model = lower_given(network, model, device.runtime, precision=device.precision, threads=device.threads)
         subjects.append(Subject(network, model, lowered))
     return Plan(device, tuple(subjects), check)
+
+
+def make_space_plan(
+    device: Device,
+    chains: Sequence[BlockSpace],
+    *,
+    check_networks: Sequence[Network] = (),
+    networks: Sequence[Network] = (),
+) -> Plan:
+    """A plan for every kernel that some network of a search space needs.
+
+    The checked networks come first, so that the table knows its own error from the start; then the kernels that most
+    networks of the space run, so that a table that is cut short predicts as many of them as it can.
+
+    Args:
+        device: what will be profiled.
+        chains: the space as chains of blocks, one for each size of image; each counts alike in ``usage``.
+        check_networks: networks to measure whole among their kernels.
+        networks: stand for what no chain can express: their kernels are measured, they are not.
+
+    Raises:
+        NotSupportedError: the runtime's kernels are timed in the order of their network only; or a block cannot be
+            told from the one before it.
+        MissingDependencyError: the runtime that lowers is not installed.
+        LutraError: the runtime cannot take one of the blocks.
+    """
+    if runtime_class(device.runtime).in_sequence:
+        raise NotSupportedError(
+            f"runtime {device.runtime!r} times kernels in the order of their network, not those of a space",
+            hint="name networks of the space instead, or another --runtime",
+        )
+    plan = make_plan(device, check_networks)
+    lowered = [
+        lower_blocks(chain, device.runtime, precision=device.precision, threads=device.threads) for chain in chains
+    ]
+    covering = [subject.lowered for subject in make_plan(device, networks).subjects]
+    kernels: dict[str, Kernel] = {}
+    usage: dict[str, float] = {}
+    for weight, distinct, shares in _parts(lowered, covering):
+        kernels |= distinct
+        for key, share in shares.items():
+            usage[key] = usage.get(key, 0.0) + weight * share
+    extra = {key: kernels[key] for key in sorted(kernels, key=lambda key: -usage[key]) if key not in plan.kernels}
+    return Plan(device, plan.subjects, plan.check, extra, usage)
+
+
+def _parts(
+    spaces: Sequence[LoweredSpace], networks: Sequence[LoweredNetwork]
+) -> Iterable[tuple[float, dict[str, Kernel], dict[str, float]]]:
+    """Weight, kernels and usage of each chain and of each covering network; the weights add up to 1."""
+    weight = 1 / (len(spaces) + len(networks)) if spaces or networks else 0.0
+    for space in spaces:
+        yield weight, space.distinct, usage_of(space)
+    for network in networks:
+        yield weight, network.distinct, dict.fromkeys(network.distinct, 1.0)
+
+
+def usage_of(space: LoweredSpace) -> dict[str, float]:
+    """Share of a chain's networks that run each kernel, where all candidates of a position are equally likely.
+
+    Positions are taken as independent: of the layouts in which a block can be met, each counts alike.
+    """
+    places: list[Sequence[Mapping[Layout, LoweredBlock]]] = [[{"own": space.stem}], [space.head], *space.positions]
+    shares = [_shares(candidates) for candidates in places]
+    keys = dict.fromkeys(key for by_key in shares for key in by_key)
+    return {key: 1 - prod(1 - by_key.get(key, 0.0) for by_key in shares) for key in keys}
+
+
+def _shares(candidates: Sequence[Mapping[Layout, LoweredBlock]]) -> dict[str, float]:
+    """How likely each kernel is to run at a place."""
+    shares: dict[str, float] = {}
+    for by_layout in candidates:
+        for block in by_layout.values():
+            for key in set(block.keys):
+                shares[key] = shares.get(key, 0.0) + 1 / len(candidates) / len(by_layout)
+    return shares

@@ -51,6 +51,7 @@ TYPES: Final[dict[str, str]] = {
     "normalisation": "string",
     "compute_reference": "binary",
     "memory_reference": "binary",
+    "checksum": "int64",
 }
 """The columns and their types; those that end in ``_ns`` say the unit, and JSON stands in the texts of objects."""
 
@@ -66,6 +67,7 @@ _NULLABLE: Final = frozenset(
         "normalisation",
         "compute_reference",
         "memory_reference",
+        "checksum",
     }
 )
 _WIDE: Final = ("spec", "conditions", "versions", "samples", "rounds", "compute_reference", "memory_reference")
@@ -83,14 +85,15 @@ class TableParquet(TableFormat):
 
     def write(self, path: Path, head: Head, rows: Iterable[Measurement]) -> int:
         """Write the rows group by group."""
-        return write_records(path, head, grouped(map(_record, rows), _WIDE))
+        digest = head.fingerprint.digest
+        return write_records(path, head, grouped((_record(row, digest) for row in rows), _WIDE))
 
     def read(self, path: Path) -> Imported:
         """Read the head; the rows follow group by group, each checked against its statistics."""
         with opened(path) as file:
             head = _head(path, file)
             _check_columns(path, file)
-        return Imported(**vars(head), rows=_rows(path))
+        return Imported(**vars(head), rows=_rows(path, head.fingerprint.digest))
 
 
 def write_records(path: Path, head: Head, groups: Iterable[Sequence[Mapping[str, Any]]]) -> int:
@@ -115,11 +118,11 @@ def write_records(path: Path, head: Head, groups: Iterable[Sequence[Mapping[str,
     return count
 
 
-def _record(row: Measurement) -> dict[str, Any]:
+def _record(row: Measurement, digest: str) -> dict[str, Any]:
     from ..rows import measurement_columns  # stands on the database library
 
     subject = {"subject_kind": row.subject_kind, "subject_key": row.subject_key}
-    return subject | measurement_columns(row, _NO_SUBJECT)
+    return subject | measurement_columns(row, _NO_SUBJECT, digest)
 
 
 def _schema(head: Head) -> "pa.Schema":
@@ -164,16 +167,16 @@ def _check_columns(path: Path, file: "pq.ParquetFile") -> None:
             raise TableFileError(path, f"{is_}, not {kind}", column=name, hint="export it again")
 
 
-def _rows(path: Path) -> Iterator[Measurement]:
+def _rows(path: Path, digest: str) -> Iterator[Measurement]:
     with opened(path) as file:
         names = tuple(TYPES)
         for first, columns in batches(path, file, names):
             values = zip(*(columns[name] for name in names), strict=True)
             for number, record in enumerate(values, first):
-                yield _row(path, number, dict(zip(names, record, strict=True)))
+                yield _row(path, number, dict(zip(names, record, strict=True)), digest)
 
 
-def _row(path: Path, number: int, record: dict[str, Any]) -> Measurement:
+def _row(path: Path, number: int, record: dict[str, Any], digest: str) -> Measurement:
     from ..rows import contradictions, measurement_from
 
     empty = [name for name, value in record.items() if value is None and name not in _NULLABLE]
@@ -184,7 +187,6 @@ def _row(path: Path, number: int, record: dict[str, Any]) -> Measurement:
         row = measurement_from(joined, path.name)
     except LutraError as error:
         raise TableFileError(path, error.message, row=number, hint="export it again") from error
-    wrong = contradictions(joined, row)
-    if wrong:
-        raise TableFileError(path, "is not what the samples give", row=number, column=wrong[0], hint="export it again")
+    if wrong := contradictions(joined, row, path.name, digest):
+        raise TableFileError(path, wrong[0], row=number, hint="export it again")
     return row

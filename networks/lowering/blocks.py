@@ -122,13 +122,14 @@ class LoweredSpace:
         return {kernel.key: kernel for block in blocks for kernel in block.kernels}
 
 
-def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32") -> LoweredSpace:
+def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredSpace:
     """Lower each candidate of ``space`` once for each layout in which it is met.
 
     Args:
         space: what is lowered.
         runtime: who would run its networks.
         precision: number format they would be run in.
+        threads: how many threads they would be run on.
 
     Raises:
         NotSupportedError: a block begins with an op that the runtime fuses into whatever comes before.
@@ -136,7 +137,7 @@ def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32")
         UnknownNameError, UsageError, MissingDependencyError, UnsupportedOpError: as `lower`.
     """
     borders = _borders(space)
-    work = _Work(partial(lower, runtime=runtime, precision=precision))
+    work = _Work(partial(lower, runtime=runtime, precision=precision, threads=threads))
     stem = work.block(space.stem, space.input, None)
     layouts, positions = {stem.layout}, []
     for candidates, border in zip(space.positions, borders, strict=False):

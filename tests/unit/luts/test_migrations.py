@@ -24,7 +24,7 @@ NEXT = '''
 """Adds a column, as some later version may."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 branch_labels = depends_on = None
 def upgrade():
     op.add_column("device", sa.Column("place", sa.Text))
@@ -89,7 +89,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with monkeypatch.context() as later:
         later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
         later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
-        with pytest.raises(StoreReadOnlyError, match="older schema 0003"):
+        with pytest.raises(StoreReadOnlyError, match="older schema 0004"):
             Store.open(filled, read_only=True)
         with Store.open(filled) as store:
             assert len(store.table("host")) == 40
@@ -98,7 +98,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0003.bak"
+    assert copy.name == "filled.db.schema-0004.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 

@@ -218,7 +218,7 @@ def test_transaction_that_fails_leaves_no_trace(filled: Path, monkeypatch: pytes
         raise RuntimeError
 
     with Store.open(filled) as store:
-        monkeypatch.setattr("lutra.luts.store.measurement_columns", broken)
+        monkeypatch.setattr("lutra.luts.writing.measurement_columns", broken)
         with pytest.raises(RuntimeError):
             store.record("host", make_measurement("new"))
         monkeypatch.undo()
