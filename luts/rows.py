@@ -128,15 +128,20 @@ def row_problems(columns: Mapping[Any, Any], device: str, device_digest: str) ->
         row = measurement_from(columns, device)
     except StoreCorruptError as error:
         return [error.message]
+    return contradictions(columns, row, device, device_digest)
+
+
+def contradictions(columns: Mapping[Any, Any], row: Measurement, device: str, device_digest: str) -> list[str]:
+    """Say which stored columns contradict the row that was read from them; arguments as of `row_problems`."""
     where = f"{row.subject_kind} {row.subject_key} on {device}"
-    if names := _contradictions(columns, row):
+    if names := _contradicted(columns, row):
         return [f"{name} of {where} is not what its samples give" for name in names]
     if columns["checksum"] is not None and columns["checksum"] != _stored_checksum(columns, device_digest):
         return [f"the row of {where} is not what was written: its checksum differs"]
     return []
 
 
-def _contradictions(columns: Mapping[Any, Any], row: Measurement) -> list[str]:
+def _contradicted(columns: Mapping[Any, Any], row: Measurement) -> list[str]:
     """Name the stored statistics that are not what the stored samples give."""
     expected = {**_statistics(row), "sample_count": row.n}
     return [name for name, value in expected.items() if not _agree(columns[name], value)]
