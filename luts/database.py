@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -92,7 +92,7 @@ class Database:
         if self.read_only:
             raise StoreReadOnlyError(f"{self.where} was opened read-only", hint="open it without read_only")
         if (own := getattr(self._own, "connection", None)) is not None:
-            with translated(self.where), own.begin_nested():
+            with translated(self.where), _part(own):
                 yield own
             return
         self._after_fork()
@@ -171,6 +171,20 @@ def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # in WAL mode the default loses commits at a power cut
     return connection
+
+
+@contextmanager
+def _part(connection: Connection) -> Iterator[None]:
+    """Undo what the block did if it raises."""
+    savepoint = connection.begin_nested()
+    try:
+        yield
+    except BaseException:
+        # On a full disk SQLite undoes the whole transaction by itself, and there is no savepoint any more.
+        with suppress(DBAPIError):
+            savepoint.rollback()
+        raise
+    savepoint.commit()
 
 
 def _begin(connection: Connection) -> None:

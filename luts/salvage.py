@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..networks.errors import LutraError, StoreCorruptError
+from ..networks.errors import LutraError, StoreCorruptError, StoreError
 from . import schema
 from ._json import parse_object
 from .faults import translated
@@ -63,34 +63,49 @@ def survey(path: Path) -> Survey:
         return Survey(rows, reader.lost())
 
 
-def salvage(path: Path, target: "Store") -> Survey:
-    """Copy whatever stands in a damaged store into another one, in one transaction.
-
-    Rows that the target has already are kept as they are there.
+def salvage(path: Path, new: Path) -> Survey:
+    """Copy whatever stands in a damaged store into a new one.
 
     Args:
         path: an SQLite store, damaged or not; it is not changed.
-        target: where to; best a new one.
+        new: the file to make; it is there when all is in it, or not at all.
 
     Raises:
         StoreCorruptError: nothing at all can be read.
-        StoreError: the target cannot be written.
+        StoreError: the new file exists, or cannot be written.
     """
-    with closing(_Reader(path)) as reader, target.transaction():
-        for record in sorted(reader.devices.values(), key=lambda record: record.used_at):
-            target.register_device(record.fingerprint, record.name)
-            for name, value in reader.documents(record):
-                target.set_document(record, name, value)
-        rows = 0
-        for digest, group in groupby(reader.rows(), key=lambda found: found[0].digest):
-            rows += target.record_many(digest, (row for _, row in group))
+    from .store import Store  # which needs this module for its check
+
+    if new.exists():
+        raise StoreError(f"{new} exists already", hint="give a new name")
+    with closing(_Reader(path)) as reader:
+        try:
+            with Store.open(new) as store, store.transaction():
+                rows = _copy(reader, store)
+        except BaseException:
+            for suffix in ("", "-wal", "-shm"):
+                new.with_name(new.name + suffix).unlink(missing_ok=True)
+            raise
         return Survey(rows, reader.lost())
+
+
+def _copy(reader: "_Reader", store: "Store") -> int:
+    """Write all that stands; returns how many rows."""
+    for record in sorted(reader.devices.values(), key=lambda record: record.used_at):
+        store.register_device(record.fingerprint, record.name)
+        for name, value in reader.documents(record):
+            store.set_document(record, name, value)
+    rows = 0
+    for digest, group in groupby(reader.rows(), key=lambda found: found[0].digest):
+        rows += store.record_many(digest, (row for _, row in group))
+    return rows
 
 
 class _Reader:
     """Reads one damaged file, and keeps count of what it could not read."""
 
     def __init__(self, path: Path) -> None:
+        path = path.absolute()
         self._where = str(path)
         self._lost: list[str] = []
         self._left_out = 0

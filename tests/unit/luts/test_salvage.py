@@ -14,7 +14,7 @@ from lutra.luts import Measurement, Store
 from lutra.luts.salvage import salvage, survey
 from lutra.luts.testing import make_failed, make_fingerprint, make_measurement, make_normalised
 from lutra.luts.upkeep import check_damaged
-from lutra.networks.errors import StoreCorruptError, StoreError
+from lutra.networks.errors import StoreCorruptError, StoreError, StoreFullError
 
 PAGE = 4096
 ONE, TWO = make_fingerprint(threads=1), make_fingerprint(threads=2)
@@ -49,14 +49,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, Rows]:
 def saved_rows(path: Path, target: Path) -> Rows:
     """What can be saved; nothing where it is said that nothing can be."""
     try:
-        with Store.open(target) as store:
-            found = salvage(path, store)
-            assert store.check().ok
-            rows = rows_of(store)
-            assert found.rows == len(rows)
-            return rows
+        found = salvage(path, target)
     except StoreCorruptError:
+        assert not target.exists()
         return {}
+    with Store.open(target) as store:
+        assert store.check().ok
+        rows = rows_of(store)
+    assert found.rows == len(rows)
+    return rows
 
 
 def examine(path: Path) -> None:
@@ -150,3 +151,32 @@ def test_check_says_how_much_stands(original: tuple[bytes, Rows], tmp_path: Path
         report = store.check()
     assert report.problems == ("the row of kernel k6 on one is not what was written: its checksum differs",)
     assert report.standing == len(rows) - 1
+
+
+def test_a_rescue_without_room_leaves_no_half_of_one(
+    original: tuple[bytes, Rows], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lutra.db"
+    path.write_bytes(original[0])
+    plain = sqlite3.connect
+
+    def cramped(*args: object, **options: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = plain(*args, **options)  # type: ignore[call-overload]
+        connection.execute("PRAGMA max_page_count=20")
+        return connection
+
+    monkeypatch.setattr("lutra.luts.database.sqlite3.connect", cramped)
+    with pytest.raises(StoreFullError):
+        salvage(path, tmp_path / "saved.db")
+    assert [file.name for file in tmp_path.iterdir()] == ["lutra.db"]
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="exists already"):
+        salvage(path, path)
+
+
+def test_another_programs_database_gives_nothing(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "photos.db")
+    connection.execute("CREATE TABLE photo (id INTEGER)")
+    connection.close()
+    with pytest.raises(StoreCorruptError, match="no table of devices"):
+        survey(tmp_path / "photos.db")
