@@ -154,8 +154,10 @@ class _Reader:
                 self._lose(f"{device.name}: {error.message}")
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        """Without a shared-memory file where none can be made: then nobody writes there either."""
-        for mode in ("mode=ro", "mode=ro&immutable=1"):
+        """As a file that nobody writes, which leaves nothing beside it, unless there are rows in its journal."""
+        journal = path.with_name(f"{path.name}-wal")
+        live = journal.exists() and journal.stat().st_size > 0
+        for mode in ("mode=ro",) * live + ("mode=ro&immutable=1",):
             connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
             try:
                 connection.row_factory = sqlite3.Row
