@@ -74,8 +74,20 @@ def test_numbers_are_those_of_the_rows(tmp_path: Path) -> None:
         store.record_many(ONE, rows)
         assert {*store.numbers(ONE)} == {RowNumbers.of(row) for row in rows}
         assert [row.subject_kind for row in store.numbers(ONE, "network")] == ["network"]
-        assert [len(columns.latency_ns) for columns in store.number_columns(ONE, batch=3)] == [3, 1]
         assert list(store.number_columns(ONE, "constant")) == []
+
+
+@pytest.mark.parametrize(("rows", "page"), [(2, 3), (1, 1), (3, 7), (10, 10), (4, 20)])
+def test_numbers_come_once_each_however_they_are_paged(
+    filled: Path, monkeypatch: pytest.MonkeyPatch, rows: int, page: int
+) -> None:
+    monkeypatch.setattr("lutra.luts.numbers._ROWS", rows)
+    monkeypatch.setattr("lutra.luts.numbers._PAGE", page)
+    with Store.open(filled) as store:
+        items = list(store.number_columns("host"))
+        assert [row.subject_key for row in store.numbers("host")] == [f"k{n}" for n in range(40)]
+    assert max(len(item.status) for item in items) <= rows
+    assert sum(len(item.status) for item in items) == 40
 
 
 def test_summaries_count_without_reading_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
