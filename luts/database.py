@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from ..networks.errors import NotSupportedError, StoreLockedError, StoreReadOnlyError
+from ..networks.errors import MissingDependencyError, StoreLockedError, StoreReadOnlyError
 from .faults import translated
 from .location import Location
 
@@ -148,7 +148,7 @@ class Database:
 
     def _make_engine(self, *, immutable: bool) -> Engine:
         if self.location.path is None:
-            return _server_engine(self.location)
+            return _server_engine(self.location, self._timeout_s)
         mode = "ro" if self.read_only else "rwc"
         uri = f"{self.location.path.as_uri()}?mode={mode}{'&immutable=1' * immutable}"
         engine = create_engine(
@@ -158,11 +158,12 @@ class Database:
         return engine
 
 
-def _server_engine(location: Location) -> Engine:
+def _server_engine(location: Location, timeout_s: float) -> Engine:
+    patience = {"options": f"-c lock_timeout={max(1, round(1000 * timeout_s))}"}
     try:
-        return create_engine(location.url)
+        return create_engine(location.url, connect_args=patience)
     except ImportError as error:
-        raise NotSupportedError("a PostgreSQL store needs psycopg", hint="pip install 'psycopg[binary]'") from error
+        raise MissingDependencyError("psycopg", "postgres", "a store on PostgreSQL") from error
 
 
 def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
