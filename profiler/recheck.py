@@ -12,9 +12,10 @@ from ..luts.diff import TableDiff, compare
 from ..luts.residency import RESIDENT
 from ..networks.errors import FingerprintMismatchError, NotCoveredError, NotSupportedError
 from ..networks.lowering import Kernel
-from .campaign import Progress, run_campaign
+from .campaign import run_campaign
 from .devices import Device
 from .plan import Plan
+from .progress import Progress
 from .runtimes import runtime_class
 from .session import CONSTANT, KERNEL
 from .settings import Settings
