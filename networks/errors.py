@@ -98,6 +98,7 @@ class TableFileError(UsageError):
 
     Attributes:
         path: the file.
+        problem: what is wrong there.
         row: the row (a line of a text file, else its number from 1), or None where the whole file is meant.
         column: the column or field, or None.
     """
@@ -113,7 +114,7 @@ class TableFileError(UsageError):
         column: str | None = None,
         hint: str | None = None,
     ) -> None:
-        self.path, self.row, self.column = str(path), row, column
+        self.path, self.problem, self.row, self.column = str(path), problem, row, column
         places = [self.path, *([f"row {row}"] if row is not None else []), *([f"column {column}"] if column else [])]
         super().__init__(f"{', '.join(places)}: {problem}", hint=hint)
 

@@ -33,6 +33,10 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
+    except TableFileError as error:
+        if error.path != str(part):
+            raise
+        raise TableFileError(path, error.problem, row=error.row, column=error.column, hint=error.hint) from error
     except OSError as error:
         raise TableFileError(
             path, f"cannot be written: {error.strerror or error}", hint="check the folder and its free space"

@@ -84,9 +84,15 @@ class Format(ABC):
 
 
 class TableFormat(Format):
-    """A form that takes any row of a store."""
+    """A form that takes any row of a store.
+
+    Attributes:
+        lossless: whether a row comes back as it was.
+        header_rows: lines before the first row.
+    """
 
     lossless: ClassVar[bool]
+    header_rows: ClassVar[int] = 0
 
     @abstractmethod
     def write(self, path: Path, head: Head, rows: Iterable[Measurement]) -> int:

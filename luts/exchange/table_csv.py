@@ -38,6 +38,7 @@ class TableCsv(TableFormat):
     suffixes = (".csv",)
     summary = "one line a row, numbers only, in ms"
     lossless = False
+    header_rows = 1
 
     def write(self, path: Path, head: Head, rows: Iterable[Measurement]) -> int:  # noqa: ARG002  # no place for a head
         """Write a line a row."""

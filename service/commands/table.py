@@ -1,19 +1,19 @@
 """``lutra table``: look at a device's table, and hand it on. Its other verbs are in modules of their own."""
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import AnyPrecisionOption, JsonOption, StoreOption, echo_json
-from . import table_compare, table_upkeep
+from ..options import AnyPrecisionOption, DeviceArgument, JsonOption, StoreOption, echo_json
+from . import table_compare, table_exchange, table_upkeep
 
 if TYPE_CHECKING:
     from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, check and keep them.")
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, exchange, check and keep them.")
+app.command("export")(table_exchange.export)
+app.command("import")(table_exchange.import_)
 app.command()(table_upkeep.check)
 app.command()(table_upkeep.salvage)
 app.command()(table_upkeep.compact)
@@ -21,18 +21,12 @@ app.command()(table_upkeep.backup)
 app.command()(table_compare.diff)
 app.command()(table_compare.merge)
 
-DeviceArgument = Annotated[
-    str,
-    typer.Argument(metavar="DEVICE", help="A device's name (the one used last), or the first digits of its digest."),
-]
-
 
 def _table(device: str, store: str | None, precision: str | None) -> "Table":
-    from ..sides import device_in
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store) as opened:
-        return require_store(opened).table(device_in(require_store(opened), device, precision))
+        return require_store(opened).table(record_of(require_store(opened), device, precision))
 
 
 @app.command("list")
@@ -95,40 +89,6 @@ def show(
 
 
 @app.command()
-def export(
-    output: Annotated[Path, typer.Argument(help="File to write: .json (complete) or .csv (one line a row).")],
-    device: Annotated[str, typer.Option("--device", "-d", help="Device's name or digest.")] = "host",
-    precision: AnyPrecisionOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
-    store: StoreOption = None,
-) -> None:
-    """Write a table to a file."""
-    from ...networks.errors import UsageError
-
-    if output.suffix not in (".json", ".csv"):
-        raise UsageError(f"unknown format {output.suffix or output.name!r}", hint="name the file .json or .csv")
-    if output.exists() and not force:
-        raise UsageError(f"{output} exists already", hint="give another name, or --force")
-    table = _table(device, store, precision)
-    text = table.to_json() if output.suffix == ".json" else table.to_csv()
-    try:
-        _write(output, text)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="give another place") from None
-    typer.echo(f"{len(table)} rows to {output}")
-
-
-def _write(output: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@app.command()
 def delete(
     device: DeviceArgument,
     precision: AnyPrecisionOption = None,
@@ -136,11 +96,10 @@ def delete(
     store: StoreOption = None,
 ) -> None:
     """Remove a device with all its rows."""
-    from ..sides import device_in
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store, read_only=False) as opened:
-        record = device_in(require_store(opened), device, precision)
+        record = record_of(require_store(opened), device, precision)
         if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
             sys.stderr.write("nothing removed\n")
             raise typer.Exit(1)
