@@ -1,4 +1,4 @@
-"""The numbers of rows without their samples: what comparing and exporting many rows needs."""
+"""The numbers of rows without their samples: what comparing and exporting very many rows needs, and no more."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -25,12 +25,9 @@ class RowNumbers:
         subject_key: the canonical key within its kind.
         label: what a person reads.
         status: ``"ok"``, ``"noisy"`` or ``"failed"``; a failed row has no number.
-        latency_ns: the number; None for a failed row, as for all statistics.
+        latency_ns: the number; None for a failed row, as for the median.
         rel_halfwidth: half the confidence interval relative to the latency; None where it is not known.
-        p10_ns: 10 % quantile.
         median_ns: median.
-        p90_ns: 90 % quantile.
-        iqr_ns: distance between the quartiles.
         sample_count: how many samples there are.
         measured_at: ISO 8601 in UTC.
         flags: quality flags.
@@ -42,10 +39,7 @@ class RowNumbers:
     status: str
     latency_ns: float | None
     rel_halfwidth: float | None
-    p10_ns: float | None
     median_ns: float | None
-    p90_ns: float | None
-    iqr_ns: float | None
     sample_count: int
     measured_at: str
     flags: tuple[str, ...]
@@ -53,7 +47,7 @@ class RowNumbers:
     @classmethod
     def of(cls, row: Measurement) -> Self:
         """Return the numbers of a whole row."""
-        numbers = ("latency_ns", "p10_ns", "median_ns", "p90_ns", "iqr_ns")
+        numbers = ("latency_ns", "median_ns")
         named = ("subject_kind", "subject_key", "label", "status", "rel_halfwidth", "measured_at", "flags")
         values: dict[str, Any] = {name: getattr(row, name) for name in named}
         values |= {name: None if row.status == "failed" else getattr(row, name) for name in numbers}
@@ -69,10 +63,7 @@ class NumberColumns(NamedTuple):
     status: Sequence[str]
     latency_ns: Sequence[float | None]
     rel_halfwidth: Sequence[float | None]
-    p10_ns: Sequence[float | None]
     median_ns: Sequence[float | None]
-    p90_ns: Sequence[float | None]
-    iqr_ns: Sequence[float | None]
     sample_count: Sequence[int]
     measured_at: Sequence[str]
     flags: Sequence[str]

@@ -31,10 +31,7 @@ _COLUMNS: Final = {
     "status": "string",
     "latency_ns": "double",
     "rel_halfwidth": "double",
-    "p10_ns": "double",
     "median_ns": "double",
-    "p90_ns": "double",
-    "iqr_ns": "double",
     "sample_count": "int32",
     "measured_at": "string",
     "flags": "string",  # a JSON list
