@@ -31,6 +31,11 @@ logger = logging.getLogger(__name__)
 _SMALLEST_ROW: Final = 128  # bytes that a row takes at the least, to bound the number of rows in a file
 _WIDE: Final = 4096  # rows: a range that is not searched to its end where all of so many probes fail
 _PROBES: Final = 256
+_MOST_LOOKUPS: Final = 200  # each reads the whole index
+# The plus keeps SQLite from looking in the table, which is what cannot be read.
+_BY_INDEX: Final = (
+    "SELECT device_id, subject_id FROM measurement INDEXED BY sqlite_autoindex_measurement_1 WHERE +id BETWEEN ? AND ?"
+)
 _LAST_NUMBER: Final = (1 << 63) - 1
 _NOTHING: Final = dict.fromkeys(column.name for column in schema.measurement.columns)
 _MOST_LINES: Final = 1000  # lines about what is lost; a count says how many there are beyond
@@ -108,7 +113,7 @@ class _Reader:
         path = path.absolute()
         self._where = str(path)
         self._lost: list[str] = []
-        self._left_out = 0
+        self._left_out = self._lookups = 0
         self._most_rows = path.stat().st_size
         self._connection = self._open(path)
         self._columns = {name: self._present(name) for name in ("device", "subject", "measurement", "document")}
@@ -264,10 +269,32 @@ class _Reader:
         return min(last or 0, self._most_rows)
 
     def _lose_range(self, table: str, gap: tuple[int, int] | None) -> None:
-        if gap is not None:
-            end = "on" if gap[1] == _LAST_NUMBER else f"to {gap[1]}"
-            numbers = f"number {gap[0]}" if gap[0] == gap[1] else f"numbers from {gap[0]} {end}"
-            self._lose(f"table {table}: what has the {numbers} cannot be read")
+        """Say what was under numbers that cannot be read: by name where the index of the rows still tells."""
+        if gap is None or (table == "measurement" and self._lose_by_name(*gap)):
+            return
+        end = "on" if gap[1] == _LAST_NUMBER else f"to {gap[1]}"
+        numbers = f"number {gap[0]}" if gap[0] == gap[1] else f"numbers from {gap[0]} {end}"
+        self._lose(f"table {table}: what has the {numbers} cannot be read")
+
+    def _lose_by_name(self, low: int, high: int) -> bool:
+        """Returns whether the index could be read to its end, and so named all rows there were."""
+        self._lookups += 1
+        if self._lookups > _MOST_LOOKUPS:
+            return False
+        try:
+            for device_id, subject_id in self._connection.execute(_BY_INDEX, (low, high)):
+                if len(self._lost) < _MOST_LINES:
+                    self._lose(self._name(device_id, subject_id))
+                else:
+                    self._left_out += 1
+        except sqlite3.Error:
+            return False
+        return True
+
+    def _name(self, device_id: int, subject_id: int) -> str:
+        device, subject = self.devices.get(device_id), self._one("subject", subject_id)
+        what = f"{subject['kind']} {subject['key']} ({subject['label']})" if subject else f"subject {subject_id}"
+        return f"the row of {what} on {device.name if device else f'device {device_id}'} cannot be read"
 
     def _lose(self, line: str) -> None:
         if len(self._lost) < _MOST_LINES:

@@ -139,6 +139,33 @@ def test_no_flipped_byte_gives_a_wrong_row(
     assert saved_rows(path, folder / "saved.db").items() <= rows.items()
 
 
+def test_lost_rows_are_named_where_the_index_stands(original: tuple[bytes, Rows], tmp_path: Path) -> None:
+    content, rows = original
+    path = tmp_path / "lutra.db"
+    path.write_bytes(content)
+    # A page of rows: the samples of a row are in it, and nowhere else.
+    connection = sqlite3.connect(path)
+    (samples,) = connection.execute("SELECT samples FROM measurement WHERE id = 30").fetchone()
+    connection.execute("UPDATE measurement SET samples = zeroblob(?) WHERE id = 30", (len(samples),))
+    connection.commit()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    changed = path.read_bytes()
+    (page,) = {
+        number
+        for number in range(1, len(content) // PAGE)
+        if changed[number * PAGE : (number + 1) * PAGE] != content[number * PAGE : (number + 1) * PAGE]
+    }
+    path.write_bytes(content[: page * PAGE] + bytes(PAGE) + content[(page + 1) * PAGE :])
+    saved = saved_rows(path, tmp_path / "saved.db")
+    lost = survey(path).lost
+    missing = [row for key, row in rows.items() if key not in saved]
+    assert 1 < len(missing) < 30
+    assert sorted(lost) == sorted(
+        f"the row of kernel {row.subject_key} ({row.label}) on one cannot be read" for row in missing
+    )
+
+
 def test_check_says_how_much_stands(original: tuple[bytes, Rows], tmp_path: Path) -> None:
     content, rows = original
     path = tmp_path / "lutra.db"
