@@ -35,7 +35,8 @@ REMEDIES = {
     "LUTRA-E303": "Save the model as one file. Files that point at other files are not followed, for safety.",
     "LUTRA-E304": "Take the weights out, or a smaller model; the message gives the cap and what the file needs.",
     "LUTRA-E400": "Upgrade Lutra, or write the data again with the version that is installed.",
-    "LUTRA-E401": "Measure on this machine: `lutra profile`. Rows of another machine are never mixed in.",
+    "LUTRA-E401": "Measure on this machine: `lutra profile`. If the machine has changed, undo the change, or begin a "
+    "new table beside the old one with `--new-table`. Rows of another machine are never mixed in.",
     "LUTRA-E500": "Run `lutra doctor`, then the same command again; rows that were measured are kept.",
     "LUTRA-E501": "Run the same command again. If the same kernel crashes again, report it with the kernel's name.",
     "LUTRA-E502": "Run the same command again on a quieter machine.",

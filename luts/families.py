@@ -23,6 +23,7 @@ _FOLDS: Final = 5
 _FOLD_ROWS: Final = 100  # rows of each fold that are predicted
 _PRIOR_SCALE: Final = 1.2
 _PRIOR_ROWS: Final = 10
+_FITTED: Final = 5  # coefficients of the trend, and the level
 _BEYOND: Final = 1.5  # factor on the deviation outside the range of the rows
 _Z90: Final = NormalDist().inv_cdf(0.95)
 
@@ -116,11 +117,12 @@ class FamilyModel:
         """Say what m kernels of this family cost.
 
         The deviation is what cross-validation found it to be (`held_out`), and half as much again outside the range
-        of the rows.
+        of the rows. Its factor ``1 + 5 / n`` is for the coefficients that were fitted to the same n rows that the
+        errors are judged by (Akaike, "Fitting autoregressive models for prediction", 1969, to the first order).
         """
         estimates = self._raw(shapes)
-        beyond = np.where(estimates.inside, 1.0, _BEYOND)
-        return Estimates(estimates.log_ns, estimates.deviation * self.scale * beyond, estimates.inside)
+        factors = self.scale * (1 + _FITTED / len(self.shapes)) * np.where(estimates.inside, 1.0, _BEYOND)
+        return Estimates(estimates.log_ns, estimates.deviation * factors, estimates.inside)
 
     @cached_property
     def held_out(self) -> HeldOut:

@@ -80,7 +80,8 @@ def shape_of(kernel: "Kernel") -> KernelShape:
     weights = {name: constant.type.shape for name, constant in kernel.constants}
     chain = [_wired(node, numbers, weights) for node in kernel.nodes]
     family = f"{kernel.runtime} {' '.join(chain)} | {' '.join(tensors)}"
-    attributes = "; ".join(",".join(_chosen(node)) for node in kernel.nodes)
+    shapes = {name: type_.shape for name, type_ in types.items()}
+    attributes = "; ".join(",".join(_chosen(node, shapes, weights)) for node in kernel.nodes)
     weight_bytes = kernel.weight_bytes
     return KernelShape(
         family=family,
@@ -121,13 +122,23 @@ def _grouping(node: "KernelNode", weights: dict[str, tuple[int, ...]]) -> str:
     return "[depthwise]" if groups in shape else "[grouped]"
 
 
-def _chosen(node: "KernelNode") -> list[str]:
-    """The attributes that choose the algorithm, as text."""
+def _chosen(node: "KernelNode", shapes: dict[str, tuple[int, ...]], weights: dict[str, tuple[int, ...]]) -> list[str]:
+    """The attributes that choose the algorithm, as text. A pool's window over the whole image is one of any size."""
+    image: tuple[int, ...] = ()
+    if not any(name in weights for name in node.inputs):
+        image = next((shapes[name] for name in node.inputs if name in shapes), ())
     return [
-        f"{name}={_without_sizes(value)}"
+        f"{name}={'whole' if _is_part(value, image) else _without_sizes(value)}"
         for name, value in node.attrs
         if name not in _OF_SIZE and name not in _OF_EDGE and name not in _GROUPS
     ]
+
+
+def _is_part(value: "AttrValue", shape: tuple[int, ...]) -> bool:
+    """Whether the values are lengths that follow each other in a shape."""
+    if not isinstance(value, tuple) or len(value) < 2 or set(value) == {1}:
+        return False
+    return any(shape[start : start + len(value)] == value for start in range(len(shape)))
 
 
 def _without_sizes(value: "AttrValue") -> str:

@@ -96,7 +96,7 @@ def host_fingerprint(
         "real",
         hardware=dict(_hardware()),
         runtime={"name": runtime, "version": version or runtime_version(runtime)},
-        settings=settings | frequency_settings(),
+        settings={**settings, **frequency_settings()},
         code={"protocol": KERNEL_CODE_VERSION},
         notes={"kernel": platform.release(), "system": platform.system()},
     )

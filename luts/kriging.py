@@ -23,6 +23,10 @@ SIZES: Final = "sizes"
 
 _PRIOR: Final[Parameters] = {SIZES: 1.5, "amplitude": 0.15, "kind": 0.08, "nugget": 0.01, "slope": 0.1}
 _OPTIONAL_PRIOR: Final = 0.7  # length of a group that is only used where it helps
+_PRIOR_WIDTHS: Final[Parameters] = {"nugget": 0.15}
+"""How far a parameter's logarithm may easily be from its prior, where that is not 1. Points that are spread out, as
+those that are measured are, tell little of how rough latency is between close ones: about as rough as measuring is."""
+
 _LEVEL: Final = 0.5  # standard deviation of the level
 _STEPS: Final = (2.0, 2.0, 1.41)
 _RANGE: Final = 64.0  # parameters stay within this factor of their prior
@@ -30,7 +34,7 @@ _WORTH: Final = 2.0  # gain in log-likelihood that a further group of coordinate
 _LEAST: Final = 6  # points; with fewer the parameters stay at their prior
 _BLOCK: Final = 48  # points of a neighbourhood that the parameters are chosen on
 _BLOCKS: Final = 5
-_NEAREST: Final = 64  # points that a prediction rests on
+_NEAREST: Final = 48  # points that a prediction rests on
 _CHUNK: Final = 256  # predictions at once
 
 
@@ -188,7 +192,10 @@ class _Objective:
         variances = 1 / np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 1e-12)
         errors = (inverse * self._values[:, None, :]).sum(axis=2) * variances
         likelihood = -0.5 * float(np.sum(np.log(variances) + errors**2 / variances))
-        away = (np.log(value / _PRIOR.get(name, _OPTIONAL_PRIOR)) for name, value in parameters.items())
+        away = (
+            np.log(value / _PRIOR.get(name, _OPTIONAL_PRIOR)) / _PRIOR_WIDTHS.get(name, 1.0)
+            for name, value in parameters.items()
+        )
         return likelihood - 0.5 * float(sum(step**2 for step in away))
 
     def climb(self, parameters: Parameters) -> tuple[float, dict[str, float]]:

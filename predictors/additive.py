@@ -28,6 +28,7 @@ _TRUSTED: Final = 5  # degrees of freedom from which on the prior error no longe
 _LEAST_FOR_CONSTANT: Final = 5  # networks; fewer cannot tell a constant from a scale
 _PLAUSIBLE: Final = 20.0  # a median ratio beyond this, either way, is another unit
 _TOLD: Final = 5  # kernels without a number that an error tells about
+_NEAREST_TOLD: Final = 2  # rows that are told of each
 _TABLE_FILE: Final = "table.json"
 
 
@@ -309,7 +310,7 @@ def _source(answer: Answer) -> Source:
 
 def _nearest(rows: Sequence[Nearest]) -> str:
     """The measured rows that are most like a kernel, as an error tells them."""
-    told = (f"{row.label} {significant(row.latency_ns / 1e6)} ms" for row in rows)
+    told = (f"{row.label} {significant(row.latency_ns / 1e6)} ms" for row in rows[:_NEAREST_TOLD])
     return f" (nearest: {', '.join(told)})" if rows else ""
 
 

@@ -3,7 +3,9 @@
 if __name__ != "lutra.profiler":
     raise ImportError("import lutra.profiler, not profiler")
 
-from .campaign import run_campaign
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
 from .environment import Finding
 from .events import CampaignEvent
@@ -14,6 +16,9 @@ from .progress import Progress
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 from .settings import Settings
+
+if TYPE_CHECKING:
+    from .campaign import run_campaign
 
 __all__ = [
     "CampaignEvent",
@@ -38,3 +43,16 @@ __all__ = [
     "run_campaign",
     "runtimes",
 ]
+
+# Workers import this package each time one starts, and have no use for the store that campaigns stand on.
+_IN_CAMPAIGN = frozenset({"run_campaign"})
+
+
+def __getattr__(name: str) -> object:
+    if name in _IN_CAMPAIGN:
+        return getattr(import_module(".campaign", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -87,7 +87,7 @@ def run_campaign(
     """
     settings, cancel = settings or Settings(), cancel or Event()
     require_share(target_error)
-    budget = Budget(budget_s, plan.estimate_s(1))
+    budget = Budget(budget_s, plan.kernel_s())
     announcer = Announcer(progress, events, budget, settings.max_rounds)
     if not new_table:
         require_same_machine(store, plan.device)
@@ -119,6 +119,7 @@ class _Campaign:
         self._chooser: Chooser | None = None
         self._failed: dict[str, str] = {}
         self._again: dict[str, Kernel] = {}
+        self._requeued: set[str] = set()
 
     def choose_extra(self, target_error: float | None, fresh: bool) -> None:
         """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
@@ -202,7 +203,7 @@ class _Campaign:
             skipped=len(self._plan.kernels) - len(pending),
             failed=self._failed,
             noisy=[row.label for row in rows if row.status == "noisy"],
-            requeued=len(self._again),
+            requeued=len(self._requeued),
             interpolated=sum(key not in known for key in self._plan.kernels) if self._chooser else 0,
             held_out_error=self._chooser.held_out_error if self._chooser else None,
             interrupted=self._cancel.is_set(),
@@ -376,6 +377,7 @@ class _Campaign:
 
     def _record(self, row: Measurement) -> None:
         if row.subject_key in self._again:
+            self._requeued.add(row.subject_key)
             self._recorder.record_better(row)
             return
         if row.status == "failed":

@@ -63,6 +63,10 @@ class Plan:
                 kernels.setdefault(key, kernel)
         return kernels | dict(self.extra)
 
+    def kernel_s(self, pace: float = 1.0) -> float:
+        """Rough seconds that one of the kernels takes, on average; ``pace`` as in `estimate_s`."""
+        return sum(kernel_s(kernel, pace) for kernel in self.kernels.values()) / max(len(self.kernels), 1)
+
     def estimate_s(self, kernels: int, pace: float = 1.0) -> float:
         """Rough duration of measuring so many of the kernels, and the whole networks if they are checked.
 
@@ -70,8 +74,7 @@ class Plan:
             kernels: how many.
             pace: how much longer than typical the device's samples take; see `lutra.profiler.estimate.pace_of`.
         """
-        all_s = sum(kernel_s(kernel, pace) for kernel in self.kernels.values())
-        return all_s * kernels / max(len(self.kernels), 1) + NETWORK_S * len(self.subjects) * self.check
+        return self.kernel_s(pace) * kernels + NETWORK_S * len(self.subjects) * self.check
 
 
 def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]], *, check: bool = True) -> Plan:

@@ -22,6 +22,7 @@ _SEEDS: Final = 4
 _SEEDS_OF_A_KIND: Final = 2
 _WINDOW: Final = 24  # held-out errors of a family that its error is judged by
 _LEAST_ERRORS: Final = 8
+_TAIL: Final = 4.0  # times the target, that the 90 % quantile of held-out errors may be
 _FAIR: Final = 4  # every so many kernels one is drawn at random
 _MEDIAN_OF_NORMAL: Final = 0.6745  # median of |z| of a standard normal z
 
@@ -118,7 +119,7 @@ class AdaptiveSampler:
     wrong without knowing it is found out. Rows that are told are predicted before they are used, which gives the
     held-out error; it is on the cautious side, because the rows were chosen as those that are hard to predict. A
     family is done when the median of its last errors, and of what its model expects of the kernels that are left, are
-    under the target; or when all of it is measured.
+    under the target and the 90 % quantile of those errors under four times that; or when all of it is measured.
 
     Args:
         candidates: the kernels that a table is to cover, by key.
@@ -238,10 +239,11 @@ class AdaptiveSampler:
         if not group.unknown:
             return True
         error = _error(group.errors)
-        if group.model is None or error is None or error.rows < _LEAST_ERRORS or error.median > self.target_error:
+        if group.model is None or error is None or error.rows < _LEAST_ERRORS:
             return False
-        deviations = group.predict()[2]
-        return float(np.median(deviations)) * _MEDIAN_OF_NORMAL <= self.target_error
+        if error.median > self.target_error or error.p90 > _TAIL * self.target_error:
+            return False
+        return float(np.median(group.predict()[2])) * _MEDIAN_OF_NORMAL <= self.target_error
 
     def _least_certain(self, n: int) -> list[str]:
         """Up to n kernels of the families that are not done, one after the other, and marked as asked for."""

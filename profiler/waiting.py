@@ -12,6 +12,7 @@ from .devices import Device
 from .machine import OTHERS_LIMIT, MachineState, conditions_between
 
 _LOOK_S = 0.2  # the kernel's counters tick every 10 ms
+_ASK_S = 0.5  # each time the store is asked, it is locked for a moment
 
 
 @contextmanager
@@ -43,7 +44,7 @@ def leased(
                 if time.monotonic() >= deadline_s:
                     raise
                 tell(error.message)
-                cancel.wait(_LOOK_S)
+                cancel.wait(_ASK_S)
         yield lease
 
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they stand for."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,47 @@ NetworksArgument = Annotated[
     typer.Argument(
         metavar="NETWORK...", help="Names from the zoo (* matches any), .onnx files, or network .json files."
     ),
+]
+OptionalNetworksArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NETWORK]...", help="Names from the zoo (* matches any), .onnx files, or network .json files."
+    ),
+]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="NETWORK", help="A network, as the arguments are; may be repeated."),
+]
+SpacesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--space",
+        metavar="SPACE",
+        help="Every kernel of a search space: a name (lutra spaces), name@160,224, or your own .py file, which is run;"
+        " may be repeated.",
+    ),
+]
+CheckNetworksOption = Annotated[
+    int,
+    typer.Option("--check-networks", metavar="N", min=0, help="Random networks of each space to measure whole."),
+]
+BudgetOption = Annotated[
+    str | None,
+    typer.Option("--budget", metavar="TIME", help="Stop in time, the most informative first: 90s, 10m or 2h."),
+]
+TargetErrorOption = Annotated[
+    str | None,
+    typer.Option("--target-error", metavar="PERCENT", help="Stop where interpolation is as good as that: 3% is usual."),
+]
+EventsOption = Annotated[
+    str | None,
+    typer.Option("--events", metavar="FILE", help="Add events as lines of JSON to a file; - for standard output."),
+]
+NewTableOption = Annotated[
+    bool, typer.Option("--new-table", help="Where the machine has changed, begin a new table beside the old one.")
+]
+WaitOption = Annotated[
+    bool, typer.Option("--wait", help="Wait for another process that is profiling the device, instead of giving up.")
 ]
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", metavar="NAME", help="Device: 'host' is this machine, 'null' a stand-in.")
@@ -96,6 +138,43 @@ def split_numbers(text: str, option: str) -> list[int]:
     if not all(word.isascii() and word.isdecimal() and len(word) < 10 for word in words):
         raise UsageError(f"{option} {text!r} is not a list of numbers", hint=f"write it as {option} 1 or {option} 1,2")
     return list(dict.fromkeys(map(int, words)))
+
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600}
+_DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh])", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)
+
+
+def seconds_of(text: str | None) -> float | None:
+    """The seconds of a duration such as ``90s``, ``10m`` or ``2h``; None for None.
+
+    Raises:
+        UsageError: not a duration, or none at all.
+    """
+    from ..networks.errors import UsageError
+
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"{text!r} is no duration", hint="write it as 90s, 10m or 2h")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+def share_of(text: str | None) -> float | None:
+    """The share that a percentage such as ``3%`` is: 0.03; None for None.
+
+    Raises:
+        UsageError: not a percentage above 0 and below 100.
+    """
+    from ..networks.errors import UsageError
+
+    if text is None:
+        return None
+    match = _PERCENT.fullmatch(text)
+    if match is None or not 0 < float(match[1]) < 100:
+        raise UsageError(f"{text!r} is no percentage", hint="write it as 3%")
+    return float(match[1]) / 100
 
 
 def sources_of(

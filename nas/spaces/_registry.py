@@ -51,7 +51,12 @@ def build(name: str) -> SearchSpace:
     if base not in _registered:
         raise UnknownNameError("search space", base, names())
     factory, resolutions = _registered[base]
-    return factory(_parse(name, sizes) if at else resolutions)
+    if not at:
+        return factory(resolutions)
+    asked = _parse(name, sizes)
+    space = factory(asked)
+    space.name = f"{base}@{','.join(map(str, asked))}"  # so that its networks go under another name
+    return space
 
 
 def _parse(name: str, text: str) -> tuple[int, ...]:

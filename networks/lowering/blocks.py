@@ -216,7 +216,9 @@ class _Work:
         kernels = self._lowered(b.build(_layer(b, _produced(b, made, layout)))).kernels
         ends = [i for i, kernel in enumerate(kernels) if (_shuffles(kernel) if layout == "plain" else kernel.macs)]
         if not ends:
-            raise NotSupportedError(f"no plain tensor {made} can be put in front of a block", hint="use even channels")
+            raise NotSupportedError(
+                f"no plain tensor {made} can be put in front of a block", hint="use even channels, or another runtime"
+            )
         return [kernel.key for kernel in kernels[: ends[-1 if layout == "plain" else 0] + 1]]
 
     def _lowered(self, network: Network) -> LoweredNetwork:

@@ -1,32 +1,49 @@
-"""``lutra profile``: measure the kernels of networks on a device, and build its table."""
+"""``lutra profile``: measure the kernels of networks and of search spaces on a device, and build its table."""
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..options import (
     BatchOption,
+    BudgetOption,
     CacheOption,
+    CheckNetworksOption,
     DeviceOption,
+    EventsOption,
     InputShapesOption,
     JsonOption,
-    NetworksArgument,
+    ModelsOption,
+    NewTableOption,
+    OptionalNetworksArgument,
     PrecisionOption,
     ResolutionOption,
     RuntimeOption,
+    SpacesOption,
     StoreOption,
+    TargetErrorOption,
     ThreadsOption,
+    WaitOption,
     echo_json,
+    seconds_of,
+    share_of,
     sources_of,
-    subject_of,
 )
 
 if TYPE_CHECKING:
-    from ...profiler import Plan
+    from pathlib import Path
+
+    from ...nas.spaces import SearchSpace
+    from ...networks import Network
+    from ...profiler import CampaignResult, Device, Plan
+    from ..reports import Comparison
 
 
 def profile(
-    networks: NetworksArgument,
+    networks: OptionalNetworksArgument = None,
+    model: ModelsOption = None,
+    space: SpacesOption = None,
     device: DeviceOption = "host",
     runtime: RuntimeOption = None,
     threads: ThreadsOption = 1,
@@ -35,7 +52,13 @@ def profile(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Measure the whole networks among the kernels too.")
     ] = True,
+    check_networks: CheckNetworksOption = 8,
+    budget: BudgetOption = None,
+    target_error: TargetErrorOption = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what the table has already.")] = False,
+    new_table: NewTableOption = False,
+    wait: WaitOption = False,
+    events: EventsOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be measured.")] = False,
     batch: BatchOption = None,
     resolution: ResolutionOption = None,
@@ -43,41 +66,57 @@ def profile(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure the kernels of networks on a device, each once, and put them into the device's table.
+    """Measure the kernels of networks or search spaces on a device, each once, and put them into the device's table.
 
     The whole networks are measured among their kernels, and shown beside the sum of the kernels. Rows are committed
     as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped.
     """
-    from ...predictors import TablePredictor
-    from ...profiler import make_plan, resolve_device
+    from ...networks.errors import UsageError
+    from ...profiler import resolve_device
     from .. import campaigns
-    from ..reports import comparison
+    from ..plans import covered_shares, plan_of
+    from ..spaces import space_of
     from ..stores import open_store, require_store
 
-    target = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache)
-    sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
-    work = make_plan(target, map(subject_of, sources), check=check)
+    budget_s, target = seconds_of(budget), share_of(target_error)
+    if as_json and events == campaigns.STANDARD_OUTPUT:
+        raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+    profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache)
+    spaces = [space_of(text) for text in dict.fromkeys(space or ())]
+    named = [*(model or ()), *(networks or ())]
+    sources: list[Network | Path] = []
+    if named or not spaces:
+        sources = sources_of(named, batch=batch, resolution=resolution, input_shapes=input_shape)
+    elif batch or resolution or input_shape:
+        raise UsageError(
+            "--batch, --resolution and --input-shape do not apply to a space", hint="write sizes behind it: fbnet@96"
+        )
+    work, subjects = plan_of(profiled, sources, spaces, check=check, check_networks=check_networks)
     if dry_run:
-        _show_plan(work, store, fresh, as_json)
+        _show_plan(work, spaces, store, fresh, as_json)
         return
+    for name, share in covered_shares(spaces, work).items():
+        if share < 1:
+            sys.stderr.write(
+                f"{name}: about {share:.0%} of its networks covered: the others have kernels of their own\n"
+            )
     with open_store(store, read_only=False, create=True) as opened:
-        result = campaigns.run(work, require_store(opened), fresh=fresh)
+        result = campaigns.run(
+            work,
+            require_store(opened),
+            fresh=fresh,
+            new_table=new_table,
+            wait=wait,
+            budget_s=budget_s,
+            target_error=target,
+            events=events,
+        )
         location = require_store(opened).location
     campaigns.summarise(result, location)
-    assert result.table is not None
-    predictor = TablePredictor(result.table)
-    compared = comparison(predictor, sources, work) if check and not result.interrupted else None
+    compared = _compared(result, subjects, work) if check and work.subjects and not result.interrupted else None
     if as_json:
-        document = {
-            "device": str(target),
-            "measured": result.measured,
-            "skipped": result.skipped,
-            "noisy": result.noisy,
-            "failed": result.failed,
-            "interrupted": result.interrupted,
-        }
-        echo_json(document | ({"networks": compared.to_dict()} if compared else {}))
-    elif compared:
+        echo_json(_document(result, profiled) | ({"networks": compared.to_dict()} if compared else {}))
+    elif compared and events != campaigns.STANDARD_OUTPUT:
         typer.echo(compared.detailed())
     if result.interrupted:
         raise typer.Exit(5)
@@ -85,22 +124,37 @@ def profile(
         raise typer.Exit(1)
 
 
-def _show_plan(work: "Plan", store: str | None, fresh: bool, as_json: bool) -> None:
+def _show_plan(work: "Plan", spaces: "list[SearchSpace]", store: str | None, fresh: bool, as_json: bool) -> None:
+    from ..plans import outlook
     from ..stores import open_store
 
-    have: set[str] = set()
     with open_store(store) as opened:
-        known = {record.digest for record in opened.devices()} if opened else set()
-        if opened and not fresh and work.device.fingerprint.digest in known:
-            have = opened.keys(work.device.fingerprint, "kernel", statuses=("ok", "noisy"))
-    pending = [kernel for key, kernel in work.kernels.items() if key not in have]
-    estimate_s = work.estimate_s(len(pending))
+        shown = outlook(work, spaces, opened, fresh=fresh)
     if as_json:
-        labels = [kernel.label for kernel in pending]
-        echo_json({"kernels": len(work.kernels), "pending": labels, "estimate_s": round(estimate_s)})
-        return
-    typer.echo(
-        f"{work.device}: {len(work.kernels)} distinct kernels, {len(pending)} to measure, about {estimate_s:.0f} s"
-    )
-    for kernel in pending:
-        typer.echo(f"  {kernel.label}")
+        echo_json(shown.to_dict())
+    else:
+        typer.echo(str(shown))
+
+
+def _compared(result: "CampaignResult", subjects: "list[Network | Path]", work: "Plan") -> "Comparison":
+    """What the new table predicts for the networks that were measured whole."""
+    from ...predictors import TablePredictor
+    from ..reports import comparison
+
+    assert result.table is not None
+    return comparison(TablePredictor(result.table), subjects, work)
+
+
+def _document(result: "CampaignResult", device: "Device") -> dict[str, Any]:
+    """What was done, as plain JSON data."""
+    return {
+        "device": str(device),
+        "measured": result.measured,
+        "skipped": result.skipped,
+        "interpolated": result.interpolated,
+        "held_out_error": result.held_out_error,
+        "requeued": result.requeued,
+        "noisy": result.noisy,
+        "failed": result.failed,
+        "interrupted": result.interrupted,
+    }

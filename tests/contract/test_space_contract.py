@@ -62,5 +62,5 @@ class TestExample(SpaceContract):
 
 
 def test_every_space_runs_the_contract() -> None:
-    tested = {contract().make().name for contract in SpaceContract.__subclasses__()}
+    tested = {contract().make().name.partition("@")[0] for contract in SpaceContract.__subclasses__()}
     assert set(spaces.names()) <= tested

@@ -19,7 +19,7 @@ from lutra.profiler import Progress, RuntimeInfo
 from lutra.service.options import _parse_shape, sources_of
 from lutra.service.render import campaign_progress
 
-COMMANDS = ("doctor", "devices", "ops", "profile", "predict", "validate", "table")
+COMMANDS = ("doctor", "devices", "ops", "spaces", "profile", "predict", "validate", "table")
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
 
 

@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lutra.luts import Store
+from lutra.luts.host import KERNEL_CODE_VERSION
 from lutra.networks import NetworkBuilder
 from lutra.networks.errors import UsageError
 from lutra.profiler import CampaignEvent, CampaignResult, Plan, Progress, make_plan, resolve_device
@@ -90,6 +92,7 @@ def test_a_stream_that_fills_up_ends_the_events_alone(caplog: pytest.LogCaptureF
 _PROFILE = """
 import sys
 from lutra.luts import Store
+from lutra.luts.host import KERNEL_CODE_VERSION
 from lutra.networks import Network
 from lutra.profiler import make_plan, resolve_device
 from lutra.service import campaigns
@@ -145,3 +148,31 @@ def test_event_of_a_campaign_is_a_line_at_once(tmp_path: Path) -> None:
     with campaigns.event_writer(str(tmp_path / "events")) as listener:
         listener(event)
         assert lines((tmp_path / "events").read_text()) == [{"event": "requeued", "at": event.at, "labels": []}]
+
+
+def test_a_changed_machine_is_told_and_a_new_table_begins_on_demand(
+    lutra: Callable[..., Any], plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan.subjects[0].network.save(tmp_path / "chain.json")
+    words = ("profile", "chain.json", "-d", "null", "--no-check")
+    assert lutra(*words).code == 0
+    monkeypatch.setattr("lutra.luts.host.KERNEL_CODE_VERSION", 77)
+    refused = lutra(*words)
+    assert (refused.code, refused.out) == (1, "")
+    assert "'null' has changed since its table of" in refused.err
+    assert f"version: {KERNEL_CODE_VERSION} -> 77" in refused.err
+    assert "--new-table" in refused.err
+    assert lutra(*words, "--new-table", "--json").document["measured"] == len(plan.kernels)
+    assert lutra(*words, "--json").document["skipped"] == len(plan.kernels)
+    with Store.open(tmp_path / "rows.db") as store:
+        assert [len(store.keys(record, "kernel")) for record in store.devices()] == [len(plan.kernels)] * 2
+
+
+def test_a_device_that_another_process_profiles_is_refused(
+    lutra: Callable[..., Any], store: Store, plan: Plan, tmp_path: Path
+) -> None:
+    plan.subjects[0].network.save(tmp_path / "chain.json")
+    with store.lease(store.register_device(plan.device.fingerprint, "null")):
+        refused = lutra("profile", "chain.json", "-d", "null", "--no-check")
+    assert refused.code == 1
+    assert "null is being profiled by process" in refused.err

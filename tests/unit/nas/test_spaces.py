@@ -210,6 +210,12 @@ def test_an_unknown_space_lists_the_known() -> None:
         spaces.build("nasbench201@16,32")
 
 
+def test_networks_of_other_sizes_go_under_other_names() -> None:
+    names = {spaces.build(name).label([0] * 25) for name in ("ofa-mbv3@128", "ofa-mbv3@224")}
+    assert names == {f"ofa-mbv3@{side}/{'0' * 25}" for side in (128, 224)}
+    assert spaces.build("ofa-mbv3@224,128").name == "ofa-mbv3@128,224"
+
+
 @pytest.fixture
 def plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package that brings a space, as far as entry points go."""

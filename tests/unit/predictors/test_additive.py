@@ -2,6 +2,7 @@
 
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutra.luts import Measurement, Table
-from lutra.networks import Network
+from lutra.networks import Network, NetworkBuilder
 from lutra.networks.errors import ArtifactError, CorruptModelError, NotCoveredError, UnknownNameError, UsageError
 from lutra.networks.lowering import lower
 from lutra.predictors import LatencyPredictor, TablePredictor
@@ -85,6 +86,77 @@ def test_without_a_run_constant_none_is_added_and_it_says_so() -> None:
     prediction = TablePredictor(table_of(network, run_ns=None)).predict(network)
     assert prediction.latency_ms == pytest.approx(sum_ms(network) - RUN_NS / 1e6)
     assert any("no constant" in note for note in prediction.notes)
+
+
+# -- kernels without a row --------------------------------------------------------------------------------
+
+
+def image_network(size: int) -> Network:
+    """Two convolutions of an image and a head, the same at every size."""
+    b = NetworkBuilder(f"image_{size}")
+    x = b.op("conv2d", b.input((1, 8, size, size)), out_channels=16, kernel_size=3, padding=1)
+    x = b.op("relu", b.op("conv2d", x, out_channels=24, kernel_size=1))
+    x = b.op("flatten", b.op("global_avg_pool2d", x))
+    return b.build(b.op("linear", x, out_features=10))
+
+
+def table_of_sizes(*sizes: int) -> Table:
+    """Rows of the kernels of `image_network`, which say what their kernels are."""
+    kernels = {k.key: k for size in sizes for k in lower(image_network(size), "null").kernels}
+    plain = table_of(*map(image_network, sizes))
+    rows = [
+        replace(row, spec=kernels[row.subject_key].to_json()) if row.subject_kind == "kernel" else row for row in plain
+    ]
+    return Table(plain.fingerprint, rows, name="pi")
+
+
+def test_kernels_between_rows_are_interpolated_and_said_to_be() -> None:
+    predictor = TablePredictor(table_of_sizes(8, 16, 24, 40, 48))
+    network = image_network(32)
+    prediction = predictor.explain(network)
+    assert prediction.latency_ms == pytest.approx(sum_ms(network), rel=0.03)
+    assert 0.9 < prediction.interpolated_share < 1
+    assert prediction.measured_share == pytest.approx(1 - prediction.interpolated_share)
+    assert {part.source for part in prediction.parts} == {"measured", "interpolated"}
+    assert any("4 of 5 kernels have no row" in note for note in prediction.notes)
+    assert "[interpolated]" in str(prediction)
+    assert predictor.predict_batch([network])[0] == pytest.approx(prediction.latency_ms)
+    assert len(predictor.missing(network)) == 4
+
+
+def test_the_interval_is_wider_where_parts_are_interpolated() -> None:
+    sizes, network = (8, 16, 24, 40, 48), image_network(32)
+    measured, between = (spread(TablePredictor(table_of_sizes(*known)), network) for known in ((*sizes, 32), sizes))
+    assert measured < between
+
+
+def test_what_lies_beyond_all_rows_is_said_to_be_extrapolated() -> None:
+    prediction = TablePredictor(table_of_sizes(8, 16, 24, 40, 48)).explain(image_network(64))
+    assert prediction.extrapolated_share > 0.9
+    assert "% extrapolated" in str(prediction)
+
+
+def test_what_is_exact_refuses_and_names_the_nearest_rows() -> None:
+    predictor = TablePredictor(table_of_sizes(8, 16, 24, 40, 48), interpolate=False)
+    network = image_network(32)
+    with pytest.raises(NotCoveredError, match=r"lacks 4 of 5 kernels.*nearest: .*@40 [\d.]+ ms, ") as caught:
+        predictor.predict(network)
+    assert caught.value.missing == tuple(kernel.label for kernel in predictor.missing(network))
+
+
+def test_what_is_too_unsure_to_interpolate_is_refused() -> None:
+    with pytest.raises(NotCoveredError, match=r"lacks 4 of 5 kernels.*nearest"):
+        TablePredictor(table_of_sizes(8, 16)).predict(image_network(32))
+
+
+def test_a_saved_predictor_interpolates_as_before(tmp_path: Path) -> None:
+    table, network = table_of_sizes(8, 16, 24, 40, 48), image_network(32)
+    TablePredictor(table).save(tmp_path / "free")
+    TablePredictor(table, interpolate=False).save(tmp_path / "exact")
+    again = LatencyPredictor.load(tmp_path / "free")
+    assert again.explain(network) == TablePredictor(table).explain(network)
+    with pytest.raises(NotCoveredError):
+        LatencyPredictor.load(tmp_path / "exact").predict(network)
 
 
 # -- the interval -----------------------------------------------------------------------------------------
