@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .fingerprint import Fingerprint
+from .interpolation import Interpolator
 from .measurement import Measurement, utc_now
 from .normalisation import Normalisation
 from .quality import QualityFlag, cure
 from .statistics import quartile_interval, relative_halfwidth
-from .table import Answer, Coverage, SelfCheck, Table, TableSummary
+from .table import Answer, Coverage, Nearest, SelfCheck, Table, TableSummary
 
 if TYPE_CHECKING:
     from .store import (
@@ -35,8 +36,10 @@ __all__ = [
     "DeviceRecord",
     "DeviceSummary",
     "Fingerprint",
+    "Interpolator",
     "Lease",
     "Measurement",
+    "Nearest",
     "Normalisation",
     "QualityFlag",
     "RowNumbers",

@@ -53,11 +53,22 @@ class Composition:
         return math.fsum([self.run_ns, *(answer.latency_ns or 0.0 for answer in self.kernels)])
 
 
-def compose(table: Table, kernels: "Sequence[Kernel]") -> Composition:
+def compose(table: Table, kernels: "Sequence[Kernel]", *, interpolate: bool = False) -> Composition:
     """Look up the kernels of a network, given in execution order and with repetitions.
 
     How large they are together decides how much of their weights is taken to come from memory (`cold_share`).
+
+    Args:
+        table: the rows of one device.
+        kernels: what the network runs.
+        interpolate: answer for kernels without a row from the rows of their like, where those say enough
+            (`Interpolator`). Without it, they have no number.
     """
     share = cold_share(kernels, table.fingerprint)
-    answers = (table.lookup(kernel.key, cold_share=share) for kernel in kernels)
-    return Composition(tuple(answers), table.constant(RUN_CONSTANT))
+    distinct = {kernel.key: kernel for kernel in kernels}
+    answers = {key: table.lookup(key, cold_share=share) for key in distinct}
+    if interpolate:
+        missing = [distinct[key] for key, answer in answers.items() if not answer.covered]
+        found = table.interpolator.answers(missing, cold_share=share) if missing else []
+        answers.update((answer.key, answer) for answer in found)
+    return Composition(tuple(answers[kernel.key] for kernel in kernels), table.constant(RUN_CONSTANT))

@@ -6,14 +6,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from ..networks.errors import NotSupportedError, StoreLockedError, StoreReadOnlyError
+from ..networks.errors import MissingDependencyError, StoreLockedError, StoreReadOnlyError
 from .faults import translated
 from .location import Location
 
@@ -92,7 +92,7 @@ class Database:
         if self.read_only:
             raise StoreReadOnlyError(f"{self.where} was opened read-only", hint="open it without read_only")
         if (own := getattr(self._own, "connection", None)) is not None:
-            with translated(self.where), own.begin_nested():
+            with translated(self.where), _part(own):
                 yield own
             return
         self._after_fork()
@@ -148,7 +148,7 @@ class Database:
 
     def _make_engine(self, *, immutable: bool) -> Engine:
         if self.location.path is None:
-            return _server_engine(self.location)
+            return _server_engine(self.location, self._timeout_s)
         mode = "ro" if self.read_only else "rwc"
         uri = f"{self.location.path.as_uri()}?mode={mode}{'&immutable=1' * immutable}"
         engine = create_engine(
@@ -158,11 +158,12 @@ class Database:
         return engine
 
 
-def _server_engine(location: Location) -> Engine:
+def _server_engine(location: Location, timeout_s: float) -> Engine:
+    patience = {"options": f"-c lock_timeout={max(1, round(1000 * timeout_s))}"}
     try:
-        return create_engine(location.url)
+        return create_engine(location.url, connect_args=patience)
     except ImportError as error:
-        raise NotSupportedError("a PostgreSQL store needs psycopg", hint="pip install 'psycopg[binary]'") from error
+        raise MissingDependencyError("psycopg", "postgres", "a store on PostgreSQL") from error
 
 
 def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
@@ -171,6 +172,20 @@ def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # in WAL mode the default loses commits at a power cut
     return connection
+
+
+@contextmanager
+def _part(connection: Connection) -> Iterator[None]:
+    """Undo what the block did if it raises."""
+    savepoint = connection.begin_nested()
+    try:
+        yield
+    except BaseException:
+        # On a full disk SQLite undoes the whole transaction by itself, and there is no savepoint any more.
+        with suppress(DBAPIError):
+            savepoint.rollback()
+        raise
+    savepoint.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -19,7 +19,7 @@ def insert_into(
         replace: overwrite the existing row's columns.
     """
     make = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = make(table)
+    statement = make(table).execution_options(preserve_rowcount=True)
     if not replace:
         return statement.on_conflict_do_nothing(index_elements=unique)
     changed = {name: statement.excluded[name] for name in columns if name not in unique}

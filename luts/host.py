@@ -23,6 +23,7 @@ KERNEL_CODE_VERSION = 2
 
 _SHIFTS = {"K": 0, "M": 10}  # the units of a cache's size, in KiB
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_FREQUENCY = Path("/sys/devices/system/cpu")
 _ISA_THAT_MATTERS = (
     *("sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni"),
     *("amx_tile", "amx_int8", "amx_bf16", "asimd", "asimddp", "asimdhp", "fphp", "i8mm", "bf16", "sve", "sve2"),
@@ -95,10 +96,27 @@ def host_fingerprint(
         "real",
         hardware=dict(_hardware()),
         runtime={"name": runtime, "version": version or runtime_version(runtime)},
-        settings=settings,
+        settings=settings | frequency_settings(),
         code={"protocol": KERNEL_CODE_VERSION},
         notes={"kernel": platform.release(), "system": platform.system()},
     )
+
+
+def frequency_settings(folder: Path = _FREQUENCY) -> dict[str, str]:
+    """What decides the processor's speed and can be changed at any time, as far as Linux tells: nothing in most
+    virtual machines. ``governor`` is that of the first core; ``turbo`` is "on" or "off".
+    """
+    governor = _read(folder / "cpu0/cpufreq/scaling_governor")
+    boost = _read(folder / "cpufreq/boost") or {"0": "1", "1": "0"}.get(_read(folder / "intel_pstate/no_turbo"), "")
+    found = {"governor": governor, "turbo": {"0": "off", "1": "on"}.get(boost, "")}
+    return {name: value for name, value in found.items() if value}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def logical_cores() -> int:

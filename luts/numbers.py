@@ -1,14 +1,19 @@
 """The numbers of rows without their samples: what comparing and exporting many rows needs."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, Self
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from . import schema
+from .database import Database
 from .measurement import Measurement
+
+_ROWS: Final = 1024  # in one item of columns
+_PAGE: Final = 65536  # rows of all kinds that one transaction looks at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +61,7 @@ class RowNumbers:
 
 
 class NumberColumns(NamedTuple):
-    """Several rows by columns, each of shape [n], n rows.
-
-    The columns are those of `RowNumbers`, but ``flags`` are JSON lists, and ``subject_id`` numbers the subjects in
-    the store.
-    """
+    """Several rows by columns, each of shape [n], n rows; those of `RowNumbers`, but ``flags`` are JSON lists."""
 
     subject_kind: Sequence[str]
     subject_key: Sequence[str]
@@ -75,23 +76,45 @@ class NumberColumns(NamedTuple):
     sample_count: Sequence[int]
     measured_at: Sequence[str]
     flags: Sequence[str]
-    subject_id: Sequence[int]
-
-    @classmethod
-    def of(cls, rows: Sequence[Row[Any]]) -> Self:
-        """Turn rows of the query of `select_numbers`, at least one, into columns."""
-        return cls(*zip(*rows, strict=True))
 
     def rows(self) -> Iterator[RowNumbers]:
         """Iterate over the rows."""
-        names = [field.name for field in fields(RowNumbers)]
-        for values in zip(*self[: len(names)], strict=True):
-            named: dict[str, Any] = dict(zip(names, values, strict=True))
+        for values in zip(*self, strict=True):
+            named: dict[str, Any] = dict(zip(self._fields, values, strict=True))
             yield RowNumbers(**named | {"flags": tuple(json.loads(named["flags"]))})
 
 
-def select_numbers(device_id: int) -> Select[Any]:
-    """Return the query of a device's numbers, columns in the order of `NumberColumns`."""
+def stream_numbers(database: Database, device_id: int, kind: str | None) -> Iterator[NumberColumns]:
+    """Yield the numbers of a device in the order of the subjects: no transaction stays open while the caller works.
+
+    Rows pass through the driver's own cursor: the database library's rows would take as long again. Few at a time,
+    because Python looks through all tuples that there are again and again.
+
+    Args:
+        database: where from.
+        device_id: whose rows.
+        kind: only this subject kind.
+    """
+    position, owner = schema.measurement.c.subject_id, schema.measurement.c.device_id
+    query = _numbers(device_id) if kind is None else _numbers(device_id).where(schema.subject.c.kind == kind)
+    last_of_page = select(position).where(owner == device_id).order_by(position).offset(_PAGE - 1).limit(1)
+    last = 0
+    while True:
+        with database.read() as connection:
+            end = connection.execute(last_of_page.where(position > last)).scalar()
+            page = query.where(position > last)
+            cursor = connection.execute(page if end is None else page.where(position <= end)).cursor
+            assert cursor is not None  # of a query there is one
+            read: Callable[[], Sequence[Any]] = partial(cursor.fetchmany, _ROWS)
+            columns = [NumberColumns(*zip(*rows, strict=True)) for rows in iter(read, [])]
+        yield from columns
+        if end is None:
+            return
+        last = end
+
+
+def _numbers(device_id: int) -> Select[Any]:
+    """The query of a device's numbers, columns in the order of `NumberColumns`."""
     subject, row = schema.subject.c, schema.measurement.c
     columns = {
         "subject_kind": subject.kind,
@@ -101,4 +124,8 @@ def select_numbers(device_id: int) -> Select[Any]:
         **{name: row[name] for name in NumberColumns._fields if name in row and name != "label"},
     }
     query = select(*(columns[name].label(name) for name in NumberColumns._fields))
-    return query.select_from(schema.measurement.join(schema.subject)).where(row.device_id == device_id)
+    return (
+        query.select_from(schema.measurement.join(schema.subject))
+        .where(row.device_id == device_id)
+        .order_by(row.subject_id)
+    )

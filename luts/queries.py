@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, func, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, select
 
 from . import schema
 from .database import Database
@@ -39,8 +40,22 @@ def select_subject(kind: str, keys: Collection[str]) -> Select[Any]:
     return select(schema.subject).where(schema.subject.c.kind == kind, schema.subject.c.key.in_(list(keys)))
 
 
+@cache
+def select_one() -> Select[Any]:
+    """Return the query of one whole row, by the parameters ``device_id``, ``kind`` and ``key``.
+
+    It is made once: making it takes longer than running it.
+    """
+    by_name = (schema.subject.c.kind == bindparam("kind"), schema.subject.c.key == bindparam("key"))
+    return _whole_rows().where(schema.measurement.c.device_id == bindparam("device_id"), *by_name)
+
+
 def select_rows(device_id: int) -> Select[Any]:
     """Return the query of a device's measurements, with their subjects' columns as ``subject_*``."""
+    return _whole_rows().where(schema.measurement.c.device_id == device_id)
+
+
+def _whole_rows() -> Select[Any]:
     subject = schema.subject.c
     named = (
         subject.kind.label("subject_kind"),
@@ -48,8 +63,7 @@ def select_rows(device_id: int) -> Select[Any]:
         subject.label.label("subject_label"),
         subject.spec.label("subject_spec"),
     )
-    joined = select(schema.measurement, *named).join(schema.subject)
-    return joined.where(schema.measurement.c.device_id == device_id)
+    return select(schema.measurement, *named).join(schema.subject)
 
 
 def select_keys(device_id: int, kind: str, statuses: Collection[str] | None) -> Select[Any]:
@@ -59,21 +73,18 @@ def select_keys(device_id: int, kind: str, statuses: Collection[str] | None) -> 
     return query if statuses is None else query.where(schema.measurement.c.status.in_(list(statuses)))
 
 
-def stream(
-    database: Database, query: Select[Any], kind: str | None, batch: int = _BATCH
-) -> Iterator[Sequence[Row[Any]]]:
-    """Yield the rows of a query over measurements batch by batch: no transaction stays open while the caller works.
+def stream_rows(database: Database, device_id: int, kind: str | None) -> Iterator[Sequence[Row[Any]]]:
+    """Yield whole rows batch by batch: no transaction stays open while the caller works.
 
     Paging by subject follows the unique index; any other order would sort all rows for each batch.
 
     Args:
         database: where from.
-        query: selects from measurement and subject, for one device; has the column ``subject_id``.
+        device_id: whose rows.
         kind: only this subject kind.
-        batch: most rows in a batch.
     """
     position = schema.measurement.c.subject_id
-    query = query.order_by(position).limit(batch)
+    query = select_rows(device_id).order_by(position).limit(_BATCH)
     if kind is not None:
         query = query.where(schema.subject.c.kind == kind)
     last = 0
@@ -82,7 +93,7 @@ def stream(
             rows = connection.execute(query.where(position > last)).all()
         if rows:
             yield rows
-        if len(rows) < batch:
+        if len(rows) < _BATCH:
             return
         last = rows[-1].subject_id
 

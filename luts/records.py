@@ -1,9 +1,10 @@
 """The devices that a store knows, and how a caller names one."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, RowMapping, Select, select
+from sqlalchemy import Connection, RowMapping, Select, String, bindparam, select
 
 from ..networks.errors import LutraError, StoreCorruptError, UnknownNameError
 from . import schema
@@ -49,18 +50,24 @@ def find_device(connection: Connection, device: DeviceLike) -> RowMapping:
     Raises:
         UnknownNameError: no such device; lists the names of those there are.
     """
-    table = schema.device
     text = device if isinstance(device, str) else device.digest
-    by_digest = table.c.digest == text
-    if isinstance(device, str):
-        by_digest |= table.c.name == text
-        if len(text) >= _DIGEST_PREFIX and not text.strip("0123456789abcdef"):
-            by_digest |= table.c.digest.startswith(text)
-    found = connection.execute(all_devices().where(by_digest)).mappings().first()
+    is_prefix = len(text) >= _DIGEST_PREFIX and not text.strip("0123456789abcdef")
+    # A name is not looked for where a fingerprint was given: it is text of another kind.
+    name = text if isinstance(device, str) else None
+    values = {"digest": text, "name": name, "prefix": f"{text}%" if name and is_prefix else None}
+    found = connection.execute(_named_device(), values).mappings().first()
     if found is None:
-        known = connection.execute(select(table.c.name).distinct()).scalars()
+        known = connection.execute(select(schema.device.c.name).distinct()).scalars()
         raise UnknownNameError("device", text, known)
     return found
+
+
+@cache
+def _named_device() -> Select[Any]:
+    """The query of `find_device`, made once: making it takes longer than running it. A null parameter finds nothing."""
+    columns = schema.device.c
+    by_digest = (columns.digest == bindparam("digest")) | columns.digest.like(bindparam("prefix", type_=String))
+    return all_devices().where(by_digest | (columns.name == bindparam("name", type_=String)))
 
 
 def device_record(columns: Any, location: str) -> DeviceRecord:

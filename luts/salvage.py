@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..networks.errors import LutraError, StoreCorruptError
+from ..networks.errors import LutraError, StoreCorruptError, StoreError
 from . import schema
 from ._json import parse_object
 from .faults import translated
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _SMALLEST_ROW: Final = 128  # bytes that a row takes at the least, to bound the number of rows in a file
+_WIDE: Final = 4096  # rows: a range that is not searched to its end where all of so many probes fail
+_PROBES: Final = 256
 _LAST_NUMBER: Final = (1 << 63) - 1
 _NOTHING: Final = dict.fromkeys(column.name for column in schema.measurement.columns)
 _MOST_LINES: Final = 1000  # lines about what is lost; a count says how many there are beyond
@@ -61,34 +63,49 @@ def survey(path: Path) -> Survey:
         return Survey(rows, reader.lost())
 
 
-def salvage(path: Path, target: "Store") -> Survey:
-    """Copy whatever stands in a damaged store into another one, in one transaction.
-
-    Rows that the target has already are kept as they are there.
+def salvage(path: Path, new: Path) -> Survey:
+    """Copy whatever stands in a damaged store into a new one.
 
     Args:
         path: an SQLite store, damaged or not; it is not changed.
-        target: where to; best a new one.
+        new: the file to make; it is there when all is in it, or not at all.
 
     Raises:
         StoreCorruptError: nothing at all can be read.
-        StoreError: the target cannot be written.
+        StoreError: the new file exists, or cannot be written.
     """
-    with closing(_Reader(path)) as reader, target.transaction():
-        for record in sorted(reader.devices.values(), key=lambda record: record.used_at):
-            target.register_device(record.fingerprint, record.name)
-            for name, value in reader.documents(record):
-                target.set_document(record, name, value)
-        rows = 0
-        for digest, group in groupby(reader.rows(), key=lambda found: found[0].digest):
-            rows += target.record_many(digest, (row for _, row in group))
+    from .store import Store  # which needs this module for its check
+
+    if new.exists():
+        raise StoreError(f"{new} exists already", hint="give a new name")
+    with closing(_Reader(path)) as reader:
+        try:
+            with Store.open(new) as store, store.transaction():
+                rows = _copy(reader, store)
+        except BaseException:
+            for suffix in ("", "-wal", "-shm"):
+                new.with_name(new.name + suffix).unlink(missing_ok=True)
+            raise
         return Survey(rows, reader.lost())
+
+
+def _copy(reader: "_Reader", store: "Store") -> int:
+    """Write all that stands; returns how many rows."""
+    for record in sorted(reader.devices.values(), key=lambda record: record.used_at):
+        store.register_device(record.fingerprint, record.name)
+        for name, value in reader.documents(record):
+            store.set_document(record, name, value)
+    rows = 0
+    for digest, group in groupby(reader.rows(), key=lambda found: found[0].digest):
+        rows += store.record_many(digest, (row for _, row in group))
+    return rows
 
 
 class _Reader:
     """Reads one damaged file, and keeps count of what it could not read."""
 
     def __init__(self, path: Path) -> None:
+        path = path.absolute()
         self._where = str(path)
         self._lost: list[str] = []
         self._left_out = 0
@@ -137,12 +154,15 @@ class _Reader:
                 self._lose(f"{device.name}: {error.message}")
 
     def _open(self, path: Path) -> sqlite3.Connection:
-        """Without a shared-memory file where none can be made: then nobody writes there either."""
-        for mode in ("mode=ro", "mode=ro&immutable=1"):
-            connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True)
+        """As a file that nobody writes, which leaves nothing beside it, unless there are rows in its journal."""
+        journal = path.with_name(f"{path.name}-wal")
+        live = journal.exists() and journal.stat().st_size > 0
+        for mode in ("mode=ro",) * live + ("mode=ro&immutable=1",):
+            connection = sqlite3.connect(f"{path.as_uri()}?{mode}", uri=True, isolation_level=None)
             try:
                 connection.row_factory = sqlite3.Row
                 connection.execute("PRAGMA writable_schema=ON")
+                connection.execute("BEGIN")  # one for all that follows: nobody's writing comes in between
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 return connection
             except sqlite3.Error as error:
@@ -183,7 +203,8 @@ class _Reader:
     def _scan(self, table: str, number: str = "id") -> Iterator[dict[str, Any]]:
         """Iterate over the rows of a table, around those that cannot be read.
 
-        Where reading fails, the range of numbers that is left is halved until the damaged ones stand alone.
+        Where reading fails, the range of numbers that is left is halved until the damaged ones stand alone, or nothing
+        in a wide range can be read any more.
         """
         if not self._columns[table]:
             return
@@ -198,7 +219,7 @@ class _Reader:
                     low = row["number"] + 1
             except sqlite3.Error as error:
                 logger.debug("%s %d to %d: %s", table, low, high, error)
-                if low < high <= most:
+                if low < high <= most and not self._is_dead(table, number, low, high):
                     middle = (low + high) // 2
                     pending += [(middle + 1, high), (low, middle)]
                 elif gap and gap[1] == low - 1:
@@ -213,6 +234,19 @@ class _Reader:
             f"SELECT {number} AS number, * FROM {table} NOT INDEXED WHERE {number} BETWEEN ? AND ? ORDER BY {number}"
         )
         return self._connection.execute(query, (low, high))
+
+    def _is_dead(self, table: str, number: str, low: int, high: int) -> bool:
+        """Whether nothing can be read anywhere in a range that is too wide to try all of it."""
+        if high - low < _WIDE:
+            return False
+        return not any(self._can_be_read(table, number, at) for at in range(low, high, (high - low) // _PROBES))
+
+    def _can_be_read(self, table: str, number: str, at: int) -> bool:
+        try:
+            next(self._range(table, number, at, at), None)
+        except sqlite3.Error:
+            return False
+        return True
 
     def _one(self, table: str, number: int) -> dict[str, Any] | None:
         try:

@@ -19,8 +19,8 @@ from .leases import STALE_AFTER_S, Lease
 from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
-from .numbers import NumberColumns, RowNumbers, select_numbers
-from .queries import DeviceSummary, count_rows, select_keys, select_rows, stream
+from .numbers import NumberColumns, RowNumbers, stream_numbers
+from .queries import DeviceSummary, count_rows, select_keys, select_one, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
 from .table import Table
@@ -204,8 +204,8 @@ class Store:
         """Return the row of a subject whatever its status, or None."""
         with self._database.read() as connection:
             found = find_device(connection, device)
-            query = select_rows(found["id"]).where(schema.subject.c.kind == kind, schema.subject.c.key == key)
-            columns = connection.execute(query).mappings().one_or_none()
+            values = {"device_id": found["id"], "kind": kind, "key": key}
+            columns = connection.execute(select_one(), values).mappings().one_or_none()
         return None if columns is None else measurement_from(columns, found["name"])
 
     def has(self, device: DeviceLike, kind: str, key: str, *, statuses: Collection[str] | None = None) -> bool:
@@ -228,29 +228,20 @@ class Store:
         """
         with self._database.read() as connection:
             found = find_device(connection, device)
-        for batch in stream(self._database, select_rows(found["id"]), kind):
+        for batch in stream_rows(self._database, found["id"], kind):
             for row in batch:
                 yield measurement_from(row._mapping, found["name"])
 
     def numbers(self, device: DeviceLike, kind: str | None = None) -> Iterator[RowNumbers]:
         """Iterate over the rows of a device as `measurements` does, but read no samples: much quicker."""
-        for columns in self.number_columns(device, kind, batch=4096):
+        for columns in self.number_columns(device, kind):
             yield from columns.rows()
 
-    def number_columns(
-        self, device: DeviceLike, kind: str | None = None, *, batch: int = 65536
-    ) -> Iterator[NumberColumns]:
-        """Iterate over what `numbers` gives by columns, for tools that take columns.
-
-        Args:
-            device: a registered device.
-            kind: only this subject kind.
-            batch: most rows in one item.
-        """
+    def number_columns(self, device: DeviceLike, kind: str | None = None) -> Iterator[NumberColumns]:
+        """Iterate over what `numbers` gives by columns, some rows at a time, for tools that take columns."""
         with self._database.read() as connection:
             found = find_device(connection, device)
-        for rows in stream(self._database, select_numbers(found["id"]), kind, batch):
-            yield NumberColumns.of(rows)
+        return stream_numbers(self._database, found["id"], kind)
 
     def table(self, device: DeviceLike) -> Table:
         """Return all rows of a device in memory, with its documents."""

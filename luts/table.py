@@ -5,7 +5,8 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final, Literal, Self, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from .fingerprint import Fingerprint
 from .measurement import Measurement
 from .residency import RESIDENT
 
+if TYPE_CHECKING:
+    from .interpolation import Interpolator
+
 FORMAT: Final = "lutra.table"
 FUSION_DOCUMENT: Final = "fusion"
 """Document with the fusion rules that the device's runtime shows in its graphs."""
@@ -25,7 +29,22 @@ ALIASES_DOCUMENT: Final = "aliases"
 """Document that says which rows stand for the kernels that those rules give."""
 FORMAT_VERSION: Final = 2  # 1: rows without a normalisation
 
-Source: TypeAlias = Literal["measured", "not covered"]
+Source: TypeAlias = Literal["measured", "interpolated", "extrapolated", "not covered"]
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A measured row that is like a kernel that has none.
+
+    Attributes:
+        key: the row's subject key.
+        label: what it computes.
+        latency_ns: its latency in ns.
+    """
+
+    key: str
+    label: str
+    latency_ns: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +53,13 @@ class Answer:
 
     Attributes:
         key: what was asked for.
-        source: ``"measured"``, or ``"not covered"``: then there is no number.
+        source: ``"measured"``; ``"interpolated"`` between rows of its like, or ``"extrapolated"`` beyond them
+            (`lutra.luts.interpolation`); or ``"not covered"``: then there is no number.
         latency_ns: the latency in ns; None when not covered.
-        rel_halfwidth: half the confidence interval relative to the latency; None where it is not known.
+        rel_halfwidth: half the 95 % interval relative to the latency; None where it is not known.
         row: the row behind the answer; a failed one stands here with source ``"not covered"``, so that its
             reason can be shown.
+        nearest: the rows that are most like it, best first, where it was looked for among others.
     """
 
     key: str
@@ -46,6 +67,7 @@ class Answer:
     latency_ns: float | None
     rel_halfwidth: float | None
     row: Measurement | None
+    nearest: tuple[Nearest, ...] = ()
 
     @property
     def covered(self) -> bool:
@@ -197,6 +219,17 @@ class Table:
             return cold
         resident = self._answer(RESIDENT, kernel_key)
         return _mixed(cold, resident, cold_share) if resident.covered else cold
+
+    @cached_property
+    def interpolator(self) -> "Interpolator":
+        """What answers for kernels without a row; fitted as it is asked, and kept: a table's rows do not change.
+
+        Raises:
+            CorruptModelError: a row says of its kernel what cannot be read.
+        """
+        from .interpolation import Interpolator
+
+        return Interpolator(self)
 
     def constant(self, name: str) -> Answer:
         """Say what a constant of the runtime costs, such as ``"run"`` (once a network)."""

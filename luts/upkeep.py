@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, exists
 from ..networks.errors import StoreCorruptError, StoreError, StoreLockedError
 from . import schema
 from .database import Database
-from .queries import select_rows, stream
+from .queries import stream_rows
 from .records import all_devices, device_record
 from .rows import row_problems
 from .salvage import survey
@@ -67,7 +67,7 @@ def check(database: Database) -> CheckReport:
         except StoreCorruptError as error:
             problems.append(error.message)
         try:
-            for batch in stream(database, select_rows(device["id"]), None):
+            for batch in stream_rows(database, device["id"], None):
                 rows += len(batch)
                 for row in batch:
                     problems += row_problems(row._mapping, device["name"], device["digest"])

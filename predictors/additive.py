@@ -12,23 +12,22 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..luts import Answer, Table
+from ..luts import Answer, Nearest, Table
 from ..luts.compose import compose
+from ..luts.interpolation import UNKNOWN_HALFWIDTH
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
 from ..networks.lowering import Kernel, LoweredNetwork
 from ._artifact import Artifact
 from ._lowering import Lowerer
 from ._registry import register
 from .base import InputShapes, LatencyPredictor, NetworkLike, checked_coverage, training_latencies
-from .prediction import Part, Prediction
-
-UNKNOWN_HALFWIDTH: Final = 0.10
-"""Relative half-width that a row counts with when its own is not known."""
+from .prediction import Part, Prediction, Source, significant
 
 _ROW_SIGMAS: Final = NormalDist().inv_cdf(0.975)  # rows hold half of a 95 % interval
 _TRUSTED: Final = 5  # degrees of freedom from which on the prior error no longer counts
 _LEAST_FOR_CONSTANT: Final = 5  # networks; fewer cannot tell a constant from a scale
 _PLAUSIBLE: Final = 20.0  # a median ratio beyond this, either way, is another unit
+_TOLD: Final = 5  # kernels without a number that an error tells about
 _TABLE_FILE: Final = "table.json"
 
 
@@ -44,14 +43,16 @@ class _Sum:
 
 @register("table")
 class TablePredictor(LatencyPredictor):
-    """Predicts by adding up a table's rows: no training needed, and nothing predicted that was not measured.
+    """Predicts by adding up a table's rows: no training needed, and every part says where it comes from.
 
     A network is lowered to the kernels that the device's runtime really runs; its latency is::
 
         latency = scale_ * (run + sum over kernels of row) + constant_ms_
 
     where ``run`` is the table's constant for one inference. Until `fit`, ``scale_`` is 1 and ``constant_ms_`` is 0.
-    A kernel without a row is an error, never a guess.
+    A kernel without a row is judged by the rows of its like, where they say enough (`lutra.luts.Interpolator`); the
+    prediction says which share of it is interpolated and extrapolated. Where they do not, or with ``interpolate=False``
+    always, such a kernel is an error that names the nearest rows.
 
     **The interval** treats the logarithm of (predicted / measured) as normal with mean 0 and variance
     ``rows**2 + model**2``::
@@ -61,8 +62,8 @@ class TablePredictor(LatencyPredictor):
         ends  = latency * exp(-+ z * sqrt(rows**2 + model**2)),   z the normal quantile of the coverage
 
     - The rows' errors are added as they are (not their squares), as if they all went the same way: rows of one
-      table share the machine's mood of that day, so this is the cautious choice. A row whose half-width is not known
-      counts with ``UNKNOWN_HALFWIDTH``.
+      table share the machine's mood of that day, and estimates from the same rows err alike, so this is the cautious
+      choice. A row whose half-width is not known counts with ``UNKNOWN_HALFWIDTH``.
     - ``e`` are the logarithmic errors of whole networks: of the table's own self-checks, and after `fit` of the
       networks it saw. ``degrees`` is how many there are, less the number of fitted coefficients. With fewer than
       five the model error is drawn towards ``prior_error``: sums of lowered kernels with cold weights are 2 to 5 %
@@ -72,6 +73,7 @@ class TablePredictor(LatencyPredictor):
         table: the rows of one device.
         name: what people call the device; None takes the table's name.
         prior_error: relative error of the sum that is assumed until enough networks have been checked.
+        interpolate: answer for kernels without a row from the rows of their like.
 
     Attributes:
         scale_: factor on the sum.
@@ -84,10 +86,13 @@ class TablePredictor(LatencyPredictor):
     log_residuals_: NDArray[np.float64] | None = None
     _coefficients: int = 0
 
-    def __init__(self, table: Table, name: str | None = None, *, prior_error: float = 0.05) -> None:
+    def __init__(
+        self, table: Table, name: str | None = None, *, prior_error: float = 0.05, interpolate: bool = True
+    ) -> None:
         self.table = table
         self.name = name
         self.prior_error = prior_error
+        self.interpolate = interpolate
 
     @property
     def device(self) -> str:
@@ -138,7 +143,8 @@ class TablePredictor(LatencyPredictor):
             input_shapes: shapes of the inputs, for a torch module.
 
         Raises:
-            NotCoveredError: the table lacks some kernels; names them and their share of the MACs.
+            NotCoveredError: the table says too little of some kernels; names them, their share of the MACs, and the
+                rows nearest to them.
             UsageError: the coverage is out of range.
             UnknownNameError: no such network in the zoo.
             ModelFileError: the model file cannot be read.
@@ -172,7 +178,7 @@ class TablePredictor(LatencyPredictor):
         return latencies
 
     def missing(self, network: NetworkLike, *, input_shapes: InputShapes | None = None) -> list[Kernel]:
-        """The kernels of a network that the table has no number for, each once, in order of first use."""
+        """The kernels of a network that the table has no row for, each once, in order of first use."""
         _, lowered = self._lowerer(network, self.table, input_shapes)
         return [kernel for key, kernel in lowered.distinct.items() if not self.table.lookup(key).covered]
 
@@ -181,7 +187,7 @@ class TablePredictor(LatencyPredictor):
         residuals = self.log_residuals_
         return Artifact(
             kind=self.kind,
-            params={"name": self.name, "prior_error": self.prior_error},
+            params={"name": self.name, "prior_error": self.prior_error, "interpolate": self.interpolate},
             state={"scale": self.scale_, "constant_ms": self.constant_ms_, "coefficients": self._coefficients},
             device={"name": self.device, "fingerprint": self.table.fingerprint.to_dict()},
             arrays={} if residuals is None else {"log_residuals": residuals},
@@ -210,7 +216,7 @@ class TablePredictor(LatencyPredictor):
     def _sum(self, network: NetworkLike, input_shapes: InputShapes | None = None) -> _Sum:
         name, lowered = self._lowerer(network, self.table, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
-        composed = compose(self.table, lowered.kernels)
+        composed = compose(self.table, lowered.kernels, interpolate=self.interpolate)
         answers = {answer.key: answer for answer in composed.kernels}
         rows = [(kernel, counts[key], answers[key]) for key, kernel in lowered.distinct.items()]
         missing = [(kernel, answer) for kernel, _, answer in rows if not answer.covered]
@@ -226,7 +232,11 @@ class TablePredictor(LatencyPredictor):
         macs = sum(kernel.macs for kernel in lowered.kernels if kernel.key in absent)
         share = f", {100 * macs / lowered.macs:.1f} % of its MACs" if lowered.macs else ""
         labels = [_described(kernel, answer) for kernel, answer in missing]
-        shown = "; ".join(labels[:5]) + (f"; and {len(labels) - 5} more" if len(labels) > 5 else "")
+        told = [
+            label + _nearest(self.table.interpolator.nearest(kernel))
+            for label, (kernel, _) in zip(labels[:_TOLD], missing, strict=False)
+        ]
+        shown = "; ".join(told) + (f"; and {len(labels) - _TOLD} more" if len(labels) > _TOLD else "")
         counted = f"{len(missing)} of {len(lowered.distinct)} kernels of {name}{share}"
         return NotCoveredError(
             f"the table of {self.device} lacks {counted}: {shown}",
@@ -248,7 +258,7 @@ class TablePredictor(LatencyPredictor):
             count=count,
             latency_us=latency_ms * 1e3,
             share=count * latency_ms / total_ms if total_ms else 0.0,
-            source="measured",
+            source=_source(answer),
             rel_halfwidth=answer.rel_halfwidth,
         )
 
@@ -271,12 +281,14 @@ class TablePredictor(LatencyPredictor):
         answers = [answer for _, _, answer in summed.kernels]
         noisy = sum(answer.row is not None and answer.row.status == "noisy" for answer in answers)
         unknown = sum(answer.rel_halfwidth is None for answer in answers)
+        judged = sum(answer.source != "measured" for answer in answers)
         checks = len(self._known_errors())
         kind = self.table.fingerprint.kind
         notes = {
             "these are numbers of a simulated device, not timed on hardware": kind == "simulated",
             "these are numbers of the null device, made up for tests": kind == "null",
             f"{noisy} of {len(answers)} rows are noisy: spread too wide, or other work on the machine": noisy,
+            f"{judged} of {len(answers)} kernels have no row, and are judged by rows of their like": judged,
             f"{unknown} of {len(answers)} rows have no interval of their own": unknown,
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
@@ -288,6 +300,17 @@ class TablePredictor(LatencyPredictor):
 
 def _halfwidth(answer: Answer) -> float:
     return UNKNOWN_HALFWIDTH if answer.rel_halfwidth is None else answer.rel_halfwidth
+
+
+def _source(answer: Answer) -> Source:
+    assert answer.source != "not covered"
+    return answer.source
+
+
+def _nearest(rows: Sequence[Nearest]) -> str:
+    """The measured rows that are most like a kernel, as an error tells them."""
+    told = (f"{row.label} {significant(row.latency_ns / 1e6)} ms" for row in rows)
+    return f" (nearest: {', '.join(told)})" if rows else ""
 
 
 def _described(kernel: Kernel, answer: Answer) -> str:

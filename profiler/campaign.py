@@ -4,82 +4,47 @@ Kernels are measured in groups. Within a group all kernels, the runtime's consta
 against each other in random order, so that slow drift of the machine falls on all alike; when a group ends its
 rows are committed, one transaction each. A campaign that was killed goes on where it stopped: rows that are there
 are not measured again.
+
+First come the plan's networks with their kernels, then the kernels wanted for themselves: all in the plan's order,
+or, with a budget or a target, those that interpolation knows least about. Noisy kernels get a second chance at the end.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from threading import Event
 from typing import Any
 
-import psutil
-
-from ..luts import Measurement, Store, Table
-from ..luts.compose import RUN_CONSTANT, compose
+from ..luts import Measurement, Store
+from ..luts.compose import RUN_CONSTANT
 from ..luts.host import DEFAULT_CACHE
 from ..luts.normalisation import COMPUTE_REFERENCE, MEMORY_REFERENCE
 from ..luts.residency import RESIDENT
-from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
+from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
+from .budget import Budget
+from .choosing import Chooser, require_share
 from .client import EntrySamples, GroupResult, PreparedInfo
-from .copies import ROTATED_BYTES, has_resident_row
-from .environment import read_environment
-from .machine import OTHERS_LIMIT, MachineState, conditions_between, worst_conditions
+from .continuity import Watch, require_same_machine
+from .copies import has_resident_row
+from .events import CampaignEvent, GroupEnded, Requeued
+from .groups import GroupTimer, groups
+from .outcome import CampaignResult
 from .plan import Plan, Subject
-from .pooling import pooled_entries, pooled_results, with_process
-from .references import Nominal, with_references
+from .pooling import pooled_entries
+from .progress import Announcer, Progress
+from .recording import Recorder
+from .references import Nominal
 from .rows import Context, failed_row, measured_row, metric_for, reference_row
 from .runtimes import runtime_class
 from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
+from .waiting import Patience, leased
 
-_LOOK_S = 0.2  # the kernel's counters tick every 10 ms
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a campaign stands.
-
-    Attributes:
-        done: kernels that need no more work (in this campaign).
-        total: kernels to measure in this campaign.
-        eta_s: estimated seconds to go; None before anything is known.
-        current: what is being prepared or timed.
-        noisy: rows marked noisy so far.
-    """
-
-    done: int
-    total: int
-    eta_s: float | None
-    current: str
-    noisy: int
-
-
-@dataclass
-class CampaignResult:
-    """What a campaign did.
-
-    Attributes:
-        measured: rows written with a number (including noisy ones).
-        skipped: kernels that had a row already.
-        failed: reasons by label of what could not be measured.
-        noisy: labels of rows marked noisy.
-        interrupted: it was cancelled; run the same plan again to go on.
-        measured_share: share of the campaign's time spent inside samples; the rest prepared and decided. Waiting
-            for other programs does not count. 0 for a simulated device.
-        table: all rows of the device.
-    """
-
-    measured: int = 0
-    skipped: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-    noisy: list[str] = field(default_factory=list)
-    interrupted: bool = False
-    measured_share: float = 0.0
-    table: Table | None = None
+_LEAST_GROUP_S = 1.0  # of timing, however little is left of a budget
 
 
 def run_campaign(
@@ -88,7 +53,12 @@ def run_campaign(
     *,
     fresh: bool = False,
     recheck: bool = False,
+    new_table: bool = False,
+    wait_s: float = 0.0,
+    budget_s: float | None = None,
+    target_error: float | None = None,
     progress: Callable[[Progress], None] | None = None,
+    events: Callable[[CampaignEvent], None] | None = None,
     cancel: Event | None = None,
     settings: Settings | None = None,
 ) -> CampaignResult:
@@ -99,74 +69,156 @@ def run_campaign(
         store: where each row is committed as it is measured.
         fresh: measure everything again, replacing what is there.
         recheck: measure whole networks again even where the table has them.
+        new_table: begin a new table where the device has changed since its last one, which is kept.
+        wait_s: how long to wait for another process that is profiling the device.
+        budget_s: how long to measure; what there is no time for is left to interpolation.
+        target_error: median relative error of interpolation at which no more of ``plan.extra`` is measured.
         progress: called a few times a second.
+        events: called for each event; for a row, once it is committed.
         cancel: set it to stop: rows that are good enough are still committed.
         settings: how carefully to measure.
 
     Raises:
+        FingerprintMismatchError: the device has changed since its last table, or changed while it was measured.
         StoreLockedError: another process is profiling the device.
+        UsageError: a budget or target that makes no sense.
         MeasurementError: the runtime cannot be started at all.
         StoreError: the store cannot be written; what was committed stands.
     """
+    settings, cancel = settings or Settings(), cancel or Event()
+    require_share(target_error)
+    budget = Budget(budget_s, plan.estimate_s(1))
+    announcer = Announcer(progress, events, budget, settings.max_rounds)
+    if not new_table:
+        require_same_machine(store, plan.device)
     device = store.register_device(plan.device.fingerprint, plan.device.name)
-    with store.lease(device):
-        campaign = _Campaign(plan, store, settings or Settings(), progress or _ignore, cancel or Event())
-        campaign.run(fresh, fresh or recheck)
-        campaign.result.table = store.table(device)
-    return campaign.result
-
-
-def _ignore(progress: Progress) -> None:
-    del progress
+    with leased(store, device, wait_s, cancel, partial(announcer.waiting, "device")) as lease:
+        if lease is None:
+            return CampaignResult(interrupted=True, table=store.table(device))
+        budget.begin()
+        recorder = Recorder(store, device, lease, announcer.row)
+        campaign = _Campaign(plan, recorder, announcer, budget, settings, cancel)
+        if budget_s is not None or target_error is not None:
+            campaign.choose_extra(target_error, fresh)
+        return campaign.run(fresh, fresh or recheck)
 
 
 class _Campaign:
     def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        settings: Settings,
-        progress: Callable[[Progress], None],
-        cancel: Event,
+        self, plan: Plan, recorder: Recorder, announcer: Announcer, budget: Budget, settings: Settings, cancel: Event
     ) -> None:
-        self._plan, self._store, self._settings = plan, store, settings
-        self._progress, self._cancel = progress, cancel
-        self._device = plan.device.fingerprint
+        self._plan, self._recorder, self._announcer, self._budget = plan, recorder, announcer, budget
+        self._settings, self._cancel = settings, cancel
         self._metric = metric_for(plan.device.threads)
         self._in_sequence = runtime_class(plan.device.runtime).in_sequence
-        self._done = 0
-        self._total = 0
-        self._group_size = 0
-        self._started_s = time.monotonic()
-        self._patience_s = settings.patience_s
-        self._sampled_s = self._waited_s = 0.0
         self._rotates = plan.device.cache == DEFAULT_CACHE and not self._in_sequence
-        self._environment = read_environment().conditions() | {"cache": plan.device.cache}
-        self._processes = max(settings.processes, runtime_class(plan.device.runtime).processes)
-        self.result = CampaignResult()
+        self._started_s = time.monotonic()
+        self._patience = Patience(plan.device, settings.patience_s, cancel, partial(announcer.waiting, "others"))
+        self._timer = GroupTimer(plan.device, settings, self._labels, self._fail)
+        self._watch = Watch(plan.device)
+        self._chooser: Chooser | None = None
+        self._failed: dict[str, str] = {}
+        self._again: dict[str, Kernel] = {}
 
-    def run(self, fresh: bool, recheck: bool) -> None:
-        kernels = self._plan.kernels
-        have = set() if fresh else self._store.keys(self._device, KERNEL, statuses=("ok", "noisy"))
-        resident = set() if fresh else self._store.keys(self._device, RESIDENT)
-        pending = {
-            key: kernel
-            for key, kernel in kernels.items()
-            if key not in have or (self._has_resident_row(kernel) and key not in resident)
-        }
+    def choose_extra(self, target_error: float | None, fresh: bool) -> None:
+        """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
+        pending, done = self._pending(fresh), self._announcer.done
+        self._chooser = Chooser(self._plan.kernels, pending, done, self._recorder, target_error, self._settings.seed)
+
+    def run(self, fresh: bool, recheck: bool) -> CampaignResult:
+        pending = self._pending(fresh)
         to_check = self._networks_to_check(set(pending), recheck)
-        self.result.skipped = len(kernels) - len(pending)
-        self._total = len(pending)
-        if pending or to_check:
+        self._announcer.start(self._plan, len(pending), len(to_check))
+        if to_check or (pending and not self._suffices(pending)):
             with Session(self._plan, self._settings.seed, self._settings.priority) as session:
                 self._versions = session.describe() | {"lutra": _own_version()}
-                if fresh or not self._store.has(self._device, CONSTANT, RUN_CONSTANT):
+                if fresh or RUN_CONSTANT not in self._recorder.keys(CONSTANT):
                     session.prepare_constants()
-                for subject in self._plan.subjects:
-                    mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
-                    self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
-        self.result.interrupted = self._cancel.is_set()
-        self.result.measured_share = self._sampled_s / (time.monotonic() - self._started_s - self._waited_s)
+                self._measure_all(session, dict(pending), to_check)
+                self._measure_noisy_again(session)
+        result = self._result(pending)
+        self._announcer.finish(result)
+        return result
+
+    def _suffices(self, pending: dict[str, Kernel]) -> bool:
+        """Whether an earlier campaign has reached the target already, and with all of its networks."""
+        wanted = any(key in pending for subject in self._plan.subjects for key in subject.lowered.distinct)
+        return not wanted and self._chooser is not None and self._chooser.done
+
+    def _measure_all(self, session: Session, pending: dict[str, Kernel], to_check: set[str]) -> None:
+        """The networks with their kernels, then the kernels that are wanted for themselves."""
+        for subject in self._plan.subjects:
+            mine = {key: pending.pop(key) for key in subject.lowered.distinct if key in pending}
+            self._run_subject(session, subject, mine, subject.network.fingerprint in to_check)
+        session.follow(())
+        for chosen in [pending] if self._chooser is None else self._chooser.choose(self._affordable):
+            self._run_extra(session, chosen)
+
+    def _run_extra(self, session: Session, kernels: dict[str, Kernel]) -> None:
+        for group in self._cut(kernels):
+            if self._in_sequence:
+                session.follow(group)
+            self._run_group(session, group)
+
+    def _affordable(self) -> int:
+        """How many kernels the next group may have; 0 when the campaign is to end."""
+        noisy = len(self._announcer.noisy) if not self._again else 0
+        return 0 if self._cancel.is_set() else self._budget.affordable(self._settings.group_kernels, noisy=noisy)
+
+    def _cut(self, kernels: dict[str, Kernel]) -> Iterator[dict[str, Kernel]]:
+        """Kernels in groups, in order, for as long as there is time."""
+        left = dict(kernels)
+        while left and (most := self._affordable()):
+            group = groups(left, most)[0]
+            left = {key: kernel for key, kernel in left.items() if key not in group}
+            yield group
+
+    def _measure_noisy_again(self, session: Session) -> None:
+        """Give kernels whose rows of this campaign are noisy a second chance. Of two rows the better one is kept."""
+        noisy = self._announcer.done & (
+            self._recorder.keys(KERNEL, ("noisy",)) | self._recorder.keys(RESIDENT, ("noisy",))
+        )
+        if not noisy or not self._affordable():
+            return
+        self._again = {key: kernel for key, kernel in self._plan.kernels.items() if key in noisy}
+        labels = tuple(kernel.label for kernel in self._again.values())
+        self._announcer.event(Requeued(labels=labels))
+        rest = dict(self._again)
+        if self._in_sequence:
+            for subject in self._plan.subjects:
+                mine = {key: rest.pop(key) for key in subject.lowered.distinct if key in rest}
+                self._run_subject(session, subject, mine, False)
+        self._run_extra(session, rest)
+        for subject in self._plan.subjects:
+            if not self._again.keys().isdisjoint(subject.lowered.distinct):
+                self._recorder.predict_again(subject.network.fingerprint, subject.lowered.kernels)
+
+    def _result(self, pending: dict[str, Kernel]) -> CampaignResult:
+        rows = [row for key in pending if (row := self._recorder.get(KERNEL, key)) and key in self._announcer.done]
+        elapsed_s = time.monotonic() - self._started_s - self._patience.waited_s
+        known = self._recorder.keys(KERNEL)
+        return CampaignResult(
+            measured=sum(row.status != "failed" for row in rows),
+            skipped=len(self._plan.kernels) - len(pending),
+            failed=self._failed,
+            noisy=[row.label for row in rows if row.status == "noisy"],
+            requeued=len(self._again),
+            interpolated=sum(key not in known for key in self._plan.kernels) if self._chooser else 0,
+            held_out_error=self._chooser.held_out_error if self._chooser else None,
+            interrupted=self._cancel.is_set(),
+            measured_share=self._timer.sampled_s / elapsed_s,
+            table=self._recorder.table,
+        )
+
+    def _pending(self, fresh: bool) -> dict[str, Kernel]:
+        """Kernels without a number, or without that of the case where their weights are in the last cache."""
+        have = set() if fresh else self._recorder.keys(KERNEL, ("ok", "noisy"))
+        resident = set() if fresh else self._recorder.keys(RESIDENT)
+        return {
+            key: kernel
+            for key, kernel in self._plan.kernels.items()
+            if key not in have or (self._has_resident_row(kernel) and key not in resident)
+        }
 
     @cached_property
     def _labels(self) -> dict[str, str]:
@@ -182,17 +234,17 @@ class _Campaign:
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""
+        if not self._affordable():
+            return
         if check:
-            self._prepare(session, NETWORK, subject.network.fingerprint, f"whole {subject.network.name}")
-        groups = _groups(kernels, self._settings.group_kernels)
+            self._prepare(session, entry_name(NETWORK, subject.network.fingerprint))
         if self._in_sequence:
-            # Nothing may be left out between two kernels, whoever has a row already.
-            groups = [kernels] if kernels else []
             session.follow([kernel.key for kernel in subject.lowered.kernels] if kernels else [])
+        # In a sequence nothing may be left out between two kernels, whoever has a row already.
+        cut = [kernels] if self._in_sequence else self._cut(kernels)
         parts = []
-        for group in groups or ([{}] if check else []):
-            if not self._cancel.is_set():
-                parts += self._run_group(session, group)
+        for group in cut if kernels else [{}] * check:
+            parts += self._run_group(session, group)
         if parts:
             self._record_network(subject, parts)
         session.release((NETWORK,))
@@ -201,7 +253,7 @@ class _Campaign:
         """Fingerprints of networks to measure whole: those with new kernels, and those never measured."""
         if not self._plan.check:
             return set()
-        have = set() if recheck else self._store.keys(self._device, NETWORK, statuses=("ok", "noisy"))
+        have = set() if recheck else self._recorder.keys(NETWORK, ("ok", "noisy"))
         return {
             subject.network.fingerprint
             for subject in self._plan.subjects
@@ -210,42 +262,54 @@ class _Campaign:
 
     def _run_group(self, session: Session, group: dict[str, Kernel]) -> list[tuple[EntrySamples, Context]]:
         """Measure one group and commit its rows. Returns the samples of the whole network, if it was among them."""
+        started_s = time.monotonic()
+        self._prepare_group(session, group)
+        if self._cancel.is_set():
+            return []
+        self._announcer.group(len(group))
+        self._patience.wait(session.pid)
+        timed = self._timer.time(session, max(self._budget.remaining_s, _LEAST_GROUP_S), self._on_progress)
+        if timed is None:
+            return []
+        self._watch.require_unchanged()
+        result, conditions = timed
+        context = self._context(conditions, self._grouped(result))
+        self._record_constants(session, context)
+        networks = self._record_entries(session, group, context)
+        session.release((*COPIES, CONSTANT))
+        self._end_group(group, time.monotonic() - started_s)
+        return networks
+
+    def _end_group(self, group: dict[str, Kernel], seconds: float) -> None:
+        self._budget.spent(len(group), seconds)
+        error = self._chooser.held_out_error if self._chooser else None
+        self._announcer.event(GroupEnded(kernels=len(group), seconds=round(seconds, 3), held_out_error=error))
+
+    def _prepare_group(self, session: Session, group: dict[str, Kernel]) -> None:
         for key, kernel in group.items():
             if self._cancel.is_set():
-                return []
-            self._prepare(session, KERNEL, key, kernel.label)
+                return
+            self._prepare(session, entry_name(KERNEL, key))
             if self._has_resident_row(kernel) and entry_name(KERNEL, key) in session.prepared:
-                self._prepare(session, RESIDENT, key, kernel.label)
+                self._prepare(session, entry_name(RESIDENT, key))
         session.prepare_neighbours()
-        self._group_size = len(group)
-        self._wait_for_others(session.pid)
-        measured = self._measure(session)
-        if measured is None:
-            return []
-        result, conditions = measured
-        context = self._context(conditions, self._grouped(result))
-        result = context.result
-        self._record_constants(session, context)
-        overheads_ns = self._overheads_ns()
+
+    def _record_entries(
+        self, session: Session, group: dict[str, Kernel], context: Context
+    ) -> list[tuple[EntrySamples, Context]]:
+        """Commit the rows of a group's kernels; returns the samples of the whole network, if it was among them."""
+        overheads_ns = self._recorder.overheads_ns
         networks = []
-        for name, entry in result.entries.items():
-            kind, _, key = name.partition(" ")
-            if result.interrupted and not entry.converged:
+        for name, entry in context.result.entries.items():
+            kind, key = _split(name)
+            if context.result.interrupted and not entry.converged:
                 continue
             if kind in COPIES and key in group:
-                row = measured_row(
-                    (kind, key, group[key].label),
-                    entry,
-                    session.prepared[name],
-                    overheads_ns,
-                    context,
-                    group[key].to_json(),
-                )
+                subject, spec = (kind, key, group[key].label), group[key].to_json()
+                row = measured_row(subject, entry, session.prepared[name], overheads_ns, context, spec)
                 self._record(row)
-                self._done += kind == KERNEL
             elif kind == NETWORK:
                 networks.append((entry, context))
-        session.release((*COPIES, CONSTANT))
         return networks
 
     def _grouped(self, result: GroupResult) -> GroupResult:
@@ -263,82 +327,25 @@ class _Campaign:
         references = {COMPUTE_REFERENCE: result.compute_reference, MEMORY_REFERENCE: result.memory_reference}
         times_ns = []
         for name, samples in references.items():
-            row = self._store.get(self._device, CONSTANT, name)
+            row = self._recorder.get(CONSTANT, name)
             if row is None:
                 row = reference_row(CONSTANT, name, samples, context)
                 self._record(row)
             times_ns.append(row.latency_ns)
         return replace(context, nominal=Nominal(*times_ns))
 
-    def _prepare(self, session: Session, kind: str, key: str, label: str) -> None:
+    def _prepare(self, session: Session, name: str) -> None:
         """Make something ready, or record why that is impossible."""
-        self._report(f"preparing {label}")
+        self._announcer.preparing(*_split(name), self._labels[name])
         try:
-            session.prepare(entry_name(kind, key))
+            session.prepare(name)
         except MeasurementError as error:
-            self._fail(kind, key, label, error.message)
-
-    def _wait_for_others(self, pid: int) -> None:
-        """Wait for other programs to leave the machine, as long as the campaign's patience lasts."""
-        while self._device.kind == "real" and self._patience_s > 0 and not self._cancel.is_set():
-            before = MachineState.now(pid)
-            self._cancel.wait(_LOOK_S)
-            self._waited_s += _LOOK_S
-            share = conditions_between(before, MachineState.now(pid))["others_share"]
-            if share <= OTHERS_LIMIT:
-                return
-            self._patience_s -= _LOOK_S
-            self._report(f"waiting: other programs use {share:.0%} of the processor")
-
-    def _measure(self, session: Session) -> tuple[GroupResult, dict[str, Any]] | None:
-        """Time what is prepared, in as many processes as are asked for; with the machine's state meanwhile."""
-        parts, conditions = [], []
-        for process in range(self._processes):
-            before = MachineState.now(session.pid)
-            part = self._measure_once(session, process)
-            if part is None:
-                return None
-            # A simulated device does not care how busy this machine is.
-            if self._device.kind == "real":
-                seen = conditions_between(before, MachineState.now(session.pid))
-                conditions.append(seen | {"priority": part.priority} | self._environment)
-                self._sampled_s += part.sampled_s
-            parts.append(with_process(with_references(part), session.pid))
-            if part.interrupted:
-                break
-        return pooled_results(parts), worst_conditions(conditions)
-
-    def _measure_once(self, session: Session, process: int) -> GroupResult | None:
-        """Time what is prepared. If that kills the worker, find out which entry did it and go on without."""
-        fresh = process > 0
-        while session.prepared:
-            try:
-                if fresh:
-                    session.restart(session.prepared)
-                    fresh = False
-                options = self._settings.options(self._metric, self._processes, process)
-                return session.measure(options, self._labels, self._on_progress)
-            except (WorkerCrashedError, WorkerTimeoutError) as error:
-                for name in session.drop_culprits():
-                    kind, _, key = name.partition(" ")
-                    self._fail(kind, key, self._labels.get(name, name), error.message)
-        return None
+            self._fail(name, error.message)
 
     def _on_progress(self, counts: dict[str, int], current: str) -> bool:
         """Tell the caller; returns whether to go on."""
-        converged = counts["converged"] / counts["entries"]
-        # On a busy machine nothing converges until the rounds are used up.
-        share = max(converged, counts["round"] / self._settings.max_rounds)
-        self._report(current, int(converged * self._group_size), share * self._group_size)
+        self._announcer.timing(counts, current)
         return not self._cancel.is_set()
-
-    def _report(self, current: str, converged: int = 0, worked: float = 0.0) -> None:
-        """Tell the caller: of the group under way, how many kernels have converged, and how much work is done."""
-        worked += self._done
-        elapsed_s = time.monotonic() - self._started_s
-        eta_s = elapsed_s / worked * max(self._total - worked, 0.0) if worked else None
-        done = min(self._done + converged, self._total)
-        self._progress(Progress(done, self._total, eta_s, current, len(self.result.noisy)))
 
     def _record_constants(self, session: Session, context: Context) -> None:
         """Constants come in an order in which each one's base is recorded before it."""
@@ -347,61 +354,46 @@ class _Campaign:
             subject = (CONSTANT, overhead["name"], overhead["label"])
             entry, prepared = context.result.entries[name], session.prepared[name]
             spec = {"base": overhead["base"], "executions": overhead["executions"]}
-            row = measured_row(subject, entry, prepared, self._overheads_ns(), context, spec)
+            row = measured_row(subject, entry, prepared, self._recorder.overheads_ns, context, spec)
             if row.status == "failed":  # no kernel's number would mean anything
                 raise MeasurementError(f"the runtime's constant {overhead['name']!r} cannot be measured: {row.reason}")
             self._record(row)
 
-    def _overheads_ns(self) -> dict[str, float]:
-        rows = self._store.measurements(self._device, CONSTANT)
-        return {row.subject_key: row.latency_ns for row in rows if row.status != "failed"}
-
     def _record_network(self, subject: Subject, parts: list[tuple[EntrySamples, Context]]) -> None:
         """The row of a whole network from its samples in all groups, beside what the table predicts for it."""
         network, kernels = subject.network, subject.lowered.kernels
-        sums = compose(self._store.table(self._device), kernels)
         spec = {
             "name": network.name,
             "macs": network.macs,
             "bytes_moved": network.bytes_moved,
             "params": network.params,
             "kernels": [kernel.key for kernel in kernels],
-            # Nothing is predicted where a kernel failed, or the campaign was interrupted.
-            "predicted_ns": None if sums.missing else sums.total_ns,
+            "predicted_ns": self._recorder.predicted_ns(kernels),
         }
         name = (NETWORK, network.fingerprint, network.name)
         entry, context = pooled_entries([part for part, _ in parts]), parts[-1][1]
         self._record(measured_row(name, entry, PreparedInfo(1, {}), {}, context, spec))
 
     def _record(self, row: Measurement) -> None:
-        """Commit a row. It replaces any earlier one, because nothing that has a good row is measured again unasked."""
-        self._store.record(self._device, row, replace=True)
+        if row.subject_key in self._again:
+            self._recorder.record_better(row)
+            return
         if row.status == "failed":
-            self.result.failed[row.label] = row.reason
-        elif row.subject_kind == KERNEL:
-            self.result.measured += 1
-            if row.status == "noisy":
-                self.result.noisy.append(row.label)
+            self._failed[row.label] = row.reason
+        self._recorder.record(row)
 
-    def _fail(self, kind: str, key: str, label: str, reason: str) -> None:
+    def _fail(self, name: str, reason: str) -> None:
+        """Record that an entry cannot be measured."""
+        kind, key = _split(name)
+        label = self._labels.get(name, name)
         spec = self._plan.kernels[key].to_json() if kind in COPIES else {"name": label}
         self._record(failed_row(kind, key, label, reason, spec))
-        self._done += kind == KERNEL
 
 
-def _groups(pending: dict[str, Kernel], most: int) -> list[dict[str, Kernel]]:
-    """Kernels in order, cut where a group would grow too large for memory or too long to interleave."""
-    budget = min(2 << 30, psutil.virtual_memory().available // 3)
-    groups: list[dict[str, Kernel]] = []
-    used = budget + 1
-    for key, kernel in pending.items():
-        need = min(max(ROTATED_BYTES, 4 * kernel.weight_bytes), 64 * kernel.weight_bytes) + kernel.bytes_moved
-        if used + need > budget or len(groups[-1]) >= most:
-            groups.append({})
-            used = 0
-        groups[-1][key] = kernel
-        used += need
-    return groups
+def _split(name: str) -> tuple[str, str]:
+    """Kind and key of an entry's name."""
+    kind, _, key = name.partition(" ")
+    return kind, key
 
 
 def _own_version() -> str:

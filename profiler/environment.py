@@ -13,6 +13,10 @@ from typing import Any
 ROOT = Path("/")
 
 _GOVERNOR = "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"
+_LIMITS = (
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_min_freq",
+    "sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq",
+)
 _CLOCK_SOURCE = "sys/devices/system/clocksource/clocksource0/current_clocksource"
 _HUGE_PAGES = "sys/kernel/mm/transparent_hugepage/enabled"
 _AUTOGROUP = "proc/sys/kernel/sched_autogroup_enabled"
@@ -52,6 +56,7 @@ class Environment:
 
     Attributes:
         governor: of the first core's frequency; "" in most virtual machines.
+        limits_mhz: lowest and highest frequency that the first core may take; empty in most virtual machines.
         clock_source: of the kernel's time.
         huge_pages: the chosen setting of transparent huge pages.
         autogroup: whether nice levels count only within one terminal session; None where unknown.
@@ -63,6 +68,7 @@ class Environment:
     """
 
     governor: str
+    limits_mhz: tuple[int, ...]
     clock_source: str
     huge_pages: str
     autogroup: bool | None
@@ -74,7 +80,7 @@ class Environment:
 
     def conditions(self) -> dict[str, Any]:
         """For the record of a row: what is known and not empty."""
-        return {name: value for name, value in asdict(self).items() if value not in ("", None, {})}
+        return {name: value for name, value in asdict(self).items() if value not in ("", None, {}, ())}
 
     def findings(self) -> Iterator[Finding]:
         """What of it disturbs measurements, and the cure."""
@@ -146,6 +152,7 @@ def read_environment(root: Path = ROOT, variables: Mapping[str, str] | None = No
     }
     return Environment(
         governor=_read(root / _GOVERNOR),
+        limits_mhz=tuple(int(khz) // 1000 for path in _LIMITS if (khz := _read(root / path)).isdecimal()),
         clock_source=_read(root / _CLOCK_SOURCE),
         huge_pages=_read(root / _HUGE_PAGES).partition("[")[2].partition("]")[0],
         autogroup=autogroup == "1" if autogroup else None,

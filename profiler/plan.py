@@ -10,9 +10,8 @@ from ..networks.errors import NotSupportedError
 from ..networks.lowering import Kernel, LoweredNetwork, lower_given
 from ..networks.lowering.blocks import BlockSpace, Layout, LoweredBlock, LoweredSpace, lower_blocks
 from .devices import Device
+from .estimate import NETWORK_S, kernel_s
 from .runtimes import runtime_class
-
-_SECONDS_PER_ENTRY = 1.0  # a typical kernel's share of a campaign; the progress bar corrects it as it goes
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Plan:
         check: whole networks are measured among the kernels, so that the table carries its own error.
         extra: kernels wanted for themselves, by key, the most useful first; none of them is in a subject.
         usage: share of a search space's networks that run a kernel, by key; empty where there is no space.
+        extra_uses: kernels of the space's blocks, equal ones counted each time.
     """
 
     device: Device
@@ -47,6 +47,12 @@ class Plan:
     check: bool
     extra: Mapping[str, Kernel] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
+    extra_uses: int = 0
+
+    @property
+    def uses(self) -> int:
+        """Kernels of all networks and blocks, equal ones counted each time."""
+        return sum(len(subject.lowered.kernels) for subject in self.subjects) + self.extra_uses
 
     @cached_property
     def kernels(self) -> dict[str, Kernel]:
@@ -57,9 +63,15 @@ class Plan:
                 kernels.setdefault(key, kernel)
         return kernels | dict(self.extra)
 
-    def estimate_s(self, kernels: int) -> float:
-        """Rough duration of measuring so many kernels, and the whole networks if they are checked."""
-        return _SECONDS_PER_ENTRY * (kernels + len(self.subjects) * self.check)
+    def estimate_s(self, kernels: int, pace: float = 1.0) -> float:
+        """Rough duration of measuring so many of the kernels, and the whole networks if they are checked.
+
+        Args:
+            kernels: how many.
+            pace: how much longer than typical the device's samples take; see `lutra.profiler.estimate.pace_of`.
+        """
+        all_s = sum(kernel_s(kernel, pace) for kernel in self.kernels.values())
+        return all_s * kernels / max(len(self.kernels), 1) + NETWORK_S * len(self.subjects) * self.check
 
 
 def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]], *, check: bool = True) -> Plan:
@@ -87,8 +99,9 @@ def make_space_plan(
     device: Device,
     chains: Sequence[BlockSpace],
     *,
-    check_networks: Sequence[Network] = (),
-    networks: Sequence[Network] = (),
+    check_networks: Iterable[Network | tuple[Network, bytes]] = (),
+    networks: Iterable[Network] = (),
+    check: bool = True,
 ) -> Plan:
     """A plan for every kernel that some network of a search space needs.
 
@@ -98,8 +111,9 @@ def make_space_plan(
     Args:
         device: what will be profiled.
         chains: the space as chains of blocks, one for each size of image; each counts alike in ``usage``.
-        check_networks: networks to measure whole among their kernels.
+        check_networks: networks to measure whole among their kernels, as `make_plan` takes them.
         networks: stand for what no chain can express: their kernels are measured, they are not.
+        check: measure the networks that are to be checked; otherwise only their kernels are, first.
 
     Raises:
         NotSupportedError: the runtime's kernels are timed in the order of their network only; or a block cannot be
@@ -112,30 +126,30 @@ def make_space_plan(
             f"runtime {device.runtime!r} times kernels in the order of their network, not those of a space",
             hint="name networks of the space instead, or another --runtime",
         )
-    plan = make_plan(device, check_networks)
+    plan = make_plan(device, check_networks, check=check)
     lowered = [
         lower_blocks(chain, device.runtime, precision=device.precision, threads=device.threads) for chain in chains
     ]
     covering = [subject.lowered for subject in make_plan(device, networks).subjects]
+    parts = [_Part(space.distinct, usage_of(space), sum(map(len, space.blocks))) for space in lowered]
+    parts += [_Part(whole.distinct, dict.fromkeys(whole.distinct, 1.0), len(whole.kernels)) for whole in covering]
     kernels: dict[str, Kernel] = {}
     usage: dict[str, float] = {}
-    for weight, distinct, shares in _parts(lowered, covering):
-        kernels |= distinct
-        for key, share in shares.items():
-            usage[key] = usage.get(key, 0.0) + weight * share
+    for part in parts:
+        kernels |= part.kernels
+        for key, share in part.usage.items():
+            usage[key] = usage.get(key, 0.0) + share / len(parts)
     extra = {key: kernels[key] for key in sorted(kernels, key=lambda key: -usage[key]) if key not in plan.kernels}
-    return Plan(device, plan.subjects, plan.check, extra, usage)
+    return Plan(device, plan.subjects, check, extra, usage, sum(part.uses for part in parts))
 
 
-def _parts(
-    spaces: Sequence[LoweredSpace], networks: Sequence[LoweredNetwork]
-) -> Iterable[tuple[float, dict[str, Kernel], dict[str, float]]]:
-    """Weight, kernels and usage of each chain and of each covering network; the weights add up to 1."""
-    weight = 1 / (len(spaces) + len(networks)) if spaces or networks else 0.0
-    for space in spaces:
-        yield weight, space.distinct, usage_of(space)
-    for network in networks:
-        yield weight, network.distinct, dict.fromkeys(network.distinct, 1.0)
+@dataclass(frozen=True)
+class _Part:
+    """A chain, or a network that covers a part of a space: its kernels, their usage, and their number with repeats."""
+
+    kernels: Mapping[str, Kernel]
+    usage: Mapping[str, float]
+    uses: int
 
 
 def usage_of(space: LoweredSpace) -> dict[str, float]:

@@ -18,6 +18,9 @@ from .references import Nominal, fit_normalisation
 NOISY_HALFWIDTH = 0.05
 """A row whose p25 is known to no better than this is marked noisy."""
 
+LIMITS_BEFORE = "limits_before_mhz"
+"""Condition of rows that were measured after the processor's frequency limits changed: what they were."""
+
 _PREEMPTED_SHARE = 0.2
 _FAULTS_SHARE = 0.1
 _FEW_SAMPLES = 8
@@ -206,7 +209,7 @@ def _flags(samples: Samples, net_share: float, halfwidth: float | None, context:
         QualityFlag.GOVERNOR: governor not in ("", "performance"),
         QualityFlag.PREEMPTED: _share(samples, "involuntary_switches") > _PREEMPTED_SHARE,
         QualityFlag.PAGE_FAULTS: _share(samples, "minor_faults") > _FAULTS_SHARE,
-        QualityFlag.FREQUENCY_DRIFT: context.drift > DRIFT_LIMIT,
+        QualityFlag.FREQUENCY_DRIFT: context.drift > DRIFT_LIMIT or LIMITS_BEFORE in conditions,
         QualityFlag.WIDE: halfwidth is None or halfwidth > context.target_halfwidth,
         QualityFlag.FEW_SAMPLES: len(samples) < _FEW_SAMPLES,
         QualityFlag.NEAR_CLOCK: np.quantile(samples["wall_ns"], 0.25) < context.result.clock["min_sample_ns"],

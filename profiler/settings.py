@@ -35,15 +35,24 @@ class Settings:
     priority: str = "auto"
     seed: int = 0
 
-    def options(self, metric: str, processes: int, process: int) -> dict[str, float | int | str]:
-        """As the timing core takes them, for one of several processes that share the rounds."""
+    def options(
+        self, metric: str, processes: int, process: int, most_s: float = math.inf
+    ) -> dict[str, float | int | str]:
+        """As the timing core takes them, for one of several processes that share the rounds.
+
+        Args:
+            metric: "cpu" or "wall".
+            processes: how many share the rounds.
+            process: which of them this is, from 0.
+            most_s: longest time for the group, where that is less than `group_budget_s`.
+        """
         return {
             "min_rounds": math.ceil(self.min_rounds / processes),
             "max_rounds": math.ceil(self.max_rounds / processes),
             "samples_per_visit": self.samples_per_visit,
             "warmup_runs": self.warmup_runs,
             "target_halfwidth": self.target_halfwidth * math.sqrt(processes),
-            "time_budget_s": self.group_budget_s / processes,
+            "time_budget_s": min(self.group_budget_s, most_s) / processes,
             "metric": metric,
             "seed": self.seed + process,
         }

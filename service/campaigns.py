@@ -1,27 +1,125 @@
-"""Running a campaign from the command line: progress, Ctrl-C, and what to say at the end."""
+"""Running a campaign from the command line: progress, events, Ctrl-C, and what to say at the end."""
 
+import json
+import logging
+import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
     from ..luts import Store
-    from ..profiler import CampaignResult, Plan
+    from ..profiler import CampaignEvent, CampaignResult, Plan
+
+logger = logging.getLogger(__name__)
+
+Listener: TypeAlias = "Callable[[CampaignEvent], None]"
+
+STANDARD_OUTPUT = "-"
 
 
-def run(plan: "Plan", store: "Store", *, fresh: bool, recheck: bool = False) -> "CampaignResult":
-    """Run a campaign with a progress bar; Ctrl-C ends it after the rows that are good enough."""
+def run(
+    plan: "Plan",
+    store: "Store",
+    *,
+    fresh: bool,
+    recheck: bool = False,
+    new_table: bool = False,
+    wait: bool = False,
+    budget_s: float | None = None,
+    target_error: float | None = None,
+    events: str | None = None,
+) -> "CampaignResult":
+    """Run a campaign with a progress bar; Ctrl-C ends it after the rows that are good enough.
+
+    Args:
+        plan: what to measure.
+        store: where rows go.
+        fresh: measure everything again.
+        recheck: measure whole networks again.
+        new_table: begin a new table where the machine has changed.
+        wait: wait for another process that is profiling the device, however long.
+        budget_s: how long to measure.
+        target_error: error of interpolation at which to stop.
+        events: file for events, "-" for standard output.
+    """
     from ..profiler import run_campaign
     from ..profiler.fusion import keep_rules
     from .render import campaign_progress
 
-    with cancel_on_interrupt() as cancel, campaign_progress() as progress:
-        result = run_campaign(plan, store, fresh=fresh, recheck=recheck, progress=progress, cancel=cancel)
+    with event_writer(events) as listener, cancel_on_interrupt() as cancel, campaign_progress() as progress:
+        result = run_campaign(
+            plan,
+            store,
+            fresh=fresh,
+            recheck=recheck,
+            new_table=new_table,
+            wait_s=math.inf if wait else 0.0,
+            budget_s=budget_s,
+            target_error=target_error,
+            progress=progress,
+            events=listener,
+            cancel=cancel,
+        )
     keep_rules(plan, store)
     return result
+
+
+@contextmanager
+def event_writer(path: str | None) -> "Iterator[Listener | None]":
+    """What writes a campaign's events as lines of JSON, each at once; None where nobody wants them.
+
+    A reader that goes away, or a full disk, ends the events but not the campaign.
+
+    Args:
+        path: a file, which is added to; "-" for standard output; None for no events.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if path is None:
+        yield None
+    elif path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        # Without the buffers in between: what cannot be written must not be tried again when the program ends.
+        yield _Lines(getattr(sys.stdout.buffer, "raw", sys.stdout.buffer))
+    else:
+        with _opened(path) as stream:
+            yield _Lines(stream)
+
+
+def _opened(path: str) -> BinaryIO:
+    from ..networks.errors import UsageError
+
+    try:
+        return Path(path).open("ab", buffering=0)
+    except OSError as error:
+        raise UsageError(
+            f"events cannot be written to {path}: {error.strerror}",
+            hint="name a file in a folder that you can write to",
+        ) from error
+
+
+class _Lines:
+    """Writes events to a stream, for as long as the stream takes them."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream: BinaryIO | None = stream
+
+    def __call__(self, event: "CampaignEvent") -> None:
+        if self._stream is None:
+            return
+        line = json.dumps(event.to_dict(), allow_nan=False).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._stream.write(line) :]
+        except OSError as error:
+            logger.warning("no more events are written: %s", error.strerror)
+            self._stream = None
 
 
 @contextmanager
@@ -45,6 +143,12 @@ def cancel_on_interrupt() -> Iterator[Event]:
 def summarise(result: "CampaignResult", location: str) -> None:
     """Say on standard error what a campaign did."""
     parts = [f"{result.measured} kernels measured", f"{result.skipped} known before"]
+    if result.interpolated:
+        error = result.held_out_error
+        held_out = "" if error is None else f" (held-out error {error:.1%})"
+        parts.append(f"{result.interpolated} left to interpolation{held_out}")
+    if result.requeued:
+        parts.append(f"{result.requeued} measured again")
     if result.noisy:
         parts.append(f"{len(result.noisy)} noisy (lutra doctor tells why)")
     if result.failed:

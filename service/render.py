@@ -72,12 +72,18 @@ def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
         task = bar.add_task("", total=None, noisy="", eta="")
 
         def show(progress: "Progress") -> None:
-            noisy = f"[yellow]{progress.noisy} noisy[/]" if progress.noisy else ""
+            noisy = _noise(progress)
             current = escape(progress.current[:60])
             eta = "" if progress.eta_s is None else f"{timedelta(seconds=round(progress.eta_s))} to go"
             bar.update(task, completed=progress.done, total=progress.total, description=current, noisy=noisy, eta=eta)
 
         yield show
+
+
+def _noise(progress: "Progress") -> str:
+    """How well the kernels so far are known: the median half-width, and how many are noisy."""
+    known = "" if progress.rel_halfwidth is None else f"±{progress.rel_halfwidth:.1%}"
+    return f"{known} [yellow]{progress.noisy} noisy[/]" if progress.noisy else known
 
 
 def _line_printer() -> "Callable[[Progress], None]":
@@ -90,7 +96,8 @@ def _line_printer() -> "Callable[[Progress], None]":
         if late or progress.done >= shown + _LINE_EVERY or (progress.done == progress.total != shown):
             shown, shown_at_s = progress.done, now_s
             eta = "" if progress.eta_s is None else f", about {progress.eta_s:.0f} s to go"
-            sys.stderr.write(f"{progress.done}/{progress.total} kernels{eta}: {progress.current}\n")
+            noise = f", {progress.noisy} noisy" * (progress.noisy > 0)
+            sys.stderr.write(f"{progress.done}/{progress.total} kernels{eta}{noise}: {progress.current}\n")
 
     return show
 

@@ -115,11 +115,16 @@ class LoweredSpace:
         return (*kernels, *self.head[layout].kernels)
 
     @property
-    def distinct(self) -> dict[str, Kernel]:
-        """Every kernel that some network of the space needs, by key."""
+    def blocks(self) -> list[tuple[Kernel, ...]]:
+        """The kernels of the stem, of the head and of each candidate in each layout."""
         blocks = [self.stem, *self.head.values()]
         blocks += [block for position in self.positions for by in position for block in by.values()]
-        return {kernel.key: kernel for block in blocks for kernel in block.kernels}
+        return [block.kernels for block in blocks]
+
+    @property
+    def distinct(self) -> dict[str, Kernel]:
+        """Every kernel that some network of the space needs, by key."""
+        return {kernel.key: kernel for kernels in self.blocks for kernel in kernels}
 
 
 def lower_blocks(space: BlockSpace, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredSpace:

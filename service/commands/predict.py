@@ -40,6 +40,10 @@ def predict(
     coverage: Annotated[
         float, typer.Option("--coverage", metavar="P", help="Probability that the interval is to hold.")
     ] = 0.9,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Refuse what has kernels without a row, instead of judging them by their like."),
+    ] = False,
     batch: BatchOption = None,
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
@@ -57,6 +61,8 @@ def predict(
     command = _profile_command(networks, wanted, input_shape or [])
     try:
         predictor = load_predictor(device, store=store, runtime=runtime, threads=threads, precision=precision)
+        if exact:
+            predictor.set_params(interpolate=False)
         predictions = [predictor.explain(source, coverage=coverage) for source in sources]
     except NotCoveredError as error:
         if device not in ("host", "null"):  # that has to be done on the device itself

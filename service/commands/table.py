@@ -1,4 +1,4 @@
-"""``lutra table``: look at a device's table, check it, and hand it on."""
+"""``lutra table``: look at a device's table, and hand it on. Its other verbs are in modules of their own."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -6,21 +6,28 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..options import AnyPrecisionOption, DeviceArgument, JsonOption, StoreOption, echo_json
-from . import table_exchange
+from . import table_compare, table_exchange, table_upkeep
 
 if TYPE_CHECKING:
     from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at a device's table, check it, exchange it.")
-app.command("export")(table_exchange.export)
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, check and keep them.")
+app.command()(table_upkeep.check)
+app.command()(table_upkeep.salvage)
+app.command()(table_upkeep.compact)
+app.command()(table_upkeep.backup)
+app.command()(table_compare.diff)
+app.command()(table_compare.merge)
+app.command()(table_exchange.export)
 app.command("import")(table_exchange.import_)
 
 
 def _table(device: str, store: str | None, precision: str | None) -> "Table":
-    from ..stores import open_store, record_of, require_store
+    from ..sides import device_in
+    from ..stores import open_store, require_store
 
     with open_store(store) as opened:
-        return require_store(opened).table(record_of(require_store(opened), device, precision))
+        return require_store(opened).table(device_in(require_store(opened), device, precision))
 
 
 @app.command("list")
@@ -29,9 +36,8 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
     from ..stores import open_store
 
     with open_store(store) as opened:
-        records = opened.devices() if opened else []
-        summaries = [opened.table(record).summary() for record in records] if opened else []
-    settings = [record.fingerprint for record in records]
+        summaries = opened.summaries() if opened else []
+    settings = [summary.device.fingerprint for summary in summaries]
     if as_json:
         named = [{"runtime": f.runtime_name, "precision": f.precision, "threads": f.threads} for f in settings]
         echo_json([summary.to_dict() | setting for summary, setting in zip(summaries, named, strict=True)])
@@ -43,17 +49,17 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     cells = [
         [
-            s.name,
-            s.kind,
+            s.device.name,
+            f.kind,
             f"{f.runtime_name}, {f.precision}, {f.threads}t",
-            s.digest[:12],
+            s.device.digest[:12],
             str(s.counts.get("kernel", 0)),
             str(s.counts.get("network", 0)),
-            s.last_measured_at or "",
+            s.device.used_at,
         ]
         for s, f in zip(summaries, settings, strict=True)
     ]
-    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last row"], cells, left=4))
+    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last used"], cells, left=4))
 
 
 @app.command()
@@ -84,21 +90,6 @@ def show(
 
 
 @app.command()
-def check(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Read everything in the store and report what is damaged."""
-    from ..stores import open_store, require_store
-
-    with open_store(store) as opened:
-        report = require_store(opened).check()
-    if as_json:
-        echo_json({"rows": report.rows, "problems": list(report.problems)})
-    else:
-        typer.echo("\n".join([f"{report.rows} rows, {len(report.problems)} problems", *report.problems]))
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@app.command()
 def delete(
     device: DeviceArgument,
     precision: AnyPrecisionOption = None,
@@ -106,10 +97,11 @@ def delete(
     store: StoreOption = None,
 ) -> None:
     """Remove a device with all its rows."""
-    from ..stores import open_store, record_of, require_store
+    from ..sides import device_in
+    from ..stores import open_store, require_store
 
     with open_store(store, read_only=False) as opened:
-        record = record_of(require_store(opened), device, precision)
+        record = device_in(require_store(opened), device, precision)
         if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
             sys.stderr.write("nothing removed\n")
             raise typer.Exit(1)

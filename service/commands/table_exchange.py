@@ -38,14 +38,15 @@ def export(
     from ...luts.exchange import format_of
     from ...luts.exchange.stores import export_device
     from ...networks.errors import UsageError
-    from ..stores import open_store, record_of, require_store
+    from ..sides import device_in
+    from ..stores import open_store, require_store
 
     format_of(output, format_name)
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="give another name, or --force")
     with open_store(store) as opened:
         found = require_store(opened)
-        record = record_of(found, device, precision)
+        record = device_in(found, device, precision)
         rows = export_device(found, record, output, format=format_name, image_size=image_size)
     typer.echo(f"{rows} rows to {output}")
 

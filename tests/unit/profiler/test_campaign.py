@@ -240,7 +240,8 @@ def test_a_busy_machine_is_waited_for_and_then_its_rows_are_flagged(
     network = tiny()
     device = Device("host", host_fingerprint("native"))
     plan = Plan(device, (Subject(network, None, lower(network, "native")),), check=False)
-    monkeypatch.setattr("lutra.profiler.campaign.conditions_between", busy)
+    monkeypatch.setattr("lutra.profiler.groups.conditions_between", busy)
+    monkeypatch.setattr("lutra.profiler.waiting.conditions_between", busy)
     seen: list[Progress] = []
     result = run_campaign(plan, store, progress=seen.append, settings=Settings(patience_s=0.4, max_rounds=8))
     assert [p.current for p in seen if "waiting" in p.current] == [

@@ -1,18 +1,22 @@
 """Plans for search spaces: every kernel of the space once, the checked networks' first, then the most used."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lutra.luts import Store
 from lutra.networks import NetworkBuilder, TensorType
 from lutra.networks.blocks import conv_norm_act, inverted_bottleneck
 from lutra.networks.errors import NotSupportedError
 from lutra.networks.lowering import lower
 from lutra.networks.lowering.blocks import Block, BlockSpace
-from lutra.profiler import make_plan, make_space_plan, resolve_device
+from lutra.profiler import make_plan, make_space_plan, resolve_device, run_campaign
+from lutra.profiler.estimate import NETWORK_S, pace_of
 
 
 def mb(kernel: int, ratio: int) -> Block:
@@ -92,3 +96,27 @@ def test_covering_networks_give_their_kernels_alone() -> None:
 def test_runtimes_that_time_networks_in_order_are_refused() -> None:
     with pytest.raises(NotSupportedError, match="in the order of their network"):
         make_space_plan(resolve_device("host", runtime="torch"), [chain([[0]])])
+
+
+def test_uses_count_what_blocks_share() -> None:
+    device, space = resolve_device("null"), chain([[0, 1], [0, 1]])
+    blocks, networks = make_space_plan(device, [space]), [space.network([0, 1])]
+    assert blocks.uses > len(blocks.kernels)
+    checked = make_space_plan(device, [space], check_networks=networks)
+    assert checked.uses == blocks.uses + len(checked.subjects[0].lowered.kernels)
+    assert make_plan(device, networks).uses == len(checked.subjects[0].lowered.kernels)
+
+
+def test_the_estimate_follows_what_was_measured(tmp_path: Path) -> None:
+    plan = make_space_plan(resolve_device("null"), [chain([[0, 1]])], check_networks=[chain([[0]]).network([0])])
+    assert plan.estimate_s(0) == NETWORK_S
+    assert plan.estimate_s(10) > plan.estimate_s(5) > NETWORK_S
+    assert plan.estimate_s(10, pace=100.0) > 1.1 * plan.estimate_s(10)
+    assert pace_of([]) == 1.0
+    with Store.open(tmp_path / "rows.db") as store:
+        table = run_campaign(plan, store).table
+        assert table is not None
+        rows = list(table.rows("kernel"))
+    slower = [replace(row, samples_ns=3 * row.samples_ns) for row in rows]
+    assert pace_of(slower) == pytest.approx(3 * pace_of(rows))
+    assert pace_of(table.rows("network")) == 1.0

@@ -1,0 +1,158 @@
+"""What of a kernel decides its latency, as numbers: which kernels are of one kind, and how large each one is.
+
+Nothing here knows a single op. Kernels of one *family* run the same chain of ops on tensors of the same ranks; so the
+sizes of all their tensors, taken in order, line up, and everything that can differ between two of them stands in
+those sizes or in the attributes that choose the algorithm. A *kind* is a family with those attributes fixed.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from ..networks.lowering import Kernel
+    from ..networks.lowering.kernel import AttrValue, KernelNode
+
+VECTOR: Final = 8
+"""Channels that runtimes compute side by side: the width of a vector of float32, and of a block of channels."""
+
+_OF_SIZE: Final = frozenset(
+    {"channels", "group_channels", "in_channels", "out_channels", "shape", "depth_multiplier", "num_heads"}
+)
+"""Attributes that repeat what the tensors' sizes say."""
+
+_OF_EDGE: Final = frozenset({"auto_pad", "pads", "pads_begin", "pads_end", "padding", "epsilon", "momentum"})
+"""Attributes that do not change how much is computed, beyond what the sizes say."""
+
+_GROUPS: Final = frozenset({"group", "groups"})
+_NUMBER: Final = re.compile(r"\d{2,}")
+_SHOWN: Final = 4  # nodes that a description tells
+
+
+@dataclass(frozen=True)
+class KernelShape:
+    """One kernel as the interpolation sees it.
+
+    Attributes:
+        family: chain of ops with groups' kinds, wiring, ranks and element types.
+        kind: the family with the attributes that choose the algorithm (sizes and strides of windows, activations,
+            layouts); starts with the family.
+        ops: the chain of ops.
+        sizes: all dimensions of all tensors in order of first use; one length within a family.
+        macs: multiply-accumulates.
+        activation_bytes: bytes of inputs and outputs.
+        weight_bytes: bytes of stored tensors.
+    """
+
+    family: str
+    kind: str
+    ops: tuple[str, ...]
+    sizes: tuple[int, ...]
+    macs: int
+    activation_bytes: int
+    weight_bytes: int
+
+    @property
+    def bytes_moved(self) -> int:
+        """Bytes of everything that is read or written, each once."""
+        return self.activation_bytes + self.weight_bytes
+
+
+def shape_of(kernel: "Kernel") -> KernelShape:
+    """The kind and the sizes of a kernel."""
+    constants, types = dict(kernel.constants), dict(kernel.inputs) | dict(kernel.outputs)
+    numbers: dict[str, int] = {"": -1}
+    tensors: list[str] = []
+    sizes: list[int] = []
+    for node in kernel.nodes:
+        for name in (*node.inputs, *node.outputs):
+            if name in numbers:
+                continue
+            numbers[name] = len(numbers) - 1
+            type_ = constants[name].type if name in constants else types.get(name)
+            if type_ is not None:
+                tensors.append(f"{'w' if name in constants else 'x'}{numbers[name]}:{type_.dtype}{len(type_.shape)}")
+                sizes.extend(type_.shape)
+    weights = {name: constant.type.shape for name, constant in kernel.constants}
+    chain = [_wired(node, numbers, weights) for node in kernel.nodes]
+    family = f"{kernel.runtime} {' '.join(chain)} | {' '.join(tensors)}"
+    attributes = "; ".join(",".join(_chosen(node)) for node in kernel.nodes)
+    weight_bytes = kernel.weight_bytes
+    return KernelShape(
+        family=family,
+        kind=f"{family} | {attributes}",
+        ops=tuple(node.op for node in kernel.nodes),
+        sizes=tuple(sizes),
+        macs=kernel.macs,
+        activation_bytes=max(kernel.bytes_moved - weight_bytes, 0),
+        weight_bytes=weight_bytes,
+    )
+
+
+def describe_kind(kernel: "Kernel") -> str:
+    """The kind of a kernel as people read it, such as ``Conv 3x3/2 + Relu``: its label without sizes."""
+    weights = {name: constant.type.shape for name, constant in kernel.constants}
+    told = [_told(node, weights) for node in kernel.nodes]
+    if len(told) > _SHOWN:
+        told = [*told[: _SHOWN - 1], f"... {told[-1]} ({len(told)} ops)"]
+    return " + ".join(told)
+
+
+def size_matrix(shapes: Sequence[KernelShape]) -> NDArray[np.float64]:
+    """Natural logarithms of the sizes of n kernels of one family, shape ``[n, sizes]``; a size of 0 counts as 1."""
+    return np.log(np.maximum(np.array([shape.sizes for shape in shapes], dtype=np.float64), 1.0))
+
+
+def _wired(node: "KernelNode", numbers: dict[str, int], weights: dict[str, tuple[int, ...]]) -> str:
+    wires = ",".join(str(numbers[name]) for name in node.inputs)
+    return f"{node.domain}.{node.op}{_grouping(node, weights)}({wires})"
+
+
+def _grouping(node: "KernelNode", weights: dict[str, tuple[int, ...]]) -> str:
+    """Whether a convolution is dense (""), depthwise or something between."""
+    groups = next((value for name, value in node.attrs if name in _GROUPS), 1)
+    if groups == 1:
+        return ""
+    shape = next((weights[name] for name in node.inputs if name in weights), ())
+    return "[depthwise]" if groups in shape else "[grouped]"
+
+
+def _chosen(node: "KernelNode") -> list[str]:
+    """The attributes that choose the algorithm, as text."""
+    return [
+        f"{name}={_without_sizes(value)}"
+        for name, value in node.attrs
+        if name not in _OF_SIZE and name not in _OF_EDGE and name not in _GROUPS
+    ]
+
+
+def _without_sizes(value: "AttrValue") -> str:
+    """Text with numbers of two digits and more left out: in calls that are kept as text, those are sizes."""
+    if isinstance(value, str):
+        return _NUMBER.sub("#", value)
+    if isinstance(value, tuple) and any(isinstance(item, str) for item in value):
+        return ",".join(_NUMBER.sub("#", str(item)) for item in value)
+    return str(value)
+
+
+def _told(node: "KernelNode", weights: dict[str, tuple[int, ...]]) -> str:
+    attrs = dict(node.attrs)
+    window = next((attrs[name] for name in ("kernel_shape", "kernel_size", "kernel") if name in attrs), None)
+    strides = next((attrs[name] for name in ("strides", "stride") if name in attrs), None)
+    text = node.op + _grouping(node, weights)
+    if isinstance(window, tuple):
+        text += " " + "x".join(map(str, window))
+    if isinstance(strides, tuple) and all(isinstance(step, int) for step in strides) and max(strides) != 1:
+        text += f"/{strides[0]}"
+    activation = attrs.get("activation")
+    return f"{text} + {activation}" if isinstance(activation, str) and activation else text
+
+
+def log_rounded(sizes: NDArray[np.float64], block: int) -> NDArray[np.float64]:
+    """How much larger logarithms of sizes get when sizes are rounded up to whole blocks; 0 for whole ones."""
+    plain = np.exp(sizes)
+    return np.asarray(np.log(np.ceil(plain / block - 1e-9) * block) - sizes, np.float64)

@@ -1,0 +1,178 @@
+"""`SearchSpace`: a family of networks, each written as a row of small integers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...networks import Network
+from ...networks.errors import UsageError
+from ...networks.lowering.blocks import BlockSpace
+
+Codes: TypeAlias = npt.NDArray[np.int64]
+"""Architectures, n x d: row i is one architecture, column j its choice in decision j, from 0."""
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One column of the codes.
+
+    Attributes:
+        name: what is decided.
+        choices: what can be chosen, in the order of its numbers.
+    """
+
+    name: str
+    choices: tuple[str, ...]
+
+
+class SearchSpace(ABC):
+    """A family of networks with a fixed list of decisions.
+
+    Where some decisions are not used by an architecture (blocks of a stage that is shallower), several codes stand
+    for one network; `canonical` picks one of them, and whatever makes codes here makes canonical ones.
+
+    Args:
+        name: under which the space and its networks go.
+        decisions: of every architecture.
+
+    Raises:
+        UsageError: no decision at all, or one without a choice.
+    """
+
+    def __init__(self, name: str, decisions: Sequence[Decision]) -> None:
+        if not decisions or not all(decision.choices for decision in decisions):
+            raise UsageError(f"space {name!r} has a decision without a choice", hint="give each position its choices")
+        self.name = name
+        self.decisions = tuple(decisions)
+        self._counts = np.array([len(decision.choices) for decision in decisions])
+
+    @property
+    def size(self) -> int:
+        """Number of different networks, exactly."""
+        return prod(len(decision.choices) for decision in self.decisions)
+
+    @abstractmethod
+    def chains(self) -> tuple[BlockSpace, ...]:
+        """The space as chains of blocks, one for each size of image; empty where blocks do not choose alone."""
+
+    @abstractmethod
+    def chain_of(self, codes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Where architectures are in `chains`.
+
+        Args:
+            codes: n x d.
+
+        Returns:
+            The index of each one's chain, n; and its choices at the p positions of that chain, n x p.
+
+        Raises:
+            UsageError: not valid codes; or the space has no chains.
+        """
+
+    def covering(self) -> list[Network]:
+        """Networks whose kernels stand for the space's, where it is no chain; empty where `chains` says it all."""
+        return []
+
+    def decode(self, code: npt.ArrayLike) -> Network:
+        """The network of one architecture of d numbers.
+
+        Raises:
+            UsageError: not a valid code.
+        """
+        row = self.validate(code)
+        if len(row) != 1:
+            raise UsageError(f"{len(row)} architectures are no code of one", hint="decode them one by one")
+        network = self._network(self.canonical(row))
+        return Network(self.label(row[0]), network.inputs, network.nodes, network.outputs)
+
+    def _network(self, code: Codes) -> Network:
+        """The network of a valid, canonical code, 1 x d."""
+        chain, choices = self.chain_of(code)
+        return self.chains()[int(chain[0])].network([int(choice) for choice in choices[0]])
+
+    def label(self, code: npt.ArrayLike) -> str:
+        """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""
+        row = self.canonical(self.validate(code))[0].tolist()
+        short = max(self._counts) <= len(_DIGITS)
+        return f"{self.name}/" + ("".join(_DIGITS[c] for c in row) if short else ".".join(map(str, row)))
+
+    def validate(self, codes: npt.ArrayLike) -> Codes:
+        """A copy of ``codes``, n x d (or d, for one), as numbers of 64 bits.
+
+        Raises:
+            UsageError: not whole numbers, not d of them, or one outside its decision.
+        """
+        try:
+            given = np.atleast_2d(np.asarray(codes))
+        except ValueError:  # rows of different lengths
+            raise self._misfit("codes are not a table of numbers") from None
+        if given.ndim != 2 or given.shape[1] != len(self.decisions):
+            raise self._misfit(f"codes have the shape {given.shape}")
+        if given.dtype.kind not in "iu":
+            raise self._misfit(f"codes are {given.dtype}, not whole numbers")
+        wrong = np.argwhere((given < 0) | (given >= self._counts))
+        if len(wrong):
+            row, column = wrong[0]
+            decision = self.decisions[column]
+            raise UsageError(
+                f"{given[row, column]} is no choice of {decision.name!r} in the space {self.name!r}",
+                hint=f"it has {len(decision.choices)}, from 0: {', '.join(decision.choices)}",
+            )
+        return given.astype(np.int64)
+
+    def _misfit(self, what: str) -> UsageError:
+        wanted = len(self.decisions)
+        return UsageError(f"{what}; the space {self.name!r} has {wanted} decisions", hint=f"give n x {wanted} integers")
+
+    def canonical(self, codes: Codes) -> Codes:
+        """Valid codes of the same networks, equal where the networks are the same."""
+        return codes
+
+    def sample(self, n: int, rng: np.random.Generator) -> Codes:
+        """``n`` random architectures, every choice of a decision equally likely.
+
+        Raises:
+            UsageError: ``n`` is negative.
+        """
+        if n < 0:
+            raise UsageError(f"cannot sample {n} architectures", hint="give 0 or more")
+        return self.canonical(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
+
+    def mutate(self, codes: npt.ArrayLike, rng: np.random.Generator, rate: float = 0.1) -> Codes:
+        """Neighbours of architectures, n x d: each decision takes another of its choices with probability ``rate``.
+
+        At least one decision changes wherever one has a second choice; where it is one that the architecture does
+        not use, the network stays the same.
+
+        Raises:
+            UsageError: not valid codes, or a rate outside 0 .. 1.
+        """
+        if not 0 <= rate <= 1:
+            raise UsageError(f"{rate} is no mutation rate", hint="give a number from 0 to 1")
+        parents = self.validate(codes)
+        changed = rng.random(parents.shape) < rate
+        open_ = np.flatnonzero(self._counts > 1)
+        if len(open_):
+            forced = open_[rng.integers(0, len(open_), len(parents))]
+            changed[np.arange(len(parents)), forced] |= ~changed[:, open_].any(axis=1)
+        # Another choice: 1 to count - 1 steps on, around the end.
+        steps = rng.integers(1, np.maximum(self._counts, 2), parents.shape)
+        return self.canonical(np.where(changed, (parents + steps) % self._counts, parents))
+
+    def crossover(self, first: npt.ArrayLike, second: npt.ArrayLike, rng: np.random.Generator) -> Codes:
+        """Children of pairs of architectures, n x d each: every decision is that of either parent, at even odds.
+
+        Raises:
+            UsageError: not valid codes, or not as many of one as of the other.
+        """
+        one, other = self.validate(first), self.validate(second)
+        if one.shape != other.shape:
+            raise UsageError(f"{len(one)} and {len(other)} architectures are no pairs", hint="give as many of each")
+        return self.canonical(np.where(rng.random(one.shape) < 0.5, one, other))

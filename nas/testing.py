@@ -1,0 +1,116 @@
+"""What every search space must pass, for the tests of ours and of others'.
+
+::
+
+    class TestMine(SpaceContract):
+        def make(self) -> SearchSpace:
+            return my_space()
+"""
+
+from abc import ABC, abstractmethod
+from math import prod
+
+import numpy as np
+import pytest
+
+from ..networks.errors import UsageError
+from ..networks.lowering import lower
+from ..networks.lowering.blocks import lower_blocks
+from .spaces import SearchSpace
+
+_FEW = 3  # networks to lower whole
+_MANY = 64
+
+
+class SpaceContract(ABC):
+    """Subclass it and say how to make the space."""
+
+    runtimes: tuple[str, ...] = ("null",)
+    """Whose kernels are looked at: those of blocks must be those of whole networks."""
+
+    @abstractmethod
+    def make(self) -> SearchSpace:
+        """The space."""
+
+    def test_size_is_exact_and_no_larger_than_all_codes(self) -> None:
+        space = self.make()
+        assert isinstance(space.size, int)
+        assert 1 <= space.size <= prod(len(decision.choices) for decision in space.decisions)
+        assert all(len(set(decision.choices)) == len(decision.choices) for decision in space.decisions)
+
+    def test_samples_are_valid_canonical_and_follow_the_seed(self) -> None:
+        space = self.make()
+        codes = space.sample(_MANY, np.random.default_rng(1))
+        assert codes.shape == (_MANY, len(space.decisions))
+        assert codes.dtype == np.int64
+        assert (space.validate(codes) == codes).all()
+        assert (space.canonical(codes) == codes).all()
+        assert (space.sample(_MANY, np.random.default_rng(1)) == codes).all()
+        assert space.sample(0, np.random.default_rng(1)).shape == (0, len(space.decisions))
+
+    def test_every_choice_is_sampled(self) -> None:
+        space = self.make()
+        most = max(len(decision.choices) for decision in space.decisions)
+        codes = space.sample(100 * most, np.random.default_rng(2))
+        for decision, column in zip(space.decisions, codes.T, strict=True):
+            assert set(column.tolist()) == set(range(len(decision.choices))), decision.name
+
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_mutants_and_children_stay_inside(self, seed: int) -> None:
+        space, rng = self.make(), np.random.default_rng(seed)
+        parents, others = space.sample(_MANY, rng), space.sample(_MANY, rng)
+        for rate in (0.0, 0.1, 1.0):
+            mutants = space.mutate(parents, rng, rate)
+            assert (space.canonical(space.validate(mutants)) == mutants).all()
+        changed = (space.mutate(parents, rng) != parents).any(axis=1)
+        assert changed.any() or space.size == 1
+        children = space.crossover(parents, others, rng)
+        assert (space.canonical(space.validate(children)) == children).all()
+        assert ((children == parents) | (children == others) | (children == 0)).all()
+        assert (space.crossover(parents, parents, rng) == parents).all()
+
+    def test_codes_become_networks(self) -> None:
+        space = self.make()
+        codes = space.sample(_FEW, np.random.default_rng(3))
+        networks = [space.decode(code) for code in codes]
+        assert [space.decode(code).fingerprint for code in codes] == [n.fingerprint for n in networks]
+        assert len({n.name for n in networks}) == len(np.unique(codes, axis=0))
+        assert all(n.name == space.label(code) for n, code in zip(networks, codes, strict=True))
+
+    def test_what_is_no_code_is_refused(self) -> None:
+        space = self.make()
+        good = space.sample(2, np.random.default_rng(4))
+        too_large, negative = good.copy(), good.copy()
+        too_large[1, -1], negative[0, 0] = len(space.decisions[-1].choices), -1
+        wide, none = np.hstack([good, good]), good[:, :0]
+        for bad in (too_large, negative, wide, none, good.astype(float), good.astype(str), good[None], 7, [[0], []]):
+            with pytest.raises(UsageError):
+                space.validate(bad)
+        with pytest.raises(UsageError, match="no code of one"):
+            space.decode(good)
+        with pytest.raises(UsageError, match="no pairs"):
+            space.crossover(good, good[:1], np.random.default_rng(0))
+        with pytest.raises(UsageError, match="mutation rate"):
+            space.mutate(good, np.random.default_rng(0), 1.5)
+        with pytest.raises(UsageError, match="sample -1"):
+            space.sample(-1, np.random.default_rng(0))
+
+    def test_its_kernels_are_known_beforehand(self) -> None:
+        """Kernels put together block by block are those of whole networks; or those of the covering networks."""
+        space = self.make()
+        codes = space.sample(_FEW, np.random.default_rng(5))
+        for runtime in self.runtimes:
+            if runtime == "onnxruntime":
+                pytest.importorskip("onnxruntime")
+            whole = [lower(space.decode(code), runtime).kernels for code in codes]
+            if not space.chains():
+                known = {key for network in space.covering() for key in lower(network, runtime).distinct}
+                assert {kernel.key for kernels in whole for kernel in kernels} <= known
+                continue
+            chain, choices = space.chain_of(codes)
+            used = {int(i) for i in chain}
+            lowered = {i: lower_blocks(space.chains()[i], runtime) for i in used}
+            for i, row, kernels in zip(chain, choices, whole, strict=True):
+                put_together = lowered[int(i)].kernels(row.tolist())
+                assert [k.key for k in put_together] == [k.key for k in kernels]
+                assert {k.key for k in kernels} <= lowered[int(i)].distinct.keys()

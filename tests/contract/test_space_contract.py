@@ -1,0 +1,66 @@
+"""Every search space passes the contract."""
+
+import importlib.util
+from pathlib import Path
+
+from lutra.nas import spaces
+from lutra.nas.spaces import SearchSpace
+from lutra.nas.testing import SpaceContract
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+class TestProxyless(SpaceContract):
+    runtimes = ("null", "onnxruntime")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("proxyless")
+
+
+class TestProxyless24(SpaceContract):
+    def make(self) -> SearchSpace:
+        return spaces.build("proxyless-24@96,160")
+
+
+class TestFbnet(SpaceContract):
+    runtimes = ("null", "onnxruntime")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("fbnet@96")
+
+
+class TestOfa(SpaceContract):
+    def make(self) -> SearchSpace:
+        return spaces.build("ofa-mbv3")
+
+
+class TestOfaAtOneResolution(SpaceContract):
+    runtimes = ("null", "onnxruntime")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("ofa-mbv3@128")
+
+
+class TestNasBench201(SpaceContract):
+    runtimes = ("null", "native")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("nasbench201")
+
+
+class TestExample(SpaceContract):
+    runtimes = ("null", "native", "onnxruntime")
+
+    def make(self) -> SearchSpace:
+        spec = importlib.util.spec_from_file_location("my_space", EXAMPLES / "my_space.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert isinstance(module.space, SearchSpace)
+        return module.space
+
+
+def test_every_space_runs_the_contract() -> None:
+    tested = {contract().make().name for contract in SpaceContract.__subclasses__()}
+    assert set(spaces.names()) <= tested
