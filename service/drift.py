@@ -19,11 +19,10 @@ def measure_again(store: str | None, device: str, precision: str | None, count: 
     from ..profiler.recheck import remeasure
     from .campaigns import cancel_on_interrupt
     from .render import campaign_progress
-    from .sides import device_in
-    from .stores import open_store, require_store
+    from .stores import open_store, record_of, require_store
 
     with open_store(store) as opened:
-        record = device_in(require_store(opened), device, precision)
+        record = record_of(require_store(opened), device, precision)
         target = _present(record)
         with cancel_on_interrupt() as cancel, campaign_progress() as progress:
             return remeasure(

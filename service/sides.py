@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..luts import DeviceRecord, Fingerprint, Measurement, RowNumbers, Store
+    from ..luts import Fingerprint, Measurement, RowNumbers, Store
 
 _DATABASE = (".db", ".sqlite", ".sqlite3", ".bak")
 
@@ -46,22 +46,6 @@ class Part:
     fingerprint: "Fingerprint"
     rows: "Iterator[Measurement]"
     documents: dict[str, Any]
-
-
-def device_in(store: "Store", device: str, precision: str | None) -> "DeviceRecord":
-    """The device that was used last of those with that name, and with that precision if one is given.
-
-    Raises:
-        UsageError: there is none in that precision.
-        UnknownNameError: there is none of that name.
-    """
-    from ..networks.errors import UsageError
-
-    record = store.device(device)
-    for candidate in (record, *store.devices()):
-        if candidate.name == record.name and precision in (None, candidate.fingerprint.precision):
-            return candidate
-    raise UsageError(f"no table of {device} in {precision!r}", hint="lutra table list shows what there is")
 
 
 @contextmanager
@@ -122,7 +106,9 @@ def _split(what: str) -> tuple[Path | None, str]:
 
 
 def _stored(what: str, store: "Store", device: str, precision: str | None) -> Side:
-    record = device_in(store, device, precision)
+    from .stores import record_of
+
+    record = record_of(store, device, precision)
     return Side(what, record.name, record.fingerprint, store.numbers(record))
 
 

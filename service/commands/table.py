@@ -11,23 +11,22 @@ from . import table_compare, table_exchange, table_upkeep
 if TYPE_CHECKING:
     from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, check and keep them.")
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, exchange, check and keep them.")
+app.command("export")(table_exchange.export)
+app.command("import")(table_exchange.import_)
 app.command()(table_upkeep.check)
 app.command()(table_upkeep.salvage)
 app.command()(table_upkeep.compact)
 app.command()(table_upkeep.backup)
 app.command()(table_compare.diff)
 app.command()(table_compare.merge)
-app.command()(table_exchange.export)
-app.command("import")(table_exchange.import_)
 
 
 def _table(device: str, store: str | None, precision: str | None) -> "Table":
-    from ..sides import device_in
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store) as opened:
-        return require_store(opened).table(device_in(require_store(opened), device, precision))
+        return require_store(opened).table(record_of(require_store(opened), device, precision))
 
 
 @app.command("list")
@@ -97,11 +96,10 @@ def delete(
     store: StoreOption = None,
 ) -> None:
     """Remove a device with all its rows."""
-    from ..sides import device_in
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store, read_only=False) as opened:
-        record = device_in(require_store(opened), device, precision)
+        record = record_of(require_store(opened), device, precision)
         if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
             sys.stderr.write("nothing removed\n")
             raise typer.Exit(1)

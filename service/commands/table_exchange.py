@@ -31,23 +31,31 @@ def export(
     format_name: FormatOption = None,
     precision: AnyPrecisionOption = None,
     image_size: ImageSizeOption = None,
+    numbers: Annotated[
+        bool,
+        typer.Option("--numbers", help="Parquet without samples: quick for millions of rows, cannot be imported."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     store: StoreOption = None,
 ) -> None:
     """Write a table to a file."""
     from ...luts.exchange import format_of
+    from ...luts.exchange.numbers import write_numbers
     from ...luts.exchange.stores import export_device
     from ...networks.errors import UsageError
-    from ..sides import device_in
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
-    format_of(output, format_name)
+    if format_of(output, format_name).name != "parquet" and numbers:
+        raise UsageError("--numbers writes Parquet only", hint="name the file .parquet, or leave --numbers out")
     if output.exists() and not force:
         raise UsageError(f"{output} exists already", hint="give another name, or --force")
     with open_store(store) as opened:
         found = require_store(opened)
-        record = device_in(found, device, precision)
-        rows = export_device(found, record, output, format=format_name, image_size=image_size)
+        record = record_of(found, device, precision)
+        if numbers:
+            rows = write_numbers(output, found, record)
+        else:
+            rows = export_device(found, record, output, format=format_name, image_size=image_size)
     typer.echo(f"{rows} rows to {output}")
 
 

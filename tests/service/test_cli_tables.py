@@ -106,7 +106,7 @@ def test_diff_says_what_differs(lutra, tmp_path, rows):
 
 @pytest.mark.usefixtures("here")
 def test_diff_with_a_file(lutra):
-    assert lutra("table", "export", "t.json", "-d", "host").code == 0
+    assert lutra("table", "export", "host", "t.json").code == 0
     assert "6 rows in both" in lutra("table", "diff", "t.json", "host").out
 
 
@@ -161,7 +161,7 @@ def test_a_number_takes_the_place_of_a_failure(lutra, tmp_path, rows):
 
 @pytest.mark.usefixtures("here")
 def test_merge_of_files_and_stores_into_a_new_store(lutra, tmp_path):
-    lutra("table", "export", "t.json", "-d", "host")
+    lutra("table", "export", "host", "t.json")
     store_at(tmp_path / "other.db", [make_measurement("more")])
     outcome = lutra("table", "merge", "t.json", "other.db", "--into", "new.db")
     assert outcome.code == 0
@@ -194,6 +194,24 @@ def test_bad_merges_are_refused(lutra, tmp_path):
     assert outcome.code != 0
     assert "Traceback" not in outcome.err
     assert not (tmp_path / "new.db").exists()
+
+
+# -- export --numbers -------------------------------------------------------------------------------------
+
+
+def test_numbers_are_exported_without_samples(lutra, here):
+    import pyarrow.parquet as pq
+
+    assert lutra("table", "export", "host", "numbers.parquet", "--numbers").out == "6 rows to numbers.parquet\n"
+    table = pq.read_table("numbers.parquet")
+    head = json.loads(table.schema.metadata[b"lutra"])
+    assert (head["format"], head["name"], head["fingerprint"]) == ("lutra.numbers", "host", ONE.to_dict())
+    with Store.open(here) as store:
+        expected = [row.latency_ns for row in store.numbers("host")]
+    assert table.column("latency_ns").to_pylist() == expected
+    assert "samples" not in table.schema.names
+    assert lutra("table", "export", "host", "numbers.csv", "--numbers").code == 2
+    assert lutra("table", "import", "numbers.parquet").code != 0
 
 
 # -- check, salvage, compact, backup ----------------------------------------------------------------------
