@@ -1,6 +1,7 @@
 """From files into a store and back: all of a file, or nothing of it."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ..fingerprint import Fingerprint
 from ..measurement import Measurement
 from ..store import DeviceLike, DeviceRecord, Store
 from .files import placed, replacing
-from .registry import BlockFormat, BlockOptions, Head, TableFormat, format_of
+from .registry import BlockFile, BlockFormat, BlockOptions, Head, Imported, TableFormat, format_of
 
 _ANYHOW: Final = BlockOptions()
 
@@ -65,16 +66,85 @@ def import_file(
         TableFileError: what is wrong with the file, with row and column.
         StoreError: the store cannot be written.
     """
+    return prepare(path, format=format, name=name, options=options).into(store, replace=replace)
+
+
+def prepare(
+    path: str | os.PathLike[str],
+    *,
+    format: str | None = None,  # noqa: A002
+    name: str | None = None,
+    options: BlockOptions = _ANYHOW,
+) -> "PreparedImport":
+    """Read a file as far as can be without a store: the head of a table, or all building blocks.
+
+    Arguments and errors are those of `import_file`.
+    """
     path = Path(path)
     form = format_of(path, format)
-    with store.transaction():
-        if isinstance(form, BlockFormat):
-            return _import_blocks(store, path, form, name, options, replace)
-        assert isinstance(form, TableFormat)  # there are no others
-        if options != _ANYHOW:
-            hint = "name such a format with --format, or leave unit, source and image size out"
-            raise UsageError(f"{form.name} files hold no building blocks of others", hint=hint)
-        return [_import_rows(store, path, form, name, replace)]
+    if isinstance(form, BlockFormat):
+        found = form.read(path, options)
+        if name is not None and len(found.tables) > 1:
+            known = ", ".join(table.source for table in found.tables)
+            raise UsageError(f"{path} holds {len(found.tables)} devices", hint=f"choose one with --source: {known}")
+        return _PreparedBlocks(path, name, form, found)
+    assert isinstance(form, TableFormat)  # there are no others
+    if options != _ANYHOW:
+        hint = "name such a format with --format, or leave unit, source and image size out"
+        raise UsageError(f"{form.name} files hold no building blocks of others", hint=hint)
+    return _PreparedRows(path, name, form, form.read(path))
+
+
+@dataclass(frozen=True)
+class PreparedImport(ABC):
+    """A file that is about to be taken over."""
+
+    path: Path
+    name: str | None
+
+    def into(self, store: Store, *, replace: bool = False) -> list[ImportReport]:
+        """Take it over in one transaction; as `import_file` does."""
+        with store.transaction():
+            return self._take(store, replace)
+
+    @abstractmethod
+    def _take(self, store: Store, replace: bool) -> list[ImportReport]:
+        """Write all rows, in a transaction."""
+
+
+@dataclass(frozen=True)
+class _PreparedRows(PreparedImport):
+    form: TableFormat
+    head: Imported
+
+    def _take(self, store: Store, replace: bool) -> list[ImportReport]:
+        head, path, name = self.head, self.path, self.name
+        # A file that does not say which device its rows are of has no other identity than the name it is given.
+        fingerprint = head.fingerprint if self.form.lossless or name is None else Fingerprint.imported(name)
+        record = _register(store, fingerprint, name, head.name or path.stem)
+        _take_documents(store, record, path, head.documents, replace)
+        rows, written = _record(store, record, head.rows, replace)
+        if replace or written < rows:  # some were there already, or stand twice in the file
+            again = self.form.read(path).rows
+            _require_equal(store, record, path, again, replace, first=1 + self.form.header_rows)
+        return [ImportReport(device=record, rows=rows, written=written, dropped={})]
+
+
+@dataclass(frozen=True)
+class _PreparedBlocks(PreparedImport):
+    form: BlockFormat
+    found: BlockFile
+
+    def _take(self, store: Store, replace: bool) -> list[ImportReport]:
+        reports, conditions = [], {"file": self.path.name, "format": self.form.name}
+        for table in self.found.tables:
+            source = self.name or table.source
+            record = _register(store, Fingerprint.imported(source), self.name, source)
+            rows, written = _record(store, record, table.rows(conditions), replace)
+            if written < rows and not replace:
+                _require_equal(store, record, self.path, table.rows(conditions), replace, first=None)
+            reports.append(ImportReport(device=record, rows=rows, written=written, dropped=self.found.dropped))
+        return reports
 
 
 def export_device(
@@ -116,36 +186,6 @@ def export_device(
     head = Head(fingerprint=record.fingerprint, name=record.name, documents=store.documents(record))
     with replacing(path) as part:
         return form.write(part, head, store.measurements(record))
-
-
-def _import_rows(store: Store, path: Path, form: TableFormat, name: str | None, replace: bool) -> ImportReport:
-    head = form.read(path)
-    # A file that does not say which device its rows are of has no other identity than the name it is given.
-    fingerprint = head.fingerprint if form.lossless or name is None else Fingerprint.imported(name)
-    record = _register(store, fingerprint, name, head.name or path.stem)
-    _take_documents(store, record, path, head.documents, replace)
-    rows, written = _record(store, record, head.rows, replace)
-    if replace or written < rows:  # some were there already, or stand twice in the file
-        _require_equal(store, record, path, form.read(path).rows, replace, first=1 + form.header_rows)
-    return ImportReport(device=record, rows=rows, written=written, dropped={})
-
-
-def _import_blocks(
-    store: Store, path: Path, form: BlockFormat, name: str | None, options: BlockOptions, replace: bool
-) -> list[ImportReport]:
-    found = form.read(path, options)
-    if name is not None and len(found.tables) > 1:
-        known = ", ".join(table.source for table in found.tables)
-        raise UsageError(f"{path} holds {len(found.tables)} devices", hint=f"choose one with --source: {known}")
-    reports, conditions = [], {"file": path.name, "format": form.name}
-    for table in found.tables:
-        source = name or table.source
-        record = _register(store, Fingerprint.imported(source), name, source)
-        rows, written = _record(store, record, table.rows(conditions), replace)
-        if written < rows and not replace:
-            _require_equal(store, record, path, table.rows(conditions), replace, first=None)
-        reports.append(ImportReport(device=record, rows=rows, written=written, dropped=found.dropped))
-    return reports
 
 
 def _register(store: Store, fingerprint: Fingerprint, name: str | None, own_name: str) -> DeviceRecord:

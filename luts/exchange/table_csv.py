@@ -18,7 +18,7 @@ from ..columns import CSV_COLUMNS, csv_row
 from ..fingerprint import Fingerprint
 from ..measurement import Measurement
 from ..quality import QualityFlag
-from .files import integer, number, placed, read_csv
+from .files import check_readable, integer, number, placed, read_csv
 from .registry import Head, Imported, TableFormat, register
 
 REQUIRED: Final = ("kind", "key", "label", "status", "latency_ms", "measured_at")
@@ -53,6 +53,7 @@ class TableCsv(TableFormat):
 
     def read(self, path: Path) -> Imported:
         """Read the lines as rows of an imported device that is called as the file is."""
+        check_readable(path)
         name = path.stem
         return Imported(fingerprint=Fingerprint.imported(name), name=name, rows=_rows(path))
 

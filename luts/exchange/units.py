@@ -12,7 +12,7 @@ NS_PER: Final = {"ns": 1.0, "us": 1e3, "ms": 1e6, "s": 1e9}
 """Nanoseconds in each unit."""
 
 _COLUMN: Final = re.compile(r"(?P<name>.+)_(?P<unit>ns|us|ms|s)(?P<square>2?)")
-_PLAUSIBLE_NS: Final = (2e3, 5e8)  # typical building blocks on anything between a server GPU and a microcontroller
+_PLAUSIBLE_NS: Final = (5e3, 5e8)  # typical building blocks on anything between a server GPU and a microcontroller
 
 
 def check_unit(unit: str | None) -> None:
@@ -61,7 +61,7 @@ def check_plausible(latencies_ns: Sequence[float], unit: str, path: Path) -> Non
     """Refuse a file whose format implies a unit that cannot be right.
 
     Raises:
-        TableFileError: half of the latencies are below 2 us or above 0.5 s.
+        TableFileError: half of the latencies are below 5 us or above 0.5 s.
     """
     positive = [latency for latency in latencies_ns if latency > 0]
     if not positive:

@@ -82,17 +82,14 @@ def import_(
     store: StoreOption = None,
 ) -> None:
     """Take the table in a file over into the store, all of it or nothing."""
-    from ...luts.exchange import BlockOptions, format_of
-    from ...luts.exchange.files import check_readable
-    from ...luts.exchange.stores import import_file
+    from ...luts.exchange import BlockOptions
+    from ...luts.exchange.stores import prepare
     from ..stores import open_store, require_store
 
-    format_of(source_file, format_name)
-    check_readable(source_file)  # before a store is made
     options = BlockOptions(unit=unit, source=source, image_size=image_size, drop_negative=drop_negative)
+    prepared = prepare(source_file, format=format_name, name=name, options=options)  # before a store is made
     with open_store(store, read_only=False, create=True) as opened:
-        found = require_store(opened)
-        reports = import_file(found, source_file, format=format_name, name=name, options=options, replace=replace)
+        reports = prepared.into(require_store(opened), replace=replace)
     for report in reports:
         typer.echo(_told(report))
     for reason, count in reports[0].dropped.items():
