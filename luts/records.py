@@ -82,7 +82,7 @@ def device_record(columns: Any, location: str) -> DeviceRecord:
     """
     where = f"the device {columns['name']} ({str(columns['digest'])[:12]}) in {location}"
     try:
-        fingerprint = Fingerprint.from_json(columns["fingerprint"])
+        fingerprint = Fingerprint.from_json(str(columns["fingerprint"]))  # a damaged column may be of any type
     except LutraError as error:
         raise StoreCorruptError(
             f"the fingerprint of {where} is damaged: {error.message}", hint="restore the store from a backup"

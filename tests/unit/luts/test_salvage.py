@@ -207,3 +207,30 @@ def test_another_programs_database_gives_nothing(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(StoreCorruptError, match="no table of devices"):
         survey(tmp_path / "photos.db")
+
+
+@pytest.mark.parametrize("value", [7, b"\xff"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        *(("device", name) for name in ("digest", "name", "fingerprint", "created_at", "used_at")),
+        *(("subject", name) for name in ("kind", "key", "label", "spec")),
+        *(("measurement", name) for name in ("device_id", "subject_id", "status", "latency_ns", "flags", "rounds")),
+        *(("measurement", name) for name in ("conditions", "spec", "samples", "normalisation", "compute_reference")),
+        *(("document", name) for name in ("device_id", "name", "value")),
+    ],
+)
+def test_columns_of_a_wrong_type_give_no_wrong_row(
+    original: tuple[bytes, Rows], tmp_path: Path, table: str, column: str, value: object
+) -> None:
+    content, rows = original
+    path = tmp_path / "lutra.db"
+    path.write_bytes(content)
+    connection = sqlite3.connect(path)
+    with suppress(sqlite3.IntegrityError):  # what the schema itself refuses cannot be tried so
+        connection.execute(f"UPDATE OR IGNORE {table} SET {column} = ? WHERE rowid IN (1, 5)", (value,))
+    connection.commit()
+    connection.close()
+    examine(path)
+    saved = saved_rows(path, tmp_path / "saved.db")
+    assert saved.items() <= rows.items()
