@@ -53,7 +53,7 @@ class Compaction:
 
 def check(database: Database) -> CheckReport:
     """Read everything and report what is damaged, without changing it."""
-    rows = 0
+    rows, unreadable = 0, False
     devices: Sequence[RowMapping] = ()
     problems = [f"database: {line}" for line in _database_problems(database)]
     try:
@@ -72,9 +72,17 @@ def check(database: Database) -> CheckReport:
                 for row in batch:
                     problems += row_problems(row._mapping, device["name"], device["digest"])
         except StoreError as error:
+            unreadable = True
             problems.append(f"rows of {device['name']} from number {rows + 1} on: {error.message}")
     path = database.location.path
-    return CheckReport(rows, tuple(problems), survey(path).rows if problems and path else None)
+    if not problems or path is None:
+        return CheckReport(rows, tuple(problems))
+    try:
+        found = survey(path)
+    except StoreCorruptError:
+        return CheckReport(rows, tuple(problems), 0)
+    lost = found.lost if unreadable else ()  # by name, where it was not yet found above
+    return CheckReport(rows, tuple(dict.fromkeys([*problems, *lost])), found.rows)
 
 
 def check_damaged(path: Path, fault: StoreError) -> CheckReport:

@@ -159,6 +159,10 @@ def test_lost_rows_are_named_where_the_index_stands(original: tuple[bytes, Rows]
     path.write_bytes(content[: page * PAGE] + bytes(PAGE) + content[(page + 1) * PAGE :])
     saved = saved_rows(path, tmp_path / "saved.db")
     lost = survey(path).lost
+    with Store.open(path) as store:
+        report = store.check()
+    assert set(lost) < set(report.problems)
+    assert report.standing == len(saved)
     missing = [row for key, row in rows.items() if key not in saved]
     assert 1 < len(missing) < 30
     assert sorted(lost) == sorted(
