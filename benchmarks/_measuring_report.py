@@ -17,6 +17,13 @@ _GOALS = {  # part: figure's prefix, goals of MAPE and of the share within 10 %,
     "torch-2": ("torch_eager_2t", 4.5, None),
     "compile-1": ("torch_compile_1t", 5.0, None),
 }
+_BATCH_FIGURES = {  # figure: runtime, precision, batch sizes
+    "ort_batch4_mape_pct": ("onnxruntime", "float32", (4,)),
+    "ort_batch16_mape_pct": ("onnxruntime", "float32", (16,)),
+    "ort_int8_mape_pct": ("onnxruntime", "int8", (1,)),
+    "native_mape_pct": ("native", "float32", (1, 4)),
+    "native_int8_mape_pct": ("native", "int8", (1, 4)),
+}
 _RANK_GOAL = 0.995
 _REPEAT_GOAL_PCT, _BUSY_GOAL_PCT = 3.0, 6.0
 _NN_METER = "nn-Meter: 99.0 % within ±10 % on one phone's CPU, as published"
@@ -26,7 +33,7 @@ def figures(parts: Mapping[str, Part], command: str) -> list[Figure]:
     """The figures of the parts that are there, each with the noise floor of the same networks in its protocol."""
     return [
         Figure(command=command, **values)
-        for made in (_accuracy(parts), _recipes(parts), _repeats(parts), _effort(parts))
+        for made in (_accuracy(parts), _batches(parts), _recipes(parts), _repeats(parts), _effort(parts))
         for values in made
     ]
 
@@ -47,8 +54,9 @@ def _accuracy(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
         protocol = (
             f"{part['runtime']}, {part['threads']} thread(s), float32, batch 1: {len(measured)} networks (the zoo at "
             f"224 and 160, transformers, random Once-for-All and NAS-Bench-201 samples), each timed in turns with its "
-            f"kernels; p25. Worst: {worst['network']} {error:+.1f} %. Noise floor (the same networks measured again): "
-            f"MAPE {floor:.1f} %. {part['kernels']} kernels in {part['campaign_s'] / 60:.1f} min."
+            f"kernels, {_in_turns(part)}; p25. Worst: {worst['network']} {error:+.1f} %. Noise floor (the same "
+            f"networks measured again): MAPE {floor:.1f} %, {100 * within(measured, again, 10):.0f} % within ±10 %. "
+            f"{part['kernels']} kernels in {part['campaign_s'] / 60:.1f} min."
         )
         base = {"peer": "", "protocol": protocol}
         yield base | _figure(f"{prefix}_mape_pct", mape(measured, predicted), "%", mape_goal, "lower")
@@ -57,6 +65,41 @@ def _accuracy(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
             peer = {"peer": _NN_METER}
             yield base | _figure(f"{prefix}_within10_pct", share, "%", within_goal, "higher") | peer
         yield base | _figure(f"{prefix}_spearman", spearman(measured, predicted), "(rank)", _RANK_GOAL, "higher")
+        if _has_shared(part):
+            (shared,) = _columns(part, "shared_ms")
+            protocol = (
+                "What one table of all these networks says of each, most of whose rows are from other moments than the "
+                f"network's clock; {100 * within(measured, shared, 10):.0f} % within ±10 %."
+            )
+            yield {"peer": "", "protocol": protocol} | _figure(
+                f"{prefix}_one_table_mape_pct", mape(measured, shared), "%", None, "lower"
+            )
+
+
+def _in_turns(part: Part) -> str:
+    return "all of them anew" if _has_shared(part) else "those that several share with the first of these"
+
+
+def _has_shared(part: Part) -> bool:
+    return "shared_ms" in part["networks"][0]
+
+
+def _batches(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
+    for name, (runtime, precision, sizes) in _BATCH_FIGURES.items():
+        rows = [
+            row
+            for row in parts.get("batch", {}).get("networks", ())
+            if (row["runtime"], row["precision"]) == (runtime, precision) and row["batch"] in sizes
+        ]
+        if not rows:
+            continue
+        errors = [100 * (row["predicted_ms"] / row["measured_ms"] - 1) for row in rows]
+        told = ", ".join(
+            f"{row['network']} at batch {row['batch']} {error:+.1f} %" for row, error in zip(rows, errors, strict=True)
+        )
+        protocol = f"{runtime}, 1 thread, {precision}, each network timed in turns with its kernels; p25: {told}."
+        value = statistics.mean(map(abs, errors))
+        yield {"peer": "", "protocol": protocol} | _figure(name, value, "%", None, "lower")
 
 
 def _recipes(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
@@ -104,14 +147,15 @@ def _differences(first: Mapping[str, float], second: Mapping[str, float]) -> lis
 
 
 def _effort(parts: Mapping[str, Part]) -> Iterator[dict[str, Any]]:
-    if not {"ort-1", "precision"} <= parts.keys():
+    if not {"effort", "precision"} <= parts.keys():
         return
-    campaign, precision = parts["ort-1"], parts["precision"]
+    campaign, precision = parts["effort"], parts["precision"]
     share = 100 * campaign["measured_share"]
     protocol = (
-        f"Wall time inside samples over that of the campaign behind ort_1t_mape_pct ({campaign['kernels']} kernels, "
-        f"{campaign['campaign_s'] / 60:.1f} min, median half-width {100 * campaign['median_halfwidth']:.1f} %); the "
-        "rest is preparing sessions, starting the worker and committing rows."
+        f"Wall time inside samples over that of a campaign on ONNX Runtime, 1 thread ({campaign['kernels']} kernels of "
+        f"four networks and these themselves, {campaign['campaign_s'] / 60:.1f} min, median half-width "
+        f"{100 * campaign['median_halfwidth']:.1f} %); the rest is preparing sessions, starting the "
+        "worker and committing rows."
     )
     yield {"peer": "", "protocol": protocol} | _figure("measured_share_pct", share, "%", 80.0, "higher")
     seconds = precision["seconds"]
@@ -151,6 +195,9 @@ def page(parts: Mapping[str, Part]) -> str:
             f"MAPE {mape(measured, predicted):.1f} % (goal {goal:g} %), Spearman {spearman(measured, predicted):.4f}."
         )
         sections.append(f"{title}\n\n{lead}\n\n{_table(part['networks'], _HEADINGS, _accuracy_cells)}\n")
+    if "batch" in parts:
+        table = _table(parts["batch"]["networks"], _BATCH_HEADINGS, _batch_cells)
+        sections.append(f"## Other batch sizes, and 8 bits, 1 thread\n\n{table}\n")
     if "layers" in parts:
         table = _table(parts["layers"]["networks"], _RECIPE_HEADINGS, _recipe_cells)
         sections.append(f"## Layers and blocks instead of kernels, onnxruntime, 1 thread\n\n{table}\n")
@@ -158,6 +205,7 @@ def page(parts: Mapping[str, Part]) -> str:
 
 
 _HEADINGS = ("network", "predicted ms", "measured ms", "error %", "again %", "inside")
+_BATCH_HEADINGS = ("network", "runtime", "precision", "batch", "predicted ms", "measured ms", "error %")
 _RECIPE_HEADINGS = ("network", "measured ms", "layers ms", "error %", "blocks ms", "error %")
 
 
@@ -181,6 +229,12 @@ def _accuracy_cells(row: Part) -> tuple[str, ...]:
         _percent(row["again_ms"], measured),
         inside,
     )
+
+
+def _batch_cells(row: Part) -> tuple[str, ...]:
+    predicted, measured = row["predicted_ms"], row["measured_ms"]
+    told = (row["network"], row["runtime"], row["precision"], str(row["batch"]))
+    return (*told, f"{predicted:.3g}", f"{measured:.3g}", _percent(predicted, measured))
 
 
 def _recipe_cells(row: Part) -> tuple[str, ...]:

@@ -6,13 +6,12 @@ that is done is kept in `build/bench`, so that a run that was stopped goes on. `
 are there.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -27,49 +26,67 @@ from lutra.profiler.copies import copies_of
 
 from . import _networks
 from ._measuring_report import figures, page
-from ._results import ROOT, note, write
+from ._parts import WORK, Part, part_path, run_parts
+from ._results import ROOT, note
 from .layers import layer_sums
 
 COMMAND = "make bench-measuring"
-WORK = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "accuracy.md"
 
 _REPEATED = ("mobilenet_v2", "resnet18", "vit_tiny", "shufflenet_v2_x1_0")
 _APART_S = 3600.0
 _CO_RUNNERS = 2
 _PRECISION_TRIALS = 7
-_VERDICTS = {True: "met", False: "MISSED", None: "no goal"}
 _SETTINGS = Settings(patience_s=30.0)
+_BATCHED = ("mobilenet_v2", "resnet18", "shufflenet_v2_x1_0")
+_BATCHES = (  # runtime, precision, batch sizes
+    ("onnxruntime", "float32", (4, 16)),
+    ("onnxruntime", "int8", (1,)),
+    ("native", "float32", (1, 4)),
+    ("native", "int8", (1, 4)),
+)
+_BATCH_SETTINGS = Settings(samples_per_visit=1, max_rounds=12, patience_s=10.0)
+"""One sample a visit: at batch 16 one takes up to a quarter of a second."""
 
 
 def scored(runtime: str, threads: int) -> dict[str, Any]:
-    """Profile all networks on a runtime, and measure the whole networks once more for the noise floor."""
+    """Profile the networks on a runtime one by one, each in turns with all of its kernels, and once more whole.
+
+    Kernels that several networks share are measured anew with each of them, so that a slow stretch of the machine
+    falls on a network and on its kernels alike. What the table left at the end says of all of them, as one who built
+    it from many networks would ask it, stands beside that.
+    """
     given = _networks.networks()
-    store_path = _fresh_store(f"{runtime}-{threads}.db")
-    with Store.open(store_path) as store:
-        started = time.monotonic()
-        plan = make_plan(resolve_device("host", runtime=runtime, threads=threads), given)
-        planned_s = time.monotonic() - started
-        note(f"{runtime}, {threads} thread(s): {len(plan.kernels)} kernels of {len(given)} networks")
-        result = run_campaign(plan, store, settings=_SETTINGS, progress=_Teller())
+    device = resolve_device("host", runtime=runtime, threads=threads)
+    started = time.monotonic()
+    plans = [make_plan(device, [network]) for network in given]
+    planned_s = time.monotonic() - started
+    rows, results = [], []
+    with Store.open(_fresh_store(f"{runtime}-{threads}.db")) as store:
+        for network, plan in zip(given, plans, strict=True):
+            note(f"{runtime}, {threads} thread(s): {network.name}, {len(plan.kernels)} kernels")
+            result = run_campaign(plan, store, fresh=True, settings=_SETTINGS, progress=_Teller())
+            assert result.table is not None
+            rows.append(_row(network, result.table))
+            results.append(result)
         campaign_s = time.monotonic() - started - planned_s
-        assert result.table is not None
-        rows = [_row(network, result.table) for network in given]
-        again = run_campaign(plan, store, recheck=True, settings=_SETTINGS, progress=_Teller())
+        table = store.table(device.fingerprint)
+        shared = [TablePredictor(table).explain(network).latency_ms for network in given]
+        again = run_campaign(make_plan(device, given), store, recheck=True, settings=_SETTINGS, progress=_Teller())
         assert again.table is not None
-        for row, network in zip(rows, given, strict=True):
-            row["again_ms"] = _measured_ms(network, again.table)
-        halfwidths = [r.rel_halfwidth for r in result.table.rows("kernel") if r.rel_halfwidth is not None]
+        for row, network, shared_ms in zip(rows, given, shared, strict=True):
+            row |= {"again_ms": _measured_ms(network, again.table), "shared_ms": shared_ms}
+    halfwidths = [r.rel_halfwidth for r in table.rows("kernel") if r.rel_halfwidth is not None]
     return {
         "runtime": runtime,
         "threads": threads,
         "networks": rows,
-        "kernels": len(plan.kernels),
-        "failed": result.failed,
-        "noisy": len(result.noisy),
+        "kernels": sum(len(plan.kernels) for plan in plans),
+        "distinct": len({key for plan in plans for key in plan.kernels}),
+        "failed": {label: reason for result in results for label, reason in result.failed.items()},
+        "noisy": sum(len(result.noisy) for result in results),
         "plan_s": planned_s,
         "campaign_s": campaign_s,
-        "measured_share": result.measured_share,
         "median_halfwidth": statistics.median(halfwidths),
     }
 
@@ -92,6 +109,22 @@ def _measured_ms(network: Network, table: Table) -> float:
     return row.latency_ns / 1e6
 
 
+def batches() -> dict[str, Any]:
+    """A few networks at other batch sizes and in 8 bits, each timed in turns with its kernels."""
+    return {"networks": [row for given in _BATCHES for row in _batch_rows(*given)]}
+
+
+def _batch_rows(runtime: str, precision: str, sizes: tuple[int, ...]) -> Iterator[dict[str, Any]]:
+    networks = {(name, size): zoo.build(name, batch=size) for size in sizes for name in _BATCHED}
+    note(f"{runtime} in {precision} at batch {', '.join(map(str, sizes))}")
+    plan = make_plan(resolve_device("host", runtime=runtime, precision=precision), networks.values())
+    with Store.open(_fresh_store(f"batch-{runtime}-{precision}.db")) as store:
+        result = run_campaign(plan, store, settings=_BATCH_SETTINGS, progress=_Teller())
+    assert result.table is not None
+    for (_, size), network in networks.items():
+        yield _row(network, result.table) | {"runtime": runtime, "precision": precision, "batch": size}
+
+
 def layers() -> dict[str, Any]:
     """The same networks from tables of layers and of blocks, timed in turns with the whole."""
     rows = []
@@ -108,7 +141,7 @@ def first_table() -> dict[str, Any]:
 
 def second_table() -> dict[str, Any]:
     """The same table an hour and a process later, at the nominal speed of the first."""
-    first = json.loads(_part_path("first").read_text())
+    first = json.loads(part_path("measuring", "first").read_text())
     time.sleep(max(0.0, first["at_s"] + _APART_S - time.time()))
     return {"rows": _table(WORK / "repeat.db"), "apart_s": time.time() - first["at_s"]}
 
@@ -146,6 +179,21 @@ def _co_runners() -> Iterator[None]:
             process.wait()
 
 
+def effort() -> dict[str, Any]:
+    """Where the time of one campaign goes: the networks of the repeated table with their kernels."""
+    plan = make_plan(resolve_device("host", runtime="onnxruntime"), [zoo.build(name) for name in _REPEATED])
+    started = time.monotonic()
+    with Store.open(_fresh_store("effort.db")) as store:
+        result = run_campaign(plan, store, settings=_SETTINGS, progress=_Teller())
+    assert result.table is not None
+    return {
+        "kernels": len(plan.kernels),
+        "campaign_s": time.monotonic() - started,
+        "measured_share": result.measured_share,
+        "median_halfwidth": result.table.summary().median_rel_halfwidth,
+    }
+
+
 def precision() -> dict[str, Any]:
     """How long a kernel of about 1 ms takes to be known to 2 %, alone."""
     b = NetworkBuilder("about a millisecond")
@@ -169,15 +217,17 @@ def precision() -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[], dict[str, Any]]] = {
+PARTS: dict[str, Part] = {
     "first": first_table,
     "ort-1": lambda: scored("onnxruntime", 1),
     "ort-2": lambda: scored("onnxruntime", 2),
     "layers": layers,
+    "effort": effort,
     "precision": precision,
     "torch-1": lambda: scored("torch", 1),
     "torch-2": lambda: scored("torch", 2),
     "compile-1": lambda: scored("torch-compile", 1),
+    "batch": batches,
     "second": second_table,
     "busy": busy_table,
 }
@@ -202,27 +252,9 @@ def _fresh_store(name: str) -> Path:
     return path
 
 
-def _part_path(part: str) -> Path:
-    return WORK / f"measuring-{part}.json"
-
-
 def main() -> int:
     """Measure the parts that are asked for, or all that are missing; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="measure these anew; all that lack if omitted")
-    asked: list[str] = parser.parse_args().parts
-    WORK.mkdir(parents=True, exist_ok=True)
-    for part in asked or [part for part in PARTS if not _part_path(part).exists()]:
-        note(f"== {part}")
-        _part_path(part).write_text(json.dumps(PARTS[part](), indent=1))
-    found = {part: json.loads(_part_path(part).read_text()) for part in PARTS if _part_path(part).exists()}
-    if missing := [part for part in PARTS if part not in found]:
-        note(f"not measured yet, and left out: {', '.join(missing)}")
-    made = figures(found, COMMAND)
-    for figure in made:
-        note(f"{_VERDICTS[figure.met]}: {figure.figure}: {figure.value:.3g} {figure.unit}")
-    note(f"wrote {write('measuring', made)}")
-    PAGE.write_text(page(found))
+    PAGE.write_text(page(run_parts("measuring", PARTS, lambda found: figures(found, COMMAND), str(__doc__))))
     return 0
 
 

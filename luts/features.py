@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 VECTOR: Final = 8
 """Channels that runtimes compute side by side: the width of a vector of float32, and of a block of channels."""
 
-_OF_SIZE: Final = frozenset(
-    {"channels", "group_channels", "in_channels", "out_channels", "shape", "depth_multiplier", "num_heads"}
-)
+_OF_SIZE: Final = frozenset({"channels", "group_channels", "in_channels", "out_channels", "shape", "depth_multiplier"})
 """Attributes that repeat what the tensors' sizes say."""
 
 _OF_EDGE: Final = frozenset({"auto_pad", "pads", "pads_begin", "pads_end", "padding", "epsilon", "momentum"})
@@ -94,10 +92,10 @@ def shape_of(kernel: "Kernel") -> KernelShape:
     )
 
 
-def describe_kind(kernel: "Kernel") -> str:
-    """The kind of a kernel as people read it, such as ``Conv 3x3/2 + Relu``: its label without sizes."""
+def describe_family(kernel: "Kernel") -> str:
+    """The family of a kernel as people read it, such as ``Conv + Conv[depthwise] + Conv``."""
     weights = {name: constant.type.shape for name, constant in kernel.constants}
-    told = [_told(node, weights) for node in kernel.nodes]
+    told = [node.op + _grouping(node, weights) for node in kernel.nodes]
     if len(told) > _SHOWN:
         told = [*told[: _SHOWN - 1], f"... {told[-1]} ({len(told)} ops)"]
     return " + ".join(told)
@@ -148,19 +146,6 @@ def _without_sizes(value: "AttrValue") -> str:
     if isinstance(value, tuple) and any(isinstance(item, str) for item in value):
         return ",".join(_NUMBER.sub("#", str(item)) for item in value)
     return str(value)
-
-
-def _told(node: "KernelNode", weights: dict[str, tuple[int, ...]]) -> str:
-    attrs = dict(node.attrs)
-    window = next((attrs[name] for name in ("kernel_shape", "kernel_size", "kernel") if name in attrs), None)
-    strides = next((attrs[name] for name in ("strides", "stride") if name in attrs), None)
-    text = node.op + _grouping(node, weights)
-    if isinstance(window, tuple):
-        text += " " + "x".join(map(str, window))
-    if isinstance(strides, tuple) and all(isinstance(step, int) for step in strides) and max(strides) != 1:
-        text += f"/{strides[0]}"
-    activation = attrs.get("activation")
-    return f"{text} + {activation}" if isinstance(activation, str) and activation else text
 
 
 def log_rounded(sizes: NDArray[np.float64], block: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 import numpy as np
 
 from .families import LEAST_ROWS, Estimates, FamilyModel
-from .features import KernelShape, describe_kind, shape_of
+from .features import KernelShape, describe_family, shape_of
 from .measurement import Measurement
 from .residency import RESIDENT
 from .table import Answer, Nearest, Source, Table
@@ -226,7 +226,7 @@ def _sorted_rows(rows: Iterable[Measurement]) -> dict[str, _Family]:
         kernel = kernel_of(row)
         if kernel is not None:
             shape = shape_of(kernel)
-            family = families.setdefault(shape.family, _Family(describe_kind(kernel)))
+            family = families.setdefault(shape.family, _Family(describe_family(kernel)))
             family.shapes.append(shape)
             family.rows.append(row)
     return families

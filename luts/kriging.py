@@ -74,6 +74,7 @@ class Kriging:
     def __init__(self, points: Points, values: Floats, noise: Floats, parameters: Parameters) -> None:
         self.points, self.values, self.parameters = points, values, parameters
         self._variance = noise**2 + parameters["nugget"] ** 2
+        self._scaled = _scaled(points, parameters)
 
     def predict(self, queries: Points) -> tuple[Floats, Floats]:
         """Mean and variance at m points, each of shape ``[m]``; the variance is that of one new kernel there."""
@@ -95,14 +96,19 @@ class Kriging:
         return np.concatenate(found)
 
     def _nearest(self, queries: Points, count: int) -> tuple[NDArray[np.intp], Floats]:
-        """The most closely related points, shape ``[m, count]``, and the covariances with them."""
-        across = covariances(queries, self.points, self.parameters)
-        related = -correlations(queries, self.points, self.parameters)
+        """The most closely related points, shape ``[m, count]``, and the covariances with them.
+
+        Another kind counts as the distance that makes points of one kind as little related as that makes them.
+        """
+        apart = _squared_distances(_scaled(queries, self.parameters), self._scaled)
+        kinds_apart = 1.2 * np.log1p((self.parameters["kind"] / self.parameters["amplitude"]) ** 2)
+        apart += kinds_apart * (1 - _same_kind(queries, self.points))
         count = min(count, len(self.points))
-        nearest = np.argpartition(related, count - 1, axis=1)[:, :count]
-        order = np.argsort(np.take_along_axis(related, nearest, axis=1), axis=1, kind="stable")
+        nearest = np.argpartition(apart, count - 1, axis=1)[:, :count]
+        order = np.argsort(np.take_along_axis(apart, nearest, axis=1), axis=1, kind="stable")
         nearest = np.take_along_axis(nearest, order, axis=1)
-        return nearest, np.take_along_axis(across, nearest, axis=1)
+        each = queries.take(np.arange(len(queries))[:, None])
+        return nearest, covariances(each, self.points.take(nearest), self.parameters)[:, 0, :]
 
 
 def covariances(a: Points, b: Points, parameters: Parameters) -> Floats:
@@ -228,6 +234,11 @@ def _smooth(distances: Mapping[str, Floats], parameters: Parameters) -> Floats:
     scaled = [squared / parameters[name] ** 2 for name, squared in distances.items()]
     root = np.sqrt(5.0 * np.sum(scaled, axis=0))
     return np.asarray((1 + root + root**2 / 3) * np.exp(-root), np.float64)
+
+
+def _scaled(points: Points, parameters: Parameters) -> Floats:
+    """All coordinates that have a length, in that length."""
+    return np.hstack([values / parameters[name] for name, values in points.groups.items() if name in parameters])
 
 
 def _products(a: Floats, b: Floats) -> Floats:

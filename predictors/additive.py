@@ -239,10 +239,13 @@ class TablePredictor(LatencyPredictor):
         ]
         shown = "; ".join(told) + (f"; and {len(labels) - _TOLD} more" if len(labels) > _TOLD else "")
         counted = f"{len(missing)} of {len(lowered.distinct)} kernels of {name}{share}"
+        hint = f"measure them with: lutra profile {source}{self._flags()}"
+        if all(kernel.lacks for kernel, _ in missing):
+            hint = f"{lowered.runtime} cannot run this network; use another --runtime"
         return NotCoveredError(
             f"the table of {self.device} lacks {counted}: {shown}",
             labels,
-            hint=f"measure them with: lutra profile {source}{self._flags()}",
+            hint=hint,
         )
 
     def _flags(self) -> str:
@@ -315,7 +318,9 @@ def _nearest(rows: Sequence[Nearest]) -> str:
 
 
 def _described(kernel: Kernel, answer: Answer) -> str:
-    """A kernel without a number, and why if it was tried."""
+    """A kernel without a number, and why if it was tried or cannot be."""
+    if kernel.lacks:
+        return f"{kernel.label} (not supported: {', '.join(dict.fromkeys(kernel.lacks))})"
     failed = answer.row is not None and answer.row.reason
     return f"{kernel.label} (failed: {failed})" if failed else kernel.label
 

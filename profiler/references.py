@@ -40,17 +40,23 @@ class Nominal:
 
 def with_references(result: GroupResult) -> GroupResult:
     """The same result with the references' times around each sample as two more columns of every entry."""
-    entries = {name: _with_references(entry, result) for name, entry in result.entries.items()}
+    at_ns = [entry.samples["start_ns"] for entry in result.entries.values()]
+    ends = np.cumsum([len(moments) for moments in at_ns])[:-1]
+    # All entries at once: they lie between the same visits.
+    moments = np.concatenate(at_ns) if at_ns else np.empty(0, np.int64)
+    compute, memory = (
+        np.split(block_times(reference, moments), ends)
+        for reference in (result.compute_reference, result.memory_reference)
+    )
+    entries = {
+        name: _with_columns(entry, {COMPUTE_COLUMN: compute_ns, MEMORY_COLUMN: memory_ns})
+        for (name, entry), compute_ns, memory_ns in zip(result.entries.items(), compute, memory, strict=False)
+    }
     return replace(result, entries=entries)
 
 
-def _with_references(entry: EntrySamples, result: GroupResult) -> EntrySamples:
-    at_ns = entry.samples["start_ns"]
-    columns = entry.samples.columns | {
-        COMPUTE_COLUMN: block_times(result.compute_reference, at_ns),
-        MEMORY_COLUMN: block_times(result.memory_reference, at_ns),
-    }
-    return replace(entry, samples=Samples(entry.samples.batch, columns))
+def _with_columns(entry: EntrySamples, columns: dict[str, NDArray[np.int64]]) -> EntrySamples:
+    return replace(entry, samples=Samples(entry.samples.batch, entry.samples.columns | columns))
 
 
 def block_times(reference: Samples, at_ns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..luts import Measurement
 from ..luts.families import LEAST_ROWS, FamilyModel
-from ..luts.features import KernelShape, describe_kind, shape_of
+from ..luts.features import KernelShape, describe_family, shape_of
 from ..luts.interpolation import kernel_of, noise_of
 from ..luts.kriging import Floats, correlations
 from ..networks.errors import UsageError
@@ -145,7 +145,7 @@ class AdaptiveSampler:
         self._picks = 0
         for key, kernel in candidates.items():
             shape = shape_of(kernel)
-            group = self._groups.setdefault(shape.family, _Group(describe_kind(kernel)))
+            group = self._groups.setdefault(shape.family, _Group(describe_family(kernel)))
             group.shapes[key] = shape
             self._group_of[key] = group
         self._seeds = _interleaved(_seeds(group) for group in self._groups.values())

@@ -17,6 +17,8 @@ constexpr std::int64_t kProgressIntervalNs = 200'000'000;
 constexpr int kReferenceSamples = 3;
 constexpr int kConvergenceResamples = 200;
 constexpr std::int64_t kReservedSamples = 4096;
+/// A first run that lasts so many of the shortest samples needs no batch, however cold it was.
+constexpr std::int64_t kColdFactor = 10;
 
 /// What takes one place in the order of a round: an entry by itself, or entries in a fixed order.
 struct Unit {
@@ -120,11 +122,10 @@ class Measurement {
 
   void prepare(Runnable& runnable, Series& series, std::int64_t samples_per_round,
                std::int64_t min_sample_ns) {
-    for (int i = 0; i < options_.warmup_runs; ++i) {
-      runnable.before();
-      runnable.run();
-    }
-    series.batch = min_sample_ns > 0 ? calibrate_batch(clock_, runnable, min_sample_ns) : 1;
+    std::int64_t wall_ns = 0;
+    for (int i = 0; i < options_.warmup_runs; ++i) wall_ns = sample_batch(clock_, runnable, 1).wall_ns;
+    const bool is_short = wall_ns < kColdFactor * min_sample_ns;
+    series.batch = is_short ? calibrate_batch(clock_, runnable, min_sample_ns) : 1;
     // No allocation between samples in the usual case.
     series.reserve(
         static_cast<std::size_t>(std::min(samples_per_round * options_.max_rounds, kReservedSamples)));

@@ -87,6 +87,7 @@ def _module_of(node: Node, network: Network, modules: dict[str, nn.Module]) -> n
 
 
 def _fresh(node: Node) -> nn.Module:
+    _ = node.op.attributes  # computed once under a lock, which torch.compile cannot look into
     module = node.op.spec.module(node.op)
     if node.op.dtype in ("float16", "bfloat16"):
         module.to(dtype_of(node.op.dtype))

@@ -14,7 +14,7 @@ from ..graph import Network
 from .blocked import plain_name
 from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
-from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
+from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, require_supported
 from .native import lower_native
 from .native_int8 import float_name, weight_scale_name
 from .onednn import OneDnnPlan, lower_onednn, plan_onednn
@@ -49,6 +49,8 @@ class _Request:
 def lower(network: Network, runtime: str, *, precision: str = "float32", threads: int = 1) -> LoweredNetwork:
     """The kernels that ``runtime`` runs for ``network``, in execution order. Repeated calls are answered from memory.
 
+    Where the lowering follows fixed rules and the runtime lacks an op, there is a kernel that says so (`Kernel.lacks`).
+
     Args:
         network: what is run.
         runtime: who runs it.
@@ -59,7 +61,7 @@ def lower(network: Network, runtime: str, *, precision: str = "float32", threads
         UnknownNameError: no lowering of that name; see `lowerings`.
         UsageError: the runtime does not run networks in that precision.
         MissingDependencyError: the runtime's own optimiser is needed and not installed.
-        UnsupportedOpError: the runtime lacks an op.
+        UnsupportedOpError: the runtime's own optimiser or compiler refuses an op.
     """
     if runtime not in _LOWERINGS:
         raise UnknownNameError("runtime", runtime, _LOWERINGS)
@@ -185,6 +187,7 @@ __all__ = [
     "plain_name",
     "plan_onednn",
     "probes",
+    "require_supported",
     "rules_by_lowering",
     "weight_scale_name",
 ]

@@ -20,12 +20,16 @@ from .kernel import Kernel, LoweredNetwork
 Block: TypeAlias = Callable[[NetworkBuilder, str], str]
 """Appends itself to a value of a builder; returns what it makes. One that does nothing returns the value."""
 
-Layout: TypeAlias = Literal["own", "plain"]
-"""How a tensor lies in memory at a border: as the runtime's convolutions leave it, or as it was written."""
+Layout: TypeAlias = Literal["own", "float", "plain"]
+"""How a tensor lies in memory at a border: as the runtime's convolutions leave it; likewise, but in float32 where they
+compute in 8 bits; or as it was written, in float32."""
 
-LAYOUTS: Final[tuple[Layout, ...]] = ("own", "plain")
+LAYOUTS: Final[tuple[Layout, ...]] = ("own", "float", "plain")
 
 _REORDERS: Final = frozenset({"ReorderInput", "Transpose", "reorder"})
+_QUANTISES: Final = frozenset({"quantise"})
+_MADE_IN_FLOAT: Final = "sigmoid"
+"""An op that our 8-bit kernels leave to float32."""
 _MARGIN_CHANNELS: Final = 8
 _Lower: TypeAlias = Callable[[Network], LoweredNetwork]
 
@@ -205,16 +209,20 @@ class _Work:
         kernels = kernels[len(before) :]
         if last:
             return LoweredBlock(kernels, "own")
-        # The layer behind is the last that multiplies; a reorder right before it is not the block's.
+        # The layer behind is the last that multiplies; what only converts its input is not the block's.
         end = max(i for i, kernel in enumerate(kernels) if kernel.macs)
-        reordered = end > 0 and all(node.op in _REORDERS for node in kernels[end - 1].nodes)
-        return LoweredBlock(kernels[: end - reordered], "plain" if reordered else "own")
+        left: Layout = "own"
+        while end > 0 and (converts := _conversion(kernels[end - 1])) is not None:
+            left = "plain" if "plain" in (converts, left) else converts
+            end -= 1
+        return LoweredBlock(kernels[:end], left)
 
     def _margin(self, made: TensorType, layout: Layout) -> list[str]:
         """Keys of the kernels in front of a block, up to and with the one that makes its input."""
         b = NetworkBuilder("margin")
         kernels = self._lowered(b.build(_layer(b, _produced(b, made, layout)))).kernels
-        ends = [i for i, kernel in enumerate(kernels) if (_shuffles(kernel) if layout == "plain" else kernel.macs)]
+        made_by = {"own": lambda kernel: bool(kernel.macs), "float": _is_in_float, "plain": _shuffles}[layout]
+        ends = [i for i, kernel in enumerate(kernels) if made_by(kernel)]
         if not ends:
             raise NotSupportedError(
                 f"no plain tensor {made} can be put in front of a block", hint="use even channels, or another runtime"
@@ -228,15 +236,27 @@ class _Work:
 
 
 def _produced(b: NetworkBuilder, wanted: TensorType, layout: Layout) -> str:
-    """A tensor of the wanted type that a layer made, as it leaves it; or plain, as a shuffle of its channels does."""
+    """A tensor of the wanted type, made by a layer, by an op in float32 behind one, or by a shuffle of its channels."""
     image = wanted.rank == 4
     shape = (wanted.shape[0], _MARGIN_CHANNELS, *wanted.shape[2:]) if image else (*wanted.shape[:-1], _MARGIN_CHANNELS)
     made = _layer(b, b.input(shape, wanted.dtype), wanted.shape[1] if image else wanted.shape[-1])
+    if layout == "float":
+        return b.op(_MADE_IN_FLOAT, made)
     if layout == "own" or not image:
         return made
     channels = wanted.shape[1]
     groups = next(divisor for divisor in range(2, channels + 1) if channels % divisor == 0)
     return b.op("channel_shuffle", made, groups=groups)
+
+
+def _conversion(kernel: Kernel) -> Layout | None:
+    """The layout that a kernel finds which does nothing but convert its input for a layer; None for other kernels."""
+    ops = {node.op for node in kernel.nodes}
+    return "plain" if ops <= _REORDERS else "float" if ops <= _QUANTISES else None
+
+
+def _is_in_float(kernel: Kernel) -> bool:
+    return any(node.op == _MADE_IN_FLOAT for node in kernel.nodes)
 
 
 def _shuffles(kernel: Kernel) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self, TypeAlias
 
 from ..errors import CorruptModelError, UnsupportedOpError
 from ..graph import Network, NetworkBuilder
-from .kernel import KernelNode, LoweredNetwork
+from .kernel import LACKING, KernelNode, LoweredNetwork
 
 FORMAT_VERSION: Final = 1
 
@@ -151,6 +151,8 @@ def _rule(probe: Probe, lower: LowerFunction, known: Known) -> FusionRule | None
     try:
         whole, host = _computing(lower(probe.whole)), _computing(lower(probe.host))
     except UnsupportedOpError:
+        return None
+    if any(node.domain == LACKING for node in whole):
         return None
     added = len(whole) - len(host)
     evidence = (("nodes_with", float(len(whole))), ("nodes_without", float(len(host))))

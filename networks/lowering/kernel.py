@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import CorruptModelError
-from ..ops import TensorType
+from ..errors import CorruptModelError, UnsupportedOpError
+from ..ops import Op, TensorType
+
+LACKING = "lacking"
+"""Domain of nodes that stand for ops which the runtime lacks; their attribute ``reason`` says what it is."""
 
 AttrValue = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...]
 
@@ -81,6 +85,11 @@ class Kernel:
     def weight_bytes(self) -> int:
         return sum(constant.type.nbytes for _, constant in self.constants)
 
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the runtime lacks to run it, in words, once for each op; such a kernel cannot be measured."""
+        return tuple(str(dict(node.attrs)["reason"]) for node in self.nodes if node.domain == LACKING)
+
     def _canonical(self) -> list[Any]:
         """The graph with tensors numbered in order of first use."""
         constants, inputs = dict(self.constants), dict(self.inputs)
@@ -151,6 +160,31 @@ class Kernel:
             raise CorruptModelError(f"a stored kernel is damaged: {error!r}") from None
 
 
+def lacking_node(op: Op, reason: str, inputs: Sequence[str], outputs: Sequence[str]) -> KernelNode:
+    """A node that stands for an op which the runtime lacks.
+
+    Args:
+        op: of the catalogue.
+        reason: what is lacking, in words.
+        inputs: tensors that it would read.
+        outputs: tensors that it would make.
+    """
+    return KernelNode(op.kind, LACKING, freeze_attrs({"key": op.key, "reason": reason}), tuple(inputs), tuple(outputs))
+
+
+def require_supported(kernels: Iterable[Kernel]) -> None:
+    """Refuse kernels with ops that their runtime lacks.
+
+    Raises:
+        UnsupportedOpError: names all that is lacking.
+    """
+    lacks: Counter[str] = Counter()
+    for kernel in kernels:
+        lacks.update(kernel.lacks)
+    if lacks:
+        raise UnsupportedOpError(f"what {kernel.runtime} is to run", lacks, hint="use another --runtime")
+
+
 def freeze_attrs(attrs: Mapping[str, Any]) -> tuple[tuple[str, AttrValue], ...]:
     """Attributes as `KernelNode` holds them: lists become tuples, names are sorted."""
     frozen = ((name, tuple(value) if isinstance(value, list | tuple) else value) for name, value in attrs.items())
@@ -182,3 +216,8 @@ class LoweredNetwork:
     @property
     def macs(self) -> int:
         return sum(kernel.macs for kernel in self.kernels)
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What the runtime lacks to run the network, once for each op; see `Kernel.lacks`."""
+        return tuple(reason for kernel in self.kernels for reason in kernel.lacks)

@@ -5,14 +5,12 @@ that they prefer (`onednn_layouts`); what follows stays in the layout until an o
 two layouts meet there is a reorder, which is a kernel of its own.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ..errors import UnsupportedDtypeError, UnsupportedOpError
 from ..graph import Network, prune
 from ..ops import TensorType, make_op
-from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
+from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs, lacking_node
 from .labels import MAX_LENGTH, native_label
 from .onednn_fusion import Fused, Fusion, bias_type
 from .onednn_layouts import BLOCKS, Isa, Layout, convolution_layouts, fills, host_isa
@@ -22,10 +20,11 @@ from .onednn_primitives import (
     POOLS,
     REDUCTIONS,
     Attrs,
+    Eltwise,
     activation_attrs,
     eltwise,
     eltwise_by_number,
-    is_unsupported,
+    lacking,
     pooling_attrs,
     resampling_attrs,
     window_attrs,
@@ -62,25 +61,18 @@ class OneDnnPlan:
 def lower_onednn(network: Network) -> LoweredNetwork:
     """The primitives that oneDNN runs for ``network`` on this machine's instruction set.
 
-    Raises:
-        UnsupportedOpError: oneDNN has no primitives for some ops; the message lists them.
-        UnsupportedDtypeError: an input is not float32.
+    An op that oneDNN has no primitives for is a kernel that says so (`Kernel.lacks`).
     """
     return LoweredNetwork(RUNTIME, network.fingerprint, plan_onednn(network).kernels)
 
 
 def plan_onednn(network: Network, isa: Isa | None = None) -> OneDnnPlan:
-    """`lower_onednn` with all that is needed to run the network whole; the same errors.
+    """`lower_onednn` with all that is needed to run the network whole.
 
     Args:
         network: the graph.
         isa: lower for this instruction set instead of the machine's own.
     """
-    for name, type_ in network.inputs:
-        if type_.dtype != "float32":
-            raise UnsupportedDtypeError(
-                f"oneDNN runs float32 here, but input {name!r} is {type_.dtype}", hint="use another --runtime"
-            )
     return _Lowerer(prune(network), isa or host_isa()).run()
 
 
@@ -109,11 +101,11 @@ class _Lowerer:
             self._made(_Tensor(name, type_))
 
     def run(self) -> OneDnnPlan:
-        refused: Counter[str] = Counter(entry.op.kind for entry in self._fusion.fused if is_unsupported(entry.op))
-        if refused:
-            raise UnsupportedOpError("oneDNN", refused, hint="use another --runtime")
         for index, entry in enumerate(self._fusion.fused):
-            self._handler(entry.op.kind)(entry, index)
+            if reason := self._lacking(entry):
+                self._lack(entry, reason)
+            else:
+                self._handler(entry.op.kind)(entry, index)
         types = self._network.types
         outputs = tuple(self._read(value, types[value], "plain").name for value in self._network.outputs)
         return OneDnnPlan(tuple(self._kernels), self._views, outputs)
@@ -197,25 +189,40 @@ class _Lowerer:
         self, primitive: str, inputs: Sequence[_Tensor], made: _Tensor, attrs: Attrs, label: str, macs: int = 0
     ) -> None:
         layouts = (*(tensor.layout for tensor in inputs), made.layout)
+        names = tuple(tensor.name for tensor in inputs)
+        node = KernelNode(primitive, "", freeze_attrs(attrs | {"layouts": layouts}), names, (made.name,))
+        self._append(node, inputs, [made], label, macs)
+
+    def _append(
+        self, node: KernelNode, inputs: Sequence[_Tensor], made: Sequence[_Tensor], label: str, macs: int
+    ) -> None:
         distinct = {tensor.name: tensor for tensor in inputs}
-        node = KernelNode(
-            primitive,
-            "",
-            freeze_attrs(attrs | {"layouts": layouts}),
-            tuple(tensor.name for tensor in inputs),
-            (made.name,),
-        )
         kernel = Kernel(
             runtime=RUNTIME,
             nodes=(node,),
             inputs=tuple((t.name, t.type) for t in distinct.values() if t.constant is None),
             constants=tuple((t.name, t.constant) for t in distinct.values() if t.constant is not None),
-            outputs=((made.name, made.type),),
+            outputs=tuple((t.name, t.type) for t in made),
             macs=macs,
-            bytes_moved=sum(t.type.nbytes for t in distinct.values()) + made.type.nbytes,
+            bytes_moved=sum(t.type.nbytes for t in (*distinct.values(), *made)),
             label=label,
         )
         self._kernels.append(kernel)
+
+    def _lacking(self, entry: Fused) -> str:
+        """What oneDNN lacks to compute ``entry``, in words; "" if nothing."""
+        by_tensor = entry.op.kind == "pow" and self._by_number(entry) is None
+        return "pow by a tensor" if by_tensor else lacking(entry.op)
+
+    def _lack(self, entry: Fused, reason: str) -> None:
+        """A kernel for an op without a primitive: it reads what is there and leaves its outputs row by row."""
+        reads = zip(entry.node.inputs, entry.op.inputs, strict=True)
+        inputs = [self._read(value, type_, self._layout(value, type_)) for value, type_ in reads]
+        made = [_Tensor(name, type_) for name, type_ in zip(entry.outputs, entry.op.outputs, strict=True)]
+        node = lacking_node(entry.op, reason, [tensor.name for tensor in inputs], entry.outputs)
+        self._append(node, inputs, made, native_label(entry.op, entry.told), entry.op.macs)
+        for tensor in made:
+            self._made(tensor)
 
     def _step(
         self, entry: Fused, primitive: str, inputs: Sequence[_Tensor], attrs: Attrs, layout: Layout = "plain"
@@ -302,28 +309,32 @@ class _Lowerer:
     def _eltwise(self, entry: Fused, index: int) -> None:
         del index
         function, layout = eltwise(entry.op), self._own_layout(entry)
-        assert function is not None  # `is_unsupported` has looked
+        assert function is not None  # `lacking` has looked
         self._step(entry, "eltwise", self._inputs(entry, layout), activation_attrs(function, "algorithm"), layout)
 
     def _binary(self, entry: Fused, index: int) -> None:
         del index
         op, values = entry.op, entry.node.inputs
-        second = self._fusion.constants.get(values[1])
-        number = second.values[0] if second is not None and second.type.numel == 1 and second.values else None
-        function = None if number is None else eltwise_by_number(op, float(number))
-        if function is not None and entry.activation is None and op.outputs[0] == op.inputs[0]:
+        function = self._by_number(entry)
+        if function is not None:
             layout = self._own_layout(entry)
             x = self._read(values[0], op.inputs[0], layout)
             self._step(entry, "eltwise", [x], activation_attrs(function, "algorithm"), layout)
             return
-        if op.kind not in BINARY:
-            raise UnsupportedOpError("oneDNN", {op.kind: 1}, hint="use another --runtime")
         same_rank = len({type_.rank for type_ in op.inputs}) == 1
         layout = self._common_layout(values, op.inputs) if same_rank else "plain"
         inputs = self._inputs(entry, layout)
         if op.kind in COMMUTES and inputs[0].type != op.outputs[0]:
             inputs.reverse()  # the first one is the larger
         self._step(entry, "binary", inputs, {"algorithm": op.kind}, layout)
+
+    def _by_number(self, entry: Fused) -> Eltwise | None:
+        """The element-wise function that an op of two tensors is where the second is one known number."""
+        op, second = entry.op, self._fusion.constants.get(entry.node.inputs[1])
+        if second is None or second.type.numel != 1 or not second.values:
+            return None
+        function = eltwise_by_number(op, float(second.values[0]))
+        return function if entry.activation is None and op.outputs[0] == op.inputs[0] else None
 
     def _batch_norm(self, entry: Fused, index: int) -> None:
         del index
@@ -345,7 +356,7 @@ class _Lowerer:
     def _pooling(self, entry: Fused, index: int) -> None:
         del index
         attrs, layout = pooling_attrs(entry.op), self._own_layout(entry)
-        assert attrs is not None  # `is_unsupported` has looked
+        assert attrs is not None  # `lacking` has looked
         self._step(entry, "pooling", self._inputs(entry, layout), attrs, layout)
 
     def _reduction(self, entry: Fused, index: int) -> None:
@@ -426,7 +437,7 @@ class _Lowerer:
     def _resampling(self, entry: Fused, index: int) -> None:
         del index
         attrs, layout = resampling_attrs(entry.op), self._own_layout(entry)
-        assert attrs is not None  # `is_unsupported` has looked
+        assert attrs is not None  # `lacking` has looked
         self._step(entry, "resampling", self._inputs(entry, layout), attrs, layout)
 
 

@@ -137,23 +137,28 @@ def _their_nearest(index: int, size: int, wanted: int) -> int:
     return round((index + 0.5) * size / wanted - 0.5)
 
 
-def is_unsupported(op: Op) -> bool:
-    """Whether oneDNN has no primitive, nor a short row of them, that computes ``op`` on activations."""
+def lacking(op: Op) -> str:
+    """What oneDNN lacks to compute ``op`` on activations in one primitive or a short row of them; "" if nothing."""
+    others = [type_.dtype for type_ in (*op.inputs, *op.outputs) if type_.dtype != "float32"]
+    if others:
+        return f"{op.kind} of {others[0]}"
     match op.kind:
         case "sdpa":
-            return bool(op["causal"])
+            return "causal sdpa" if op["causal"] else ""
         case "pad":
-            return bool(op["value"])
+            return "pad with a number" if op["value"] else ""
         case "slice":
             # A step is a second axis, of which one element is kept: it must divide the axis.
             step, size = op["step"], op.inputs[0].shape[op["axis"]]
-            return step > 1 and not (size % step == 0 and op["start"] < step and op["end"] >= size)
+            kept = step == 1 or (size % step == 0 and op["start"] < step and op["end"] >= size)
+            return "" if kept else "slice with steps"
         case "upsample":
-            return resampling_attrs(op) is None
+            return "" if resampling_attrs(op) else f"{op['mode']} upsample by such a factor"
         case kind if kind in POOLS:
-            return pooling_attrs(op) is None
+            return "" if pooling_attrs(op) else f"{kind} with such windows"
         case kind:
-            return kind not in _TAKEN and kind not in REDUCTIONS and eltwise(op) is None
+            known = kind in _TAKEN or kind in REDUCTIONS or eltwise(op) is not None
+            return "" if known else kind
 
 
 _TAKEN = BINARY | {

@@ -65,19 +65,23 @@ def compile_module(
 ) -> tuple[Callable[..., Any], list[ModuleType]]:
     """``module`` compiled for ``inputs``, and the modules of Python that inductor wrote for it.
 
+    All of it is compiled: what torch would run eagerly, because it cannot look into it or has compiled it too often,
+    is refused, now and whenever the module is called.
+
     Raises:
         UnsupportedOpError: torch cannot compile it; with the compiler's own reason.
     """
     import torch
+    from torch._dynamo.exc import FailOnRecompileLimitHit
     from torch._inductor.codecache import PyCodeCache
 
     # Modules of the same class share one cache of compiled code, and a limit of eight.
     torch._dynamo.reset()
     PyCodeCache.cache_clear()
-    compiled = torch.compile(module)
+    compiled = torch.compile(module, fullgraph=True)
     try:
         compiled(*inputs)
-    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError, FailOnRecompileLimitHit) as error:
         reason = " ".join(str(error).split())[:300]
         what = {type(error).__name__: 1}
         raise UnsupportedOpError(f"torch.compile refuses the network ({reason}); it", what) from None

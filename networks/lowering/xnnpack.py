@@ -4,10 +4,8 @@ The runtime has an optimiser, but of what a network with folded batch norms hold
 operator before them, which is done here; its kernels are therefore known without it.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
-from ..errors import UnsupportedOpError
 from ..graph import Network, Node, prune
 from ..ops import Op, TensorType
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
@@ -35,15 +33,10 @@ def lower_xnnpack(network: Network) -> LoweredNetwork:
     A kernel is a single-cut segment of XNNPACK's graph. Its nodes' ``op`` is the name behind ``xnn_define_``, their
     attributes are that function's arguments; tensors are in memory order, images with channels last. Inputs of the
     network that convolutions or pooling read are taken as N x H x W x C, which is how XNNPACK's users feed it, and
-    its outputs are left in the order in which they come.
-
-    Raises:
-        UnsupportedOpError: XNNPACK has no operators for some ops; all of them are named.
+    its outputs are left in the order in which they come. Kernels with ops that XNNPACK has no operators for say so
+    (`Kernel.lacks`).
     """
     network = prune(network)
-    lacks = Counter(reason for node in network if (reason := lacking(node.op)))
-    if lacks:
-        raise UnsupportedOpError("for XNNPACK, the network", lacks, hint="profile it with another --runtime")
     graph = write_network(network)
     outputs = tuple(dict.fromkeys(graph.stored(value).name for value in network.outputs))
     nodes = execution_order(graph.nodes, outputs)
@@ -55,7 +48,7 @@ def lower_xnnpack(network: Network) -> LoweredNetwork:
 
 
 def write_network(network: Network) -> XnnGraph:
-    """XNNPACK's graph of a network all of whose ops it has."""
+    """XNNPACK's graph of a network; ops that it lacks are in it by name."""
     graph, readers = XnnGraph(), network.consumers()
     for value, type_ in network.inputs:
         image = type_.rank == 4 and any(node.op.kind in IMAGE_OPS for node in readers[value])
@@ -69,6 +62,8 @@ def write_network(network: Network) -> XnnGraph:
                 graph.keep(value, constant)
         elif changes_nothing(node.op):
             graph.place(node.name, graph.stored(node.inputs[0]))
+        elif reason := lacking(node.op):
+            graph.lack(node, reason)
         else:
             fused, taken = _fuse(node, network, readers)
             absorbed.update(taken)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..graph import Node
 from ..ops import TensorType
-from .kernel import AttrValue, Constant, KernelNode, freeze_attrs
+from .kernel import AttrValue, Constant, KernelNode, freeze_attrs, lacking_node
 from .layouts import Order, Shape, plain, same_memory, stored_shape
 
 Values = tuple[float, ...]
@@ -86,6 +87,21 @@ class XnnGraph:
         self.nodes.append(KernelNode(op, "", freeze_attrs(attrs), tuple(inputs), names))
         self.macs[names[0]] = macs
         return names[0]
+
+    def lack(self, node: Node, reason: str) -> None:
+        """Append a node for an op without an operator: it reads what is there and leaves its outputs row-major.
+
+        Args:
+            node: of the network.
+            reason: what is lacking, in words.
+        """
+        places = ((value, self.stored(value)) for value in node.inputs)
+        read = [self.at(value, p.order) if self.is_constant(value) else p.name for value, p in places]
+        self.nodes.append(lacking_node(node.op, reason, read, node.outputs))
+        self.macs[node.outputs[0]] = node.op.macs
+        for name, type_ in zip(node.outputs, node.op.outputs, strict=True):
+            self.types[name] = type_
+            self.place(name, Stored(name, type_.shape, plain(type_.rank)))
 
     def at(self, value: str, order: Order, rank: int | None = None) -> str:
         """The tensor that holds ``value`` with its axes in ``order``, made by a transpose where there is none yet.

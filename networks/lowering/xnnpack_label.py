@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ..ops import TensorType
-from .kernel import AttrValue, KernelNode, freeze_attrs
+from .kernel import LACKING, AttrValue, KernelNode, freeze_attrs
 from .labels import onnx_label
 
 _WORDS = {
@@ -40,6 +40,8 @@ def xnnpack_label(nodes: Sequence[KernelNode], types: Mapping[str, TensorType]) 
     """Label of a segment of XNNPACK's nodes; see `onnx_label`."""
     told = {name: _channels_first(type_) for name, type_ in types.items()}
     for node in nodes:
+        if node.domain == LACKING:  # as the network has it
+            told |= {name: types[name] for name in node.outputs}
         if _WORDS.get(node.op) == "Conv":
             told[node.inputs[1]] = _filter_type(node, types[node.inputs[1]])
     return onnx_label([_in_onnx_words(node) for node in nodes], told)

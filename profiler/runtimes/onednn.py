@@ -16,7 +16,7 @@ import numpy as np
 from ...luts.host import runtime_version
 from ...networks import Network, TensorType
 from ...networks.errors import MissingDependencyError
-from ...networks.lowering import Constant, Kernel, OneDnnPlan, plan_onednn
+from ...networks.lowering import Constant, Kernel, OneDnnPlan, plan_onednn, require_supported
 from .._native import OneDnnEnvironment, OneDnnLibrary, OneDnnProgram
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -50,6 +50,7 @@ class OneDnnRuntime(Runtime):
         return {"onednn": self._library.version}
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
+        require_supported([kernel])
         assembly = _Assembly()
         assembly.add_inputs(kernel.inputs)
         assembly.add(kernel)
@@ -58,6 +59,7 @@ class OneDnnRuntime(Runtime):
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
         del model  # primitives run graphs, not files
         plan = plan_onednn(network)
+        require_supported(plan.kernels)
         assembly = _Assembly(plan)
         assembly.add_inputs(network.inputs)
         for kernel in plan.kernels:

@@ -21,6 +21,8 @@ from ...networks.errors import ModelTooLargeError
 from ...networks.lowering import Constant, Kernel, KernelNode
 from ...networks.lowering.onnx_graph import elem_type
 from ...networks.lowering.quantised import BIAS, DATA, SCALE, constant_roles
+from .contents import Contents
+from .onnx_wire import Chunk, NodeTemplate, TensorTemplate, joined
 
 if TYPE_CHECKING:
     import onnx
@@ -42,7 +44,7 @@ _POSITIVE = {"Sqrt": 0, "Log": 0, "Pow": 0, "Div": 1, "Reciprocal": 0}
 
 
 def kernel_model(
-    kernel: Kernel, copies: int, rng: np.random.Generator, *, exposed: bool = False
+    kernel: Kernel, copies: int, contents: Contents, *, exposed: bool = False
 ) -> tuple[bytes, dict[str, Array]]:
     """``copies`` copies of ``kernel`` with random, distinct weights, as an ONNX model, and inputs to feed it.
 
@@ -60,36 +62,24 @@ def kernel_model(
             f"{copies} copies of {kernel.label!r} take {kernel.weight_bytes * copies / 2**30:.1f} GiB",
             hint="measure fewer copies",
         )
-    roles = constant_roles(kernel.nodes)
-    weights = {name: c for name, c in kernel.constants if _is_weight(c, roles.get(name, frozenset()))}
-    shared = {name for name, _ in kernel.inputs} | {name for name, _ in kernel.constants if name not in weights}
-    tensors = [_tensor(name, _stored(constant)) for name, constant in kernel.constants if name in shared]
-    drawn = {name: _draw(c.type, roles.get(name, frozenset()), rng) for name, c in weights.items()}
-    nodes: list[onnx.NodeProto] = []
-    last = ""
-    for copy in range(copies):
-        # A rolled tensor has other contents, without drawing it again.
-        tensors += [_tensor(f"{name}__{copy}", np.roll(values, copy)) for name, values in drawn.items()]
-        nodes += [_copied(node, copy, shared) for node in kernel.nodes]
-        if exposed:
-            continue
-        for name, _ in kernel.outputs:
-            last = f"{name}__{copy}__shape"
-            nodes.append(helper.make_node("Shape", [f"{name}__{copy}"], [last]))
-            if copy >= _HELD:
-                held = f"{name}__{copy - _HELD}"
-                nodes.append(helper.make_node("Reshape", [held, last], [f"{held}__held"]))
+    weights = _Weights(kernel, contents)
+    shared = {name for name, _ in (*kernel.inputs, *kernel.constants)}.difference(weights.names)
+    parts = _copied(kernel, copies, weights, shared, held=not exposed)
     inputs = [helper.make_tensor_value_info(name, elem_type(t.dtype), t.shape) for name, t in kernel.inputs]
-    outputs = [helper.make_tensor_value_info(last, elem_type("int64"), None)]
-    if exposed:
-        outputs = [
-            helper.make_tensor_value_info(f"{name}__{copies - 1}", elem_type(t.dtype), t.shape)
-            for name, t in kernel.outputs
-        ]
-    graph = helper.make_graph(nodes, "kernel", inputs, outputs, tensors)
+    ends = kernel.outputs if exposed else ((f"{kernel.outputs[-1][0]}__shape", None),)
+    outputs = [
+        helper.make_tensor_value_info(
+            _of_copy(name, copies - 1), elem_type(t.dtype if t else "int64"), t.shape if t else None
+        )
+        for name, t in ends
+    ]
+    tensors = [_tensor(name, _stored(constant)) for name, constant in kernel.constants if name in shared]
+    graph = helper.make_graph([], "kernel", inputs, outputs, tensors)
     domains = {node.domain for node in kernel.nodes} - {""}
     opsets = [helper.make_opsetid("", kernel.opset), *(helper.make_opsetid(domain, 1) for domain in sorted(domains))]
-    return _serialised(graph, opsets), {name: _feed(name, type_, kernel, rng) for name, type_ in kernel.inputs}
+    feeds = enumerate(kernel.inputs, copies * len(weights.names))
+    fed = {name: _feed(name, type_, kernel, contents, piece) for piece, (name, type_) in feeds}
+    return joined(_model(graph, opsets), graph, parts), fed
 
 
 def shape_nodes(kernel: Kernel, copies: int) -> int:
@@ -139,22 +129,98 @@ def _chain(
 
 
 def _serialised(graph: "onnx.GraphProto", opsets: "list[onnx.OperatorSetIdProto]") -> bytes:
+    return joined(_model(graph, opsets), graph, ())
+
+
+def _model(graph: "onnx.GraphProto", opsets: "list[onnx.OperatorSetIdProto]") -> "onnx.ModelProto":
+    """What is around ``graph`` in a model, without the graph."""
     from onnx import helper
 
     version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
     model = helper.make_model(graph, opset_imports=opsets, ir_version=version)
-    return bytes(model.SerializeToString())
+    model.ClearField("graph")
+    return model
 
 
-def _copied(node: KernelNode, copy: int, shared: set[str]) -> "onnx.NodeProto":
-    from onnx import helper
+def _of_copy(name: str, copy: int) -> str:
+    return f"{name}__{copy}"
 
-    inputs = [name if not name or name in shared else f"{name}__{copy}" for name in node.inputs]
-    outputs = [f"{name}__{copy}" if name else "" for name in node.outputs]
-    made = helper.make_node(node.op, inputs, outputs, domain=node.domain)
-    # One by one: an attribute may be called "name" or "domain", as arguments of `make_node` are.
+
+def _copied(kernel: Kernel, copies: int, weights: "_Weights", shared: Set[str], *, held: bool) -> list[Chunk]:
+    """The copies' weights and nodes, as fields of a graph; with those that hold outputs, if they are to be."""
+    nodes = [(node, NodeTemplate(_unnamed(node))) for node in kernel.nodes]
+    holds = _Holds(kernel)
+    parts: list[Chunk] = []
+    for copy in range(copies):
+        parts += weights.of_copy(copy)
+        for node, template in nodes:
+            inputs = [name if not name or name in shared else _of_copy(name, copy) for name in node.inputs]
+            outputs = [_of_copy(name, copy) if name else "" for name in node.outputs]
+            parts.append(template.named(inputs, outputs))
+        if held:
+            parts += holds.behind(copy)
+    return parts
+
+
+class _Holds:
+    """Nodes that hold the outputs of copies, see the module."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        from onnx import NodeProto
+
+        self._outputs = [name for name, _ in kernel.outputs]
+        self._shape = NodeTemplate(NodeProto(op_type="Shape"))
+        self._reshape = NodeTemplate(NodeProto(op_type="Reshape"))
+
+    def behind(self, copy: int) -> Iterator[Chunk]:
+        """The nodes behind a copy: shapes of its outputs, and the end of what the third before it has left."""
+        for name in self._outputs:
+            shape = _of_copy(f"{name}__shape", copy)
+            yield self._shape.named([_of_copy(name, copy)], [shape])
+            if copy >= _HELD:
+                held = _of_copy(name, copy - _HELD)
+                yield self._reshape.named([held, shape], [f"{held}__held"])
+
+
+class _Weights:
+    """Stored tensors of which each copy has its own.
+
+    Attributes:
+        names: of these tensors in the kernel.
+    """
+
+    def __init__(self, kernel: Kernel, contents: Contents) -> None:
+        roles = constant_roles(kernel.nodes)
+        self._kinds: list[tuple[str, TensorType, Set[str]]] = [
+            (name, constant.type, roles.get(name, frozenset()))
+            for name, constant in kernel.constants
+            if _is_weight(constant, roles.get(name, frozenset()))
+        ]
+        self._templates = [TensorTemplate(_unfilled(type_)) for _, type_, _ in self._kinds]
+        self._contents = contents
+        self.names = [name for name, _, _ in self._kinds]
+
+    def of_copy(self, copy: int) -> Iterator[Chunk]:
+        """One copy's tensors, with contents that no other copy has, as fields of a graph."""
+        pieces = range(copy * len(self.names), (copy + 1) * len(self.names))
+        for piece, (name, type_, roles), template in zip(pieces, self._kinds, self._templates, strict=True):
+            yield from template.filled(_of_copy(name, copy), _values(type_, roles, self._contents, piece))
+
+
+def _unnamed(node: KernelNode) -> "onnx.NodeProto":
+    """Op and attributes of a node."""
+    from onnx import NodeProto, helper
+
+    made = NodeProto(op_type=node.op, domain=node.domain)
     made.attribute.extend(helper.make_attribute(name, value) for name, value in node.attrs)
     return made
+
+
+def _unfilled(type_: TensorType) -> "onnx.TensorProto":
+    """Type and shape of a stored tensor."""
+    from onnx import TensorProto
+
+    return TensorProto(data_type=elem_type(type_.dtype), dims=type_.shape)
 
 
 def _is_weight(constant: Constant, roles: Set[str]) -> bool:
@@ -185,33 +251,33 @@ def _stored(constant: Constant) -> Array:
     )
 
 
-def _draw(type_: TensorType, roles: Set[str], rng: np.random.Generator) -> Array:
-    """Random weights: matrices and filters keep the variance of what they multiply; vectors are positive.
+def _values(type_: TensorType, roles: Set[str], contents: Contents, piece: int) -> Array:
+    """Weights: matrices and filters keep the variance of what they multiply; vectors are positive.
 
     8-bit tensors take all their values. No two scales are equal: the runtime copies where it need not rescale.
     """
-    dtype = _numpy_dtype(type_.dtype)
+    dtype, count = _numpy_dtype(type_.dtype), type_.numel
     if np.issubdtype(dtype, np.integer):
-        bounds = np.iinfo(np.int8 if type_.dtype == "int32" else dtype)
-        return rng.integers(bounds.min, bounds.max, type_.shape, dtype, endpoint=True)
+        if type_.dtype == "int32":  # what biases are
+            return contents.bytes(count, piece).view(np.int8).astype(dtype)
+        return contents.bytes(count * dtype.itemsize, piece).view(dtype)
     if SCALE in roles:
-        return np.asarray(rng.uniform(0.01, 0.03, type_.shape)).astype(dtype)
+        return (0.01 + 0.02 * contents.uniform(count, piece)).astype(dtype)
     if type_.rank < 2:  # scales, shifts and variances
-        return np.asarray(rng.uniform(0.5, 1.5, type_.shape)).astype(dtype)
+        return (0.5 + contents.uniform(count, piece)).astype(dtype)
     summed = max(type_.shape) if type_.rank == 2 else math.prod(type_.shape[1:])
-    values = rng.standard_normal(type_.shape, dtype=np.float32)
-    values *= np.float32(summed**-0.5)
-    return values.astype(dtype, copy=False)
+    return (contents.normal(count, piece) * np.float32(summed**-0.5)).astype(dtype, copy=False)
 
 
-def _feed(name: str, type_: TensorType, kernel: Kernel, rng: np.random.Generator) -> Array:
+def _feed(name: str, type_: TensorType, kernel: Kernel, contents: Contents, piece: int) -> Array:
     """A valid value for the input ``name``."""
-    dtype = _numpy_dtype(type_.dtype)
+    dtype, count = _numpy_dtype(type_.dtype), type_.numel
     if type_.dtype in ("int8", "uint8"):
-        return _draw(type_, frozenset(), rng)
+        return _values(type_, frozenset(), contents, piece).reshape(type_.shape)
     if not type_.dtype.startswith(("float", "bfloat")):
-        return rng.integers(0, min(_limits(name, kernel), default=2), type_.shape).astype(dtype)
-    values = rng.standard_normal(type_.shape, dtype=np.float32)
+        most = min(_limits(name, kernel), default=2)
+        return (contents.uniform(count, piece) * most).astype(dtype).reshape(type_.shape)
+    values = contents.normal(count, piece).reshape(type_.shape)
     positive = any(name in node.inputs and _reads_at(node, name, _POSITIVE.get(node.op)) for node in kernel.nodes)
     return (abs(values) + np.float32(0.5) if positive else values).astype(dtype)
 

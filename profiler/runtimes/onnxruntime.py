@@ -20,6 +20,7 @@ from ...networks.exporters import to_onnx, to_onnx_int8
 from ...networks.lowering import Kernel
 from .._native import OrtEnvironment, OrtLibrary
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
+from .contents import Contents
 from .onnx_kernels import (
     CHAIN_LENGTH,
     kernel_model,
@@ -43,6 +44,7 @@ class OnnxRuntime(Runtime):
         super().__init__(threads, precision)
         self._library = OrtLibrary(str(library_path()))
         self._environment = OrtEnvironment(self._library, threads)
+        self._contents: dict[int, Contents] = {}
 
     @classmethod
     def info(cls) -> RuntimeInfo:
@@ -54,7 +56,7 @@ class OnnxRuntime(Runtime):
         return {"onnxruntime": self._library.version}
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
-        model, feeds = kernel_model(kernel, copies, np.random.default_rng(seed))
+        model, feeds = kernel_model(kernel, copies, self._contents_of(seed))
         session = self._environment.session(model, optimize=False, inputs=feeds)
         added = {"shape node": shape_nodes(kernel, copies), "reshape node": reshape_nodes(kernel, copies)}
         return Prepared(session, copies, partial(self._computes_numbers, kernel, seed), {"run": 1} | added)
@@ -85,9 +87,12 @@ class OnnxRuntime(Runtime):
         session = self._environment.session(model, optimize=False, inputs=feeds)
         return Prepared(session, 1, session.outputs_finite, {})
 
+    def _contents_of(self, seed: int) -> Contents:
+        return self._contents.setdefault(seed, Contents(seed))
+
     def _computes_numbers(self, kernel: Kernel, seed: int) -> bool:
         """Whether the kernel's outputs are finite; the timed session keeps nothing of them but their shapes."""
-        model, feeds = kernel_model(kernel, 1, np.random.default_rng(seed), exposed=True)
+        model, feeds = kernel_model(kernel, 1, self._contents_of(seed), exposed=True)
         return self._environment.session(model, optimize=False, inputs=feeds).outputs_finite()
 
 

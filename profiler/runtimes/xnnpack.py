@@ -16,7 +16,7 @@ import numpy as np
 from ...luts.host import runtime_version
 from ...networks import Network, TensorType
 from ...networks.errors import MissingDependencyError
-from ...networks.lowering import Constant, Kernel, KernelNode, lower
+from ...networks.lowering import Constant, Kernel, KernelNode, lower, require_supported
 from .._native import XnnEnvironment, XnnLibrary, XnnSession, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -24,6 +24,9 @@ Array = np.ndarray[Any, Any]
 
 CHAIN_LENGTH = 101
 """Nodes in the long chain from which the cost of one node is taken, as a slope."""
+
+_HELD = 3
+"""Copies whose outputs are left alone while the next are computed, as for ONNX Runtime."""
 
 _POSITIVE = {"square_root": 0, "reciprocal_square_root": 0, "divide": 1}
 """Inputs that must be well above zero for the output to be finite."""
@@ -66,6 +69,7 @@ class XnnpackRuntime(Runtime):
         yield Overhead("run", "one call without nodes", Prepared(*self._chain(1), {}), base="node")
 
     def _prepared(self, kernels: Sequence[Kernel], copies: int, seed: int) -> tuple[XnnSession, int, Any]:
+        require_supported(kernels)
         session = _Assembly(kernels, np.random.default_rng(seed)).session(self._environment, copies)
         return session, copies, session.outputs_finite
 
@@ -82,8 +86,8 @@ class XnnpackRuntime(Runtime):
 class _Assembly:
     """Kernels joined to one graph, of which a session can hold copies.
 
-    Copies have weights of their own, with distinct content, read the same inputs and leave their outputs in the same
-    memory, as the next layer of a network would find it.
+    Copies have weights of their own, with distinct content, and read the same inputs. Their outputs take turns with a
+    few places, because in a network an output goes where other tensors were, not where it was a moment ago.
     """
 
     def __init__(self, kernels: Sequence[Kernel], rng: np.random.Generator) -> None:
@@ -111,7 +115,7 @@ class _Assembly:
                 contents[f"{name}#{copy}"] = weight if decides else np.roll(weight, copy)
             values += [(f"{name}#{copy}", shape, "internal") for name, shape in self._internal.items()]
             values += [(f"{name}#{copy}", type_.shape, "output") for name, type_ in self._outputs.items()]
-            memory.update({f"{name}#{copy}": name for name in self._outputs})
+            memory.update({f"{name}#{copy}": f"{name}#{copy % (_HELD + 1)}" for name in self._outputs})
             nodes += [self._copied(node, copy) for node in self._nodes]
         return environment.session(values, nodes, contents=contents, memory_of_outputs=memory)
 

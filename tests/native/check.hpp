@@ -30,6 +30,12 @@ inline int finish() {
   return failures() == 0 && checks() > 0 ? 0 : 1;
 }
 
+/// To be returned from main where what is tested is not there.
+inline int skip(const char* reason) {
+  std::cerr << "skipped: " << reason << '\n';
+  return 77;
+}
+
 }  // namespace lutra::check
 
 #define CHECK(condition) ::lutra::check::record(static_cast<bool>(condition), #condition, __FILE__, __LINE__)

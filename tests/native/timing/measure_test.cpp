@@ -130,6 +130,18 @@ void quick_entries_are_batched() {
   CHECK((measured.entries[0].samples.wall_ns == std::vector<std::int64_t>(2, 1000)));
 }
 
+void long_entries_are_not_tried_for_a_batch() {
+  Bench bench;
+  Logged& entry = bench.add(10'000);
+  Logged& shorter = bench.add(9'999);
+  MeasureOptions options = fixed_rounds(2);
+  options.min_sample_ns = 1000;
+  const Measured measured = bench.measure(options);
+  CHECK(measured.entries[0].samples.batch == 1 && measured.entries[1].samples.batch == 1);
+  CHECK(entry.runs == 1 + 2);
+  CHECK(shorter.runs == 1 + 1 + 2);
+}
+
 void steady_entries_stop_and_noisy_ones_go_on() {
   Bench bench;
   Logged& steady = bench.add(1'000'000);
@@ -221,7 +233,7 @@ void cancelling_keeps_what_was_measured() {
   CHECK(first.runs + second.runs == 12);  // the next boundary is the end
   const std::size_t taken =
       measured.entries[0].samples.wall_ns.size() + measured.entries[1].samples.wall_ns.size();
-  CHECK(taken == 4);  // after 3 + 1 runs each of warm-up and batch calibration
+  CHECK(taken == 6);  // after 3 runs each of warm-up
 }
 
 void cancelling_beforehand_measures_nothing() {
@@ -255,13 +267,13 @@ void a_failing_entry_does_not_stop_the_others() {
   Bench bench;
   bench.add();
   Logged& failing = bench.add();
-  failing.fail_at = 5;  // warm-up and calibration take two runs, so two rounds succeed
+  failing.fail_at = 4;  // warm-up takes a run, so two rounds succeed
   Logged& broken = bench.add();
   broken.fail_at = 1;
   const Measured measured = bench.measure(fixed_rounds(6));
   CHECK(measured.entries[0].error.empty() && measured.entries[0].samples.wall_ns.size() == 6);
   CHECK(measured.entries[1].error == "broken on purpose" && measured.entries[1].samples.wall_ns.size() == 2);
-  CHECK(failing.runs == 5 && !measured.entries[1].converged);
+  CHECK(failing.runs == 4 && !measured.entries[1].converged);
   CHECK(!measured.entries[2].error.empty() && measured.entries[2].samples.wall_ns.empty() &&
         broken.runs == 1);
 }
@@ -350,6 +362,7 @@ int main() {
   the_seed_decides_the_order();
   samples_are_exact_and_in_time_order();
   quick_entries_are_batched();
+  long_entries_are_not_tried_for_a_batch();
   steady_entries_stop_and_noisy_ones_go_on();
   entries_of_every_round_go_on_as_long_as_others_do();
   a_sequence_runs_in_its_own_order();

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lutra.luts.features import VECTOR, describe_kind, log_rounded, shape_of, size_matrix
+from lutra.luts.features import VECTOR, describe_family, log_rounded, shape_of, size_matrix
 from lutra.luts.testing import make_conv
 from lutra.networks import zoo
 from lutra.networks.lowering import Kernel, lower
@@ -94,10 +94,10 @@ def test_numbers_in_texts_are_sizes_and_do_not_make_kinds() -> None:
     assert viewed("[[1, 768, 1]]") != viewed("[[2, 768, 1]]")
 
 
-def test_people_see_ops_windows_and_activations() -> None:
-    assert describe_kind(make_conv(8, 24, 14, window=3, activation="Relu")) == "Conv 3x3 + Relu"
+def test_people_see_the_chain_of_ops() -> None:
+    assert describe_family(make_conv(8, 24, 14, window=3, activation="Relu")) == "Conv"
     chain = make_conv(8, 24, 14)
-    assert describe_kind(replace(chain, nodes=chain.nodes * 6)).endswith("... Conv 1x1 (6 ops)")
+    assert describe_family(replace(chain, nodes=chain.nodes * 6)) == "Conv + Conv + Conv + ... Conv (6 ops)"
 
 
 def test_rounding_up_costs_what_is_not_full() -> None:

@@ -207,7 +207,7 @@ def test_nine_of_ten_lie_within_their_interval() -> None:
 def test_a_check_tells_the_error_of_rows_left_out() -> None:
     rows = [*sparse(), *(conv_row(replace(make_conv(c, c, 8), runtime="other")) for c in (8, 16))]
     large, small = table_of(rows).interpolator.check()
-    assert (large.family, large.kinds, large.rows) == ("Conv 1x1", 1, len(rows) - 2)
+    assert (large.family, large.kinds, large.rows) == ("Conv", 1, len(rows) - 2)
     assert large.median_error is not None
     assert large.p90_error is not None
     assert large.coverage is not None

@@ -15,7 +15,8 @@ from lutra.networks.lowering.blocks import Block, BlockSpace, LoweredSpace, lowe
 pytest.importorskip("onnxruntime")
 
 SETTINGS = [
-    ("native", "float32", ("proxyless", "ofa", "shuffled", "transformers")),
+    ("native", "float32", ("proxyless", "ofa", "shuffled", "activated", "transformers")),
+    ("native", "int8", ("proxyless", "ofa", "shuffled", "activated", "transformers")),
     ("onnxruntime", "float32", ("proxyless", "ofa", "shuffled")),
     ("onnxruntime", "int8", ("proxyless", "ofa", "shuffled")),
 ]
@@ -64,6 +65,16 @@ def shuffled() -> BlockSpace:
     return BlockSpace("shuffled", TensorType((1, 3, 32, 32)), stem, ((unit, conv, nothing),) * 3, classifier)
 
 
+def activated() -> BlockSpace:
+    """Layers whose activations an 8-bit kernel takes in, and others that leave float32 behind."""
+    layers: list[Block] = [
+        lambda b, x, activation=activation: conv_norm_act(b, x, b.channels(x), activation=activation)  # type: ignore[misc]
+        for activation in ("relu", "hard_swish")
+    ]
+    unit: Block = lambda b, x: shuffle_unit_v2(b, x, b.channels(x))  # noqa: E731
+    return BlockSpace("activated", TensorType((1, 3, 32, 32)), stem, ((*layers, unit, nothing),) * 3, classifier)
+
+
 def transformers() -> BlockSpace:
     positions = tuple(tuple(_transformer(h) for h in (1, 2, 4)) for _ in range(3))
     return BlockSpace(
@@ -83,6 +94,7 @@ SPACES = {
     "proxyless": mobile(elastic=False),
     "ofa": mobile(elastic=True),
     "shuffled": shuffled(),
+    "activated": activated(),
     "transformers": transformers(),
 }
 LOWERED: dict[tuple[str, str, str], LoweredSpace] = {}

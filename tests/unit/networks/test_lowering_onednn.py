@@ -8,8 +8,8 @@ import pytest
 
 from lutra.luts.host import runtime_version
 from lutra.networks import Network, NetworkBuilder, zoo
-from lutra.networks.errors import UnsupportedDtypeError, UnsupportedOpError
-from lutra.networks.lowering import Kernel, LoweredNetwork, lower_onednn, plan_onednn
+from lutra.networks.errors import UnsupportedOpError
+from lutra.networks.lowering import Kernel, LoweredNetwork, lower_onednn, plan_onednn, require_supported
 from lutra.networks.lowering.onednn_layouts import Isa, convolution_layouts, host_isa
 from lutra.networks.ops import Op, TensorType, make_op
 
@@ -117,15 +117,39 @@ def test_what_onednn_lacks_is_listed() -> None:
     def body(b: NetworkBuilder, x: str) -> str:
         return b.op("erf", b.op("group_norm", b.op("group_norm", x, groups=2), groups=4))
 
+    assert lower_onednn(built(body)).lacks == ("group_norm", "group_norm", "erf")
     with pytest.raises(UnsupportedOpError) as caught:
-        kernels(body)
+        require_supported(kernels(body))
     assert caught.value.counts == {"group_norm": 2, "erf": 1}
 
 
-def test_integers_are_refused() -> None:
+def test_kernels_around_an_unsupported_op_are_those_of_any_network() -> None:
+    def with_(*ops: str) -> list[Kernel]:
+        def body(b: NetworkBuilder, x: str) -> str:
+            x = b.op("conv2d", x, out_channels=16, kernel_size=3)
+            for op in ops:
+                x = b.op(op, x)
+            return b.op("global_avg_pool2d", x)
+
+        return list(kernels(body))
+
+    usual, between = with_("relu"), with_("erf", "relu")
+    lacking = next(kernel for kernel in between if kernel.lacks)
+    assert lacking.lacks == ("erf",)
+    assert Kernel.from_json(lacking.to_json()) == lacking
+    assert {k.label.partition(" ")[0] for k in usual} <= {k.label.partition(" ")[0] for k in between}
+
+
+def test_a_power_that_is_no_number_is_not_supported() -> None:
     b = NetworkBuilder("net")
-    with pytest.raises(UnsupportedDtypeError, match="int64"):
-        lower_onednn(b.build(b.op("embedding", b.input((1, 4), "int64"), num_embeddings=3, embedding_dim=8)))
+    x = b.input((1, 4))
+    assert lower_onednn(b.build(b.op("pow", x, b.input((1, 4))))).lacks == ("pow by a tensor",)
+
+
+def test_integers_are_not_supported() -> None:
+    b = NetworkBuilder("net")
+    found = lower_onednn(b.build(b.op("embedding", b.input((1, 4), "int64"), num_embeddings=3, embedding_dim=8)))
+    assert found.lacks == ("embedding of int64",)
 
 
 # --- the stored rules against the library ---

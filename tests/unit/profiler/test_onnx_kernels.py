@@ -23,6 +23,7 @@ from lutra.networks.blocks import (
 from lutra.networks.errors import ModelTooLargeError
 from lutra.networks.graph import Node
 from lutra.networks.lowering import Constant, Kernel, KernelNode, lower
+from lutra.profiler.runtimes.contents import Contents
 from lutra.profiler.runtimes.onnx_kernels import (
     CHAIN_LENGTH,
     kernel_model,
@@ -106,11 +107,11 @@ def test_every_kernel_runs_with_finite_outputs_of_the_promised_types(
 ) -> None:
     lowered = lower(built(body), "onnxruntime", precision=precision)
     for kernel in lowered.distinct.values():
-        model, feeds = kernel_model(kernel, copies, np.random.default_rng(0))
+        model, feeds = kernel_model(kernel, copies, Contents(0))
         (shape,) = session(model).run(None, feeds)
         assert tuple(shape) == kernel.outputs[-1][1].shape
         values = computed(model, feeds)
-        exposed, feeds = kernel_model(kernel, copies, np.random.default_rng(0), exposed=True)
+        exposed, feeds = kernel_model(kernel, copies, Contents(0), exposed=True)
         for value, (_, type_) in zip(session(exposed).run(None, feeds), kernel.outputs, strict=True):
             assert (value.shape, value.dtype) == (type_.shape, type_.dtype)
         assert len(values) == shape_nodes(kernel, copies) == copies * len(kernel.outputs)
@@ -124,13 +125,13 @@ def test_every_op_of_the_catalogue_runs_as_a_kernel(spec) -> None:  # type: igno
         inputs = tuple((f"x{i}", type_) for i, type_ in enumerate(op.inputs))
         node = Node("op", op, tuple(name for name, _ in inputs))
         for kernel in lower(Network("one", inputs, (node,), node.outputs), "onnxruntime").kernels:
-            values = computed(*kernel_model(kernel, 2, np.random.default_rng(0)))
+            values = computed(*kernel_model(kernel, 2, Contents(0)))
             assert all(np.isfinite(value).all() for value in values), kernel.label
 
 
 def test_all_nodes_of_all_copies_run(tmp_path: Path) -> None:
     kernel = lower(built(residual), "onnxruntime").kernels[2]
-    model, feeds = kernel_model(kernel, 6, np.random.default_rng(0))
+    model, feeds = kernel_model(kernel, 6, Contents(0))
     running = session(model, tmp_path / "trace")
     running.run(None, feeds)
     events = json.loads(Path(running.end_profiling()).read_text())
@@ -141,7 +142,7 @@ def test_all_nodes_of_all_copies_run(tmp_path: Path) -> None:
 
 def test_copies_differ_in_their_weights_and_share_everything_else() -> None:
     kernel = lower(built(attention), "onnxruntime").kernels[-1]
-    model, feeds = kernel_model(kernel, 3, np.random.default_rng(0))
+    model, feeds = kernel_model(kernel, 3, Contents(0))
     stored = {t.name: numpy_helper.to_array(t) for t in onnx.load_model_from_string(model).graph.initializer}
     for name, constant in kernel.constants:
         if constant.values is None:
@@ -155,7 +156,7 @@ def test_copies_differ_in_their_weights_and_share_everything_else() -> None:
 
 def test_the_same_seed_gives_the_same_model() -> None:
     kernel = lower(built(inverted), "onnxruntime").kernels[0]
-    models = [kernel_model(kernel, 2, np.random.default_rng(seed))[0] for seed in (1, 1, 2)]
+    models = [kernel_model(kernel, 2, Contents(seed))[0] for seed in (1, 1, 2)]
     assert models[0] == models[1] != models[2]
 
 
@@ -172,7 +173,7 @@ def test_indices_stay_within_the_table_they_index() -> None:
         label="Gather",
         opset=17,
     )
-    _, feeds = kernel_model(kernel, 1, np.random.default_rng(0))
+    _, feeds = kernel_model(kernel, 1, Contents(0))
     assert set(feeds["index"].tolist()) == set(range(5))
 
 
@@ -189,7 +190,7 @@ def test_more_weights_than_a_model_holds_are_refused_before_they_are_drawn() -> 
         opset=17,
     )
     with pytest.raises(ModelTooLargeError, match="MatMul"):
-        kernel_model(kernel, 1, np.random.default_rng(0))
+        kernel_model(kernel, 1, Contents(0))
 
 
 @pytest.mark.parametrize("chain", [relu_chain, shape_chain, reshape_chain])
@@ -209,7 +210,7 @@ def test_chains_run_and_have_the_promised_length(
 @pytest.mark.parametrize("build", [residual, inverted, attention])
 def test_8_bit_copies_differ_in_their_weights(build: Callable[[NetworkBuilder, str], str]) -> None:
     for kernel in lower(built(build), "onnxruntime", precision="int8").distinct.values():
-        content, feeds = kernel_model(kernel, 2, np.random.default_rng(0))
+        content, feeds = kernel_model(kernel, 2, Contents(0))
         stored = {t.name: numpy_helper.to_array(t) for t in onnx.load_from_string(content).graph.initializer}
         for name, constant in kernel.constants:
             copied = [stored.get(f"{name}__{copy}") for copy in range(2)]
