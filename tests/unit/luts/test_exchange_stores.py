@@ -1,5 +1,6 @@
 """Files are taken over into a store whole or not at all, and never mix with what disagrees."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,16 @@ def test_the_fields_own_tables_give_the_known_sums(shared_data: Path, store: Sto
         config = next(config for name, config in networks.items() if name.startswith(start))
         found_ms = note10.sum_ns(network_keys(config), config["image_size"]) / 1e6
         assert found_ms == pytest.approx(expected_ms, abs=0.005 if expected_ms != 29.965 else 0.001)
+
+
+def test_the_space_of_proxylessnas_gives_the_known_sums(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3]))
+    monkeypatch.setenv("LUTRA_SHARED_DATA", str(shared_data))
+    part = importlib.import_module("benchmarks._tables_exchange")
+    found = part.measure()
+    assert found["proxyless_ms"] == pytest.approx({"min": 29.61, "uniform": 113.99, "max": 191.03}, abs=0.005)
+    assert all(figure.met for figure in part.figures(found, "x"))
+    assert sum(len(keys) for keys in part._space()[1]) == 6 * 6 + 15 * 7
 
 
 def test_tf_nas_has_rows_below_zero_which_are_counted_when_told_to_drop_them(shared_data: Path) -> None:
