@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,32 @@ def test_a_table_goes_from_store_to_store(tmp_path: Path, store: Store, suffix: 
         assert other.check().ok
         (again,) = import_file(other, tmp_path / f"t.{suffix}")
         assert (again.rows, again.written) == (3, 0)
+
+
+def test_parquet_of_a_store_is_that_of_its_rows(tmp_path: Path, store: Store) -> None:
+    other = make_fingerprint(threads=2)
+    store.register_device(other, "other")
+    store.record(other, make_measurement("a", label="whose subject came first", spec={"macs": 1}))
+    store.register_device(make_fingerprint(), "host")
+    store.record_many("host", ROWS)
+    export_device(store, "host", tmp_path / "copied.parquet")
+    write(tmp_path / "written.parquet", make_fingerprint(), ROWS, name="host")
+    copied, written = read(tmp_path / "copied.parquet"), read(tmp_path / "written.parquet")
+    assert list(copied.rows) == list(written.rows) == list(ROWS)
+    assert copied.fingerprint == written.fingerprint
+
+
+def test_damage_in_a_store_is_found_in_its_parquet(tmp_path: Path, store: Store) -> None:
+    store.register_device(make_fingerprint(), "host")
+    store.record_many("host", ROWS)
+    with sqlite3.connect(tmp_path / "rows.db") as raw:
+        raw.execute("update measurement set overhead_ns = 1 where subject_id = 2")
+    raw.close()
+    export_device(store, "host", tmp_path / "t.parquet")
+    with Store.open(tmp_path / "other.db") as other:
+        with pytest.raises(TableFileError, match="row 2"):
+            import_file(other, tmp_path / "t.parquet")
+        assert state(other) == []
 
 
 def test_rows_that_disagree_are_refused_or_replaced(tmp_path: Path, store: Store) -> None:
