@@ -104,7 +104,7 @@ class PreparedImport(ABC):
     name: str | None
 
     def into(self, store: Store, *, replace: bool = False) -> list[ImportReport]:
-        """Take it over in one transaction; as `import_file` does."""
+        """Take it over in one transaction, once; as `import_file` does."""
         with store.transaction():
             return self._take(store, replace)
 
