@@ -232,6 +232,16 @@ class Store:
             for row in batch:
                 yield measurement_from(row._mapping, found["name"])
 
+    def stored_rows(self, device: DeviceLike) -> Iterator[Mapping[str, Any]]:
+        """Iterate over the rows of a device as they are stored, samples packed, for copies: nothing is decoded.
+
+        The columns are those that `lutra.luts.rows.measurement_from` takes.
+        """
+        with self._database.read() as connection:
+            found = find_device(connection, device)
+        for batch in stream_rows(self._database, found["id"], None):
+            yield from (row._asdict() for row in batch)
+
     def numbers(self, device: DeviceLike, kind: str | None = None) -> Iterator[RowNumbers]:
         """Iterate over the rows of a device as `measurements` does, but read no samples: much quicker."""
         for columns in self.number_columns(device, kind):

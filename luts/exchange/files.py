@@ -14,9 +14,6 @@ from ...networks.errors import LutraError, TableFileError
 MAX_TEXT_BYTES: Final = 1 << 29
 """Largest text file that is read; what is larger goes through Parquet, which is read piece by piece."""
 
-MAX_FIELD: Final = 1 << 20
-"""Longest cell of a CSV file, in characters."""
-
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from ..measurement import Measurement
 from ..store import DeviceLike, DeviceRecord, Store
 from .files import placed, replacing
 from .registry import BlockFile, BlockFormat, BlockOptions, Head, Imported, TableFormat, format_of
+from .table_parquet import TableParquet, write_stored
 
 _ANYHOW: Final = BlockOptions()
 
@@ -103,7 +104,7 @@ class PreparedImport(ABC):
     name: str | None
 
     def into(self, store: Store, *, replace: bool = False) -> list[ImportReport]:
-        """Take it over in one transaction; as `import_file` does."""
+        """Take it over in one transaction, once; as `import_file` does."""
         with store.transaction():
             return self._take(store, replace)
 
@@ -171,7 +172,7 @@ def export_device(
         UnknownNameError: no such device, or format.
         UsageError: an image size for a format that takes any row, or no building blocks for one that takes them.
         TableFileError: the format cannot say something, or the file cannot be written.
-        StoreCorruptError: a row of the store is damaged.
+        StoreCorruptError: a row of the store is damaged. Parquet takes rows as they are; reading it finds the damage.
     """
     path, record = Path(path), store.device(device)
     form = format_of(path, format)
@@ -185,6 +186,8 @@ def export_device(
         raise UsageError(f"{form.name} files hold all image sizes", hint="leave the image size out")
     head = Head(fingerprint=record.fingerprint, name=record.name, documents=store.documents(record))
     with replacing(path) as part:
+        if isinstance(form, TableParquet):
+            return write_stored(part, head, store.stored_rows(record))
         return form.write(part, head, store.measurements(record))
 
 

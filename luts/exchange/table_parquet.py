@@ -96,6 +96,21 @@ class TableParquet(TableFormat):
         return Imported(**vars(head), rows=_rows(path, head.fingerprint.digest))
 
 
+def write_stored(path: Path, head: Head, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as `Store.stored_rows` gives them to a file that does not exist yet; return their number.
+
+    Nothing is decoded, which makes it some ten times as fast as `TableParquet.write`; the checksums go along, and
+    whoever reads the file finds what the store may have damaged.
+    """
+    return write_records(path, head, grouped(map(_whole, rows), _WIDE))
+
+
+def _whole(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stored row with what it shares with others of its subject."""
+    shared = {name: stored[f"subject_{name}"] for name in ("label", "spec") if stored[name] is None}
+    return {**stored, **shared} if shared else stored
+
+
 def write_records(path: Path, head: Head, groups: Iterable[Sequence[Mapping[str, Any]]]) -> int:
     """Write rows that are columns already, as `lutra.luts.rows` makes them, a row group at a time.
 

@@ -1,6 +1,8 @@
 """Files are taken over into a store whole or not at all, and never mix with what disagrees."""
 
+import importlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,32 @@ def test_a_table_goes_from_store_to_store(tmp_path: Path, store: Store, suffix: 
         assert other.check().ok
         (again,) = import_file(other, tmp_path / f"t.{suffix}")
         assert (again.rows, again.written) == (3, 0)
+
+
+def test_parquet_of_a_store_is_that_of_its_rows(tmp_path: Path, store: Store) -> None:
+    other = make_fingerprint(threads=2)
+    store.register_device(other, "other")
+    store.record(other, make_measurement("a", label="whose subject came first", spec={"macs": 1}))
+    store.register_device(make_fingerprint(), "host")
+    store.record_many("host", ROWS)
+    export_device(store, "host", tmp_path / "copied.parquet")
+    write(tmp_path / "written.parquet", make_fingerprint(), ROWS, name="host")
+    copied, written = read(tmp_path / "copied.parquet"), read(tmp_path / "written.parquet")
+    assert list(copied.rows) == list(written.rows) == list(ROWS)
+    assert copied.fingerprint == written.fingerprint
+
+
+def test_damage_in_a_store_is_found_in_its_parquet(tmp_path: Path, store: Store) -> None:
+    store.register_device(make_fingerprint(), "host")
+    store.record_many("host", ROWS)
+    with sqlite3.connect(tmp_path / "rows.db") as raw:
+        raw.execute("update measurement set overhead_ns = 1 where subject_id = 2")
+    raw.close()
+    export_device(store, "host", tmp_path / "t.parquet")
+    with Store.open(tmp_path / "other.db") as other:
+        with pytest.raises(TableFileError, match="row 2"):
+            import_file(other, tmp_path / "t.parquet")
+        assert state(other) == []
 
 
 def test_rows_that_disagree_are_refused_or_replaced(tmp_path: Path, store: Store) -> None:
@@ -209,6 +237,16 @@ def test_the_fields_own_tables_give_the_known_sums(shared_data: Path, store: Sto
         config = next(config for name, config in networks.items() if name.startswith(start))
         found_ms = note10.sum_ns(network_keys(config), config["image_size"]) / 1e6
         assert found_ms == pytest.approx(expected_ms, abs=0.005 if expected_ms != 29.965 else 0.001)
+
+
+def test_the_space_of_proxylessnas_gives_the_known_sums(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3]))
+    monkeypatch.setenv("LUTRA_SHARED_DATA", str(shared_data))
+    part = importlib.import_module("benchmarks._tables_exchange")
+    found = part.measure()
+    assert found["proxyless_ms"] == pytest.approx({"min": 29.61, "uniform": 113.99, "max": 191.03}, abs=0.005)
+    assert all(figure.met for figure in part.figures(found, "x"))
+    assert sum(len(keys) for keys in part._space()[1]) == 6 * 6 + 15 * 7
 
 
 def test_tf_nas_has_rows_below_zero_which_are_counted_when_told_to_drop_them(shared_data: Path) -> None:
