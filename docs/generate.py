@@ -19,6 +19,8 @@ REMEDIES = {
     "LUTRA-E100": "Correct the argument that the message names; `lutra COMMAND --help` lists what each takes.",
     "LUTRA-E101": "Take one of the names in the message. `lutra devices`, `lutra ops` and `zoo.names()` list them all.",
     "LUTRA-E102": "Give the op the shapes and attributes that [the catalogue](ops.md) lists for it.",
+    "LUTRA-E104": "Correct the row and column in the message; [the formats](tables-formats.md) say what belongs there. "
+    "Nothing of the file was taken over.",
     "LUTRA-E200": "The message names what does work here.",
     "LUTRA-E201": "The message counts every op that is missing. Replace them in the model, or declare them: "
     'CONTRIBUTING.md, "Add an op".',

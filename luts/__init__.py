@@ -15,14 +15,26 @@ from .statistics import quartile_interval, relative_halfwidth
 from .table import Answer, Coverage, Nearest, SelfCheck, Table, TableSummary
 
 if TYPE_CHECKING:
-    from .store import CheckReport, DeviceLike, DeviceRecord, Lease, Store, default_store_path
+    from .store import (
+        CheckReport,
+        Compaction,
+        DeviceLike,
+        DeviceRecord,
+        DeviceSummary,
+        Lease,
+        RowNumbers,
+        Store,
+        default_store_path,
+    )
 
 __all__ = [
     "Answer",
     "CheckReport",
+    "Compaction",
     "Coverage",
     "DeviceLike",
     "DeviceRecord",
+    "DeviceSummary",
     "Fingerprint",
     "Interpolator",
     "Lease",
@@ -30,6 +42,7 @@ __all__ = [
     "Nearest",
     "Normalisation",
     "QualityFlag",
+    "RowNumbers",
     "SelfCheck",
     "Store",
     "Table",
@@ -42,7 +55,19 @@ __all__ = [
 ]
 
 # The store stands on a database library that takes longer to import than everything else here together.
-_IN_STORE = frozenset({"CheckReport", "DeviceLike", "DeviceRecord", "Lease", "Store", "default_store_path"})
+_IN_STORE = frozenset(
+    {
+        "CheckReport",
+        "Compaction",
+        "DeviceLike",
+        "DeviceRecord",
+        "DeviceSummary",
+        "Lease",
+        "RowNumbers",
+        "Store",
+        "default_store_path",
+    }
+)
 
 
 def __getattr__(name: str) -> object:

@@ -3,16 +3,17 @@
 import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
-from ..networks.errors import NotSupportedError, StoreLockedError, StoreReadOnlyError
+from ..networks.errors import MissingDependencyError, StoreLockedError, StoreReadOnlyError
 from .faults import translated
 from .location import Location
 
@@ -35,6 +36,7 @@ class Database:
         self.read_only = read_only
         self._timeout_s = timeout_s
         self._pid = os.getpid()
+        self._own = threading.local()  # .connection: of the transaction that this thread is writing in
         self._engine = self._make_engine(immutable=False)
 
     @property
@@ -69,7 +71,11 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One transaction that only reads."""
+        """One transaction that only reads; within `write`, it sees what was written there."""
+        if (own := getattr(self._own, "connection", None)) is not None:
+            with translated(self.where):
+                yield own
+            return
         self._after_fork()
         with translated(self.where), self._engine.connect() as connection, connection.begin():
             yield connection
@@ -78,16 +84,26 @@ class Database:
     def write(self) -> Iterator[Connection]:
         """One transaction that writes: committed, and on disk, when the block ends; undone if it raises.
 
+        Within another in the same thread it is a part of that one: undone alone if it raises, else committed with it.
+
         Raises:
             StoreReadOnlyError: the store was opened to be read.
         """
         if self.read_only:
             raise StoreReadOnlyError(f"{self.where} was opened read-only", hint="open it without read_only")
+        if (own := getattr(self._own, "connection", None)) is not None:
+            with translated(self.where), _part(own):
+                yield own
+            return
         self._after_fork()
         with translated(self.where), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
-                yield connection
+                self._own.connection = connection
+                try:
+                    yield connection
+                finally:
+                    del self._own.connection
 
     @contextmanager
     def autocommit(self) -> Iterator[sqlite3.Connection]:
@@ -132,7 +148,7 @@ class Database:
 
     def _make_engine(self, *, immutable: bool) -> Engine:
         if self.location.path is None:
-            return _server_engine(self.location)
+            return _server_engine(self.location, self._timeout_s)
         mode = "ro" if self.read_only else "rwc"
         uri = f"{self.location.path.as_uri()}?mode={mode}{'&immutable=1' * immutable}"
         engine = create_engine(
@@ -142,11 +158,12 @@ class Database:
         return engine
 
 
-def _server_engine(location: Location) -> Engine:
+def _server_engine(location: Location, timeout_s: float) -> Engine:
+    patience = {"options": f"-c lock_timeout={max(1, round(1000 * timeout_s))}"}
     try:
-        return create_engine(location.url)
+        return create_engine(location.url, connect_args=patience)
     except ImportError as error:
-        raise NotSupportedError("a PostgreSQL store needs psycopg", hint="pip install 'psycopg[binary]'") from error
+        raise MissingDependencyError("psycopg", "postgres", "a store on PostgreSQL") from error
 
 
 def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
@@ -155,6 +172,20 @@ def _sqlite(uri: str, timeout_s: float) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")  # in WAL mode the default loses commits at a power cut
     return connection
+
+
+@contextmanager
+def _part(connection: Connection) -> Iterator[None]:
+    """Undo what the block did if it raises."""
+    savepoint = connection.begin_nested()
+    try:
+        yield
+    except BaseException:
+        # On a full disk SQLite undoes the whole transaction by itself, and there is no savepoint any more.
+        with suppress(DBAPIError):
+            savepoint.rollback()
+        raise
+    savepoint.commit()
 
 
 def _begin(connection: Connection) -> None:

@@ -58,7 +58,7 @@ def translate(where: str, error: BaseException) -> StoreError:
     if code in _CORRUPT:
         return StoreCorruptError(
             f"{where} is damaged, or not a Lutra store ({error})",
-            hint=f"restore it from a backup, move it away and profile again, {_ELSEWHERE}",
+            hint=f"save what stands with 'lutra table salvage', restore it from a backup, {_ELSEWHERE}",
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreError(f"{where} cannot be opened ({error})", hint=f"check path and permissions, {_ELSEWHERE}")

@@ -13,7 +13,9 @@ from ._json import canonical, parse_object
 Value: TypeAlias = str | int | bool | tuple[str, ...]
 Pairs: TypeAlias = tuple[tuple[str, Value], ...]
 
-DEVICE_KINDS: Final = ("real", "simulated", "null")
+DEVICE_KINDS: Final = ("real", "simulated", "null", "imported")
+UNKNOWN: Final = "unknown"
+"""Stands for what the source of imported latencies does not tell."""
 IDENTITY_SECTIONS: Final = ("hardware", "runtime", "settings", "code")
 _REQUIRED: Final = {"runtime": ("name",), "settings": ("precision", "threads")}
 
@@ -29,11 +31,12 @@ class Fingerprint:
     Two fingerprints are equal when everything but ``notes`` is equal.
 
     Args:
-        kind: ``"real"``, ``"simulated"`` or ``"null"`` (a deterministic stand-in for tests).
+        kind: ``"real"``, ``"simulated"``, ``"null"`` (a deterministic stand-in for tests) or ``"imported"`` (the
+            latencies are somebody else's, from a file).
         hardware: ``model``, ``architecture``, ``isa`` (the instruction sets that matter), ``physical_cores``,
             ``logical_cores``, ``memory_gib`` (a class, not the exact size), and whatever else decides speed.
         runtime: ``name`` (required), ``version``, ``build``.
-        settings: ``precision`` and ``threads`` (both required).
+        settings: ``precision`` and ``threads`` (both required; 0 threads where an import does not tell).
         code: the version of Lutra's own code that decides what a row means.
         notes: recorded beside the identity but no part of it (microcode, operating-system kernel).
 
@@ -59,7 +62,8 @@ class Fingerprint:
                 if name not in held:
                     raise UsageError(f"the fingerprint has no {section} {name!r}", hint=f"add it to {section}")
         threads = dict(self.settings)["threads"]
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
+        fewest = 0 if self.kind == "imported" else 1
+        if isinstance(threads, bool) or not isinstance(threads, int) or threads < fewest:
             raise UsageError(f"threads is {threads!r}", hint="give the number of threads, 1 or more")
 
     @classmethod
@@ -83,6 +87,16 @@ class Fingerprint:
             notes=tuple((notes or {}).items()),
         )
 
+    @classmethod
+    def imported(cls, source: str) -> Self:
+        """Return the identity of a device of which a file tells latencies and a name, and nothing else."""
+        return cls.of(
+            "imported",
+            hardware={"model": source},
+            runtime={"name": UNKNOWN},
+            settings={"precision": UNKNOWN, "threads": 0},
+        )
+
     @property
     def runtime_name(self) -> str:
         """The runtime that executes the kernels, such as ``"onnxruntime"``."""
@@ -95,7 +109,7 @@ class Fingerprint:
 
     @property
     def threads(self) -> int:
-        """How many threads the runtime uses."""
+        """How many threads the runtime uses; 0 where an import does not tell."""
         threads = dict(self.settings)["threads"]
         assert isinstance(threads, int)  # checked at construction
         return threads

@@ -99,7 +99,7 @@ class Lease:
                 "acquired_at": utc_now(),
                 "heartbeat_ms": _now_ms(),
             }
-            if connection.execute(insert_into(connection, schema.lease, row, ("device_id",))).rowcount == 0:
+            if connection.execute(insert_into(connection, schema.lease, row, ("device_id",)), [row]).rowcount == 0:
                 raise self._held_by(connection.execute(found).mappings().one())
 
     def _abandoned(self, holder: RowMapping) -> bool:

@@ -126,7 +126,7 @@ def _require_database(path: Path) -> None:
     if not begins_well or size < _SMALLEST_PAGE:
         raise StoreCorruptError(
             f"{path} is damaged, or not a Lutra store",
-            hint=f"restore it from a backup, move it away and profile again, or {_ANOTHER}",
+            hint=f"save what stands with 'lutra table salvage', restore it from a backup, or {_ANOTHER}",
         )
 
 

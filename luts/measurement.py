@@ -15,7 +15,7 @@ from ..networks.errors import MeasurementError, UsageError
 from ._json import canonical, parse_object, plain_dict
 from .normalisation import Normalisation
 
-SUBJECT_KINDS: Final = ("kernel", "resident", "network", "constant")
+SUBJECT_KINDS: Final = ("kernel", "resident", "network", "constant", "block")
 STATUSES: Final = ("ok", "noisy", "failed")
 _FLAG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _QUANTILES: Final = (0.10, 0.25, 0.50, 0.75, 0.90)
@@ -52,7 +52,7 @@ class Measurement:
 
     Args:
         subject_kind: ``"kernel"``, ``"resident"`` (a kernel once more, with its weights in the last cache),
-            ``"network"`` or ``"constant"``.
+            ``"network"``, ``"constant"`` or ``"block"`` (a building block of a search space).
         subject_key: the canonical key within its kind (a kernel's key, a network's fingerprint, a name).
         label: what a person reads.
         status: ``"ok"``, ``"noisy"`` (a number, but a doubtful one) or ``"failed"`` (no number).

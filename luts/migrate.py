@@ -10,6 +10,7 @@ from ..networks.errors import SchemaTooNewError, StoreCorruptError, StoreError, 
 from . import schema
 from .database import Database
 from .measurement import utc_now
+from .upkeep import backup
 
 logger = logging.getLogger(__name__)
 
@@ -49,22 +50,6 @@ def require_current_schema(database: Database, *, create: bool) -> None:
             _upgrade(connection)
         if revision is None:
             connection.execute(schema.meta.insert().values(key="created_at", value=utc_now()))
-
-
-def backup(database: Database, path: Path) -> None:
-    """Write a consistent copy of an SQLite store to a new file, while others may be writing.
-
-    Raises:
-        StoreError: the file exists, or cannot be written.
-    """
-    if path.exists():
-        raise StoreError(f"{path} exists already", hint="give a new name for the backup")
-    with database.autocommit() as connection:
-        try:
-            connection.execute("VACUUM INTO ?", (str(path),))
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
 
 
 def _revision(connection: Connection, where: str) -> str | None:

@@ -20,6 +20,7 @@ class QualityFlag(StrEnum):
     BIMODAL = "bimodal"
     NEAR_CLOCK = "near-clock"
     OVERHEAD = "overhead"
+    IMPORTED = "imported"
 
     @property
     def cure(self) -> str:
@@ -40,6 +41,7 @@ _CURES: Final[dict[QualityFlag, str]] = {
     QualityFlag.FEW_SAMPLES: "the time limit left few samples; give the measurement more time",
     QualityFlag.BIMODAL: "samples fall in two groups; measure in more processes and look at both",
     QualityFlag.NEAR_CLOCK: "a sample lasts about as long as the clock's step; run more executions in a sample",
+    QualityFlag.IMPORTED: "the number is from a file, not measured here; profile the device to have its samples",
     QualityFlag.OVERHEAD: "the call overhead is most of a sample; run more copies in a sample",
 }
 

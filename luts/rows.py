@@ -1,10 +1,11 @@
 """Measurements as columns of the store, and back."""
 
 import json
+import zlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import RowMapping
 
 from ..networks.errors import StoreCorruptError, UsageError
 from ._json import canonical
@@ -14,6 +15,22 @@ from .packing import pack, unpack
 
 _INT64_END: Final = 1 << 63
 _STATISTICS: Final = ("latency_ns", "p10_ns", "median_ns", "p90_ns", "iqr_ns")
+_PACKED: Final = ("rounds", "samples", "compute_reference", "memory_reference")
+_OTHERS: Final = (
+    "status",
+    *_STATISTICS,
+    "rel_halfwidth",
+    "sample_count",
+    "executions_per_sample",
+    "overhead_ns",
+    "reference_ratio",
+    "measured_at",
+    "flags",
+    "reason",
+    "versions",
+    "conditions",
+    "normalisation",
+)
 
 
 def subject_columns(row: Measurement) -> dict[str, Any]:
@@ -28,15 +45,16 @@ def subject_columns(row: Measurement) -> dict[str, Any]:
     }
 
 
-def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]:
+def measurement_columns(row: Measurement, subject: Mapping[Any, Any], device_digest: str) -> dict[str, Any]:
     """Return the columns of a measurement, without the device and subject it belongs to.
 
     Args:
         row: the measurement.
         subject: the subject's stored columns; what equals them is not stored again.
+        device_digest: digest of the device it belongs to.
     """
     spec = canonical(row.spec)
-    return {
+    columns = {
         "status": row.status,
         **_statistics(row),
         "rel_halfwidth": row.rel_halfwidth,
@@ -55,9 +73,11 @@ def measurement_columns(row: Measurement, subject: RowMapping) -> dict[str, Any]
         "samples": pack(row.samples_ns),
         **_normalisation_columns(row.normalisation),
     }
+    whose = (device_digest, row.subject_kind, row.subject_key, row.label, spec)
+    return columns | {"checksum": _checksum(whose, columns)}
 
 
-def measurement_from(columns: RowMapping, device: str) -> Measurement:
+def measurement_from(columns: Mapping[Any, Any], device: str) -> Measurement:
     """Read a measurement from its columns, joined with its subject's as ``subject_*``.
 
     Args:
@@ -68,8 +88,8 @@ def measurement_from(columns: RowMapping, device: str) -> Measurement:
         StoreCorruptError: names the row and what is wrong with it.
     """
     where = f"{columns['subject_kind']} {columns['subject_key']} on {device}"
-    samples, rounds = (unpack(columns[name], where=where) for name in ("samples", "rounds"))
     try:
+        samples, rounds = (unpack(columns[name], where=where) for name in ("samples", "rounds"))
         return Measurement(
             subject_kind=columns["subject_kind"],
             subject_key=columns["subject_key"],
@@ -89,17 +109,60 @@ def measurement_from(columns: RowMapping, device: str) -> Measurement:
             spec=json.loads(columns["subject_spec"] if columns["spec"] is None else columns["spec"]),
             normalisation=_normalisation(columns, where),
         )
-    except (UsageError, ValueError, TypeError, RecursionError) as error:
+    except (UsageError, ValueError, TypeError, OverflowError, RecursionError) as error:
         detail = error.message if isinstance(error, UsageError) else str(error)
         raise StoreCorruptError(
             f"the row of {where} is damaged: {detail}", hint="delete the device's rows and profile it again"
         ) from error
 
 
-def contradictions(columns: RowMapping, row: Measurement) -> list[str]:
+def row_problems(columns: Mapping[Any, Any], device: str, device_digest: str) -> list[str]:
+    """Say what is wrong with a stored row; nothing if it is what was written.
+
+    Args:
+        columns: as of `measurement_from`.
+        device: names the device in the lines.
+        device_digest: digest of the device that the row says it belongs to.
+    """
+    try:
+        row = measurement_from(columns, device)
+    except StoreCorruptError as error:
+        return [error.message]
+    return contradictions(columns, row, device, device_digest)
+
+
+def contradictions(columns: Mapping[Any, Any], row: Measurement, device: str, device_digest: str) -> list[str]:
+    """Say which stored columns contradict the row that was read from them; arguments as of `row_problems`."""
+    where = f"{row.subject_kind} {row.subject_key} on {device}"
+    if names := _contradicted(columns, row):
+        return [f"{name} of {where} is not what its samples give" for name in names]
+    if columns["checksum"] is not None and columns["checksum"] != _stored_checksum(columns, device_digest):
+        return [f"the row of {where} is not what was written: its checksum differs"]
+    return []
+
+
+def _contradicted(columns: Mapping[Any, Any], row: Measurement) -> list[str]:
     """Name the stored statistics that are not what the stored samples give."""
     expected = {**_statistics(row), "sample_count": row.n}
     return [name for name, value in expected.items() if not _agree(columns[name], value)]
+
+
+def _stored_checksum(columns: Mapping[Any, Any], device_digest: str) -> int | None:
+    """The checksum of a row as it stands in the store; None where it holds what no row can hold."""
+    label, spec = (columns[f"subject_{name}"] if columns[name] is None else columns[name] for name in ("label", "spec"))
+    try:
+        whose = (device_digest, columns["subject_kind"], columns["subject_key"], label, spec)
+        return _checksum(whose, columns)
+    except (UsageError, TypeError):
+        return None
+
+
+def _checksum(whose: tuple[str, ...], columns: Mapping[Any, Any]) -> int:
+    """CRC-32 of all that a row says, and of whom it says it."""
+    value = zlib.crc32(canonical([*whose, *(columns[name] for name in _OTHERS)]).encode())
+    for name in _PACKED:
+        value = zlib.crc32(columns[name] or b"", value)
+    return value
 
 
 def _normalisation_columns(normalisation: Normalisation | None) -> dict[str, Any]:
@@ -112,7 +175,7 @@ def _normalisation_columns(normalisation: Normalisation | None) -> dict[str, Any
     }
 
 
-def _normalisation(columns: RowMapping, where: str) -> Normalisation | None:
+def _normalisation(columns: Mapping[Any, Any], where: str) -> Normalisation | None:
     if columns["normalisation"] is None:
         return None
     compute, memory = (unpack(columns[f"{name}_reference"], where=where) for name in ("compute", "memory"))

@@ -21,7 +21,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISIONS: Final[tuple[str, ...]] = ("0001", "0002", "0003")  # oldest first; the last is what this version writes
+REVISIONS: Final[tuple[str, ...]] = (
+    "0001",
+    "0002",
+    "0003",
+    "0004",
+)  # oldest first; the last is what this version writes
 REVISION_TABLE: Final = "lutra_schema"  # alembic's own bookkeeping, under a name that says whose it is
 
 # SQLite numbers rows by itself only where the key is plain INTEGER.
@@ -63,7 +68,8 @@ subject = Table(
     UniqueConstraint("kind", "key", name="uq_subject_kind_key"),
 )
 
-# The statistics repeat what the samples say, so that SQL can ask for them; `Store.check` compares the two.
+# The statistics repeat what the samples say, so that SQL can ask for them; `Store.check` compares the two, and the
+# whole row with its checksum (null in rows from before there was one).
 # `label` and `spec` are null where they equal the subject's, and the references where
 # the samples stand as they are. The wide columns come last: SQLite then reads the
 # narrow ones without touching them.
@@ -96,6 +102,7 @@ measurement = Table(
     Column("normalisation", Text),
     Column("compute_reference", LargeBinary),
     Column("memory_reference", LargeBinary),
+    Column("checksum", BigInteger),
     UniqueConstraint("device_id", "subject_id", name="uq_measurement_device_subject"),
     Index("ix_measurement_subject", "subject_id"),
 )

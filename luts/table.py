@@ -12,6 +12,7 @@ import numpy as np
 
 from ..networks.errors import FingerprintMismatchError, FormatVersionError, UsageError
 from ._json import canonical, parse_object
+from .columns import CSV_COLUMNS, csv_row
 from .fingerprint import Fingerprint
 from .measurement import Measurement
 from .residency import RESIDENT
@@ -327,7 +328,7 @@ class Table:
         out = io.StringIO()
         writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(_csv_row(row) for row in self)
+        writer.writerows(csv_row(row) for row in self)
         return out.getvalue()
 
     def _answer(self, kind: str, key: str) -> Answer:
@@ -346,57 +347,6 @@ def _mixed(cold: Answer, resident: Answer, cold_share: float) -> Answer:
     known = [halfwidth for halfwidth in halfwidths if halfwidth is not None]
     halfwidth = max(known) if len(known) == len(halfwidths) else None
     return replace(cold, latency_ns=latency_ns, rel_halfwidth=halfwidth)
-
-
-CSV_COLUMNS: Final = (
-    "kind",
-    "key",
-    "label",
-    "status",
-    "latency_ms",
-    "rel_halfwidth",
-    "p10_ms",
-    "median_ms",
-    "p90_ms",
-    "iqr_ms",
-    "n",
-    "executions_per_sample",
-    "overhead_ms",
-    "reference_ratio",
-    "compute_elasticity",
-    "memory_elasticity",
-    "flags",
-    "reason",
-    "macs",
-    "bytes_moved",
-    "measured_at",
-)
-
-
-def _csv_row(row: Measurement) -> dict[str, Any]:
-    cells: dict[str, Any] = {
-        "kind": row.subject_kind,
-        "key": row.subject_key,
-        "label": row.label,
-        "status": row.status,
-        "rel_halfwidth": row.rel_halfwidth,
-        "n": row.n,
-        "executions_per_sample": row.executions_per_sample,
-        "overhead_ms": row.overhead_ns / 1e6,
-        "reference_ratio": row.reference_ratio,
-        "flags": " ".join(row.flags),
-        "reason": row.reason,
-        "macs": row.spec.get("macs"),
-        "bytes_moved": row.spec.get("bytes_moved"),
-        "measured_at": row.measured_at,
-    }
-    if row.normalisation is not None:
-        cells["compute_elasticity"] = row.normalisation.compute_elasticity
-        cells["memory_elasticity"] = row.normalisation.memory_elasticity
-    if row.status != "failed":
-        for name in ("latency", "p10", "median", "p90", "iqr"):
-            cells[f"{name}_ms"] = getattr(row, f"{name}_ns") / 1e6
-    return cells
 
 
 def _self_check(row: Measurement, predicted_ns: float) -> SelfCheck:

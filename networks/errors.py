@@ -5,7 +5,8 @@
     LutraError                        what went wrong, and a hint that names the fix
     ├── UsageError                    the caller asked for something that makes no sense           (exit 2)
     │   ├── UnknownNameError          a name that is not registered; lists the known ones
-    │   └── ShapeError                an op cannot take these shapes or attributes
+    │   ├── ShapeError                an op cannot take these shapes or attributes
+    │   └── TableFileError            a file of latencies that cannot be read or written; names row and column
     ├── NotSupportedError             sensible, but not possible here                              (exit 3)
     │   ├── UnsupportedOpError        ops that the catalogue, or a runtime, does not have
     │   ├── UnsupportedDtypeError     an element type nobody here computes with
@@ -35,6 +36,7 @@ Each class has a stable ``code`` (a heading in ``docs/errors.md``) and an ``exit
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from os import PathLike
 from typing import ClassVar
 
 
@@ -89,6 +91,32 @@ class ShapeError(UsageError):
     """An op cannot take these shapes or attributes."""
 
     code = "LUTRA-E102"
+
+
+class TableFileError(UsageError):
+    """A file of latencies that cannot be read or written.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong there.
+        row: the row (a line of a text file, else its number from 1), or None where the whole file is meant.
+        column: the column or field, or None.
+    """
+
+    code = "LUTRA-E104"
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        problem: str,
+        *,
+        row: int | None = None,
+        column: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        self.path, self.problem, self.row, self.column = str(path), problem, row, column
+        places = [self.path, *([f"row {row}"] if row is not None else []), *([f"column {column}"] if column else [])]
+        super().__init__(f"{', '.join(places)}: {problem}", hint=hint)
 
 
 class NotSupportedError(LutraError):

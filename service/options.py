@@ -79,6 +79,10 @@ AnyPrecisionOption = Annotated[
     str | None,
     typer.Option("--precision", "-p", metavar="NAME", help="Number format: float32 or int8; if omitted any."),
 ]
+DeviceArgument = Annotated[
+    str,
+    typer.Argument(metavar="DEVICE", help="A device's name (the one used last), or the first digits of its digest."),
+]
 # The environment variable is read where the store is located, so that an option that is absent stays absent.
 StoreOption = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..luts import Store
+    from ..luts import DeviceRecord, Store
     from ..luts.location import Location
     from ..profiler import Finding
 
@@ -35,6 +35,22 @@ def require_store(opened: "Store | None") -> "Store":
     if opened is None:
         raise NotCoveredError("there is no store yet", (), hint="profile a device first: lutra profile mobilenet_v2")
     return opened
+
+
+def record_of(store: "Store", device: str, precision: str | None) -> "DeviceRecord":
+    """The device that was used last of those with that name, and with that precision if one is given.
+
+    Raises:
+        UnknownNameError: no device of that name.
+        UsageError: none with that precision.
+    """
+    from ..networks.errors import UsageError
+
+    record = store.device(device)
+    for candidate in (record, *store.devices()):
+        if candidate.name == record.name and precision in (None, candidate.fingerprint.precision):
+            return candidate
+    raise UsageError(f"no table of {device} in {precision!r}", hint="lutra table list shows what there is")
 
 
 def examine_store(location: "Location") -> "Finding":

@@ -10,8 +10,9 @@ def devices(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     here = profilable()
     with open_store(store) as opened:
-        records = opened.devices() if opened else []
-        rows = {record.digest: len(opened.keys(record, "kernel")) for record in records} if opened else {}
+        summaries = opened.summaries() if opened else []
+    records = [summary.device for summary in summaries]
+    rows = {summary.device.digest: summary.counts.get("kernel", 0) for summary in summaries}
     if as_json:
         stored = [
             {

@@ -1,41 +1,32 @@
-"""``lutra table``: look at a device's table, check it, and hand it on."""
+"""``lutra table``: look at a device's table, and hand it on. Its other verbs are in modules of their own."""
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import AnyPrecisionOption, JsonOption, StoreOption, echo_json
+from ..options import AnyPrecisionOption, DeviceArgument, JsonOption, StoreOption, echo_json
+from . import table_compare, table_exchange, table_upkeep
 
 if TYPE_CHECKING:
-    from ...luts import DeviceRecord, Store, Table
+    from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at a device's table, check it, export it.")
-
-DeviceArgument = Annotated[
-    str,
-    typer.Argument(metavar="DEVICE", help="A device's name (the one used last), or the first digits of its digest."),
-]
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, exchange, check and keep them.")
+app.command("export")(table_exchange.export)
+app.command("import")(table_exchange.import_)
+app.command()(table_upkeep.check)
+app.command()(table_upkeep.salvage)
+app.command()(table_upkeep.compact)
+app.command()(table_upkeep.backup)
+app.command()(table_compare.diff)
+app.command()(table_compare.merge)
 
 
 def _table(device: str, store: str | None, precision: str | None) -> "Table":
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store) as opened:
-        return require_store(opened).table(_record(require_store(opened), device, precision))
-
-
-def _record(store: "Store", device: str, precision: str | None) -> "DeviceRecord":
-    """The device that was used last of those with that name, and with that precision if one is given."""
-    from ...networks.errors import UsageError
-
-    record = store.device(device)
-    for candidate in (record, *store.devices()):
-        if candidate.name == record.name and precision in (None, candidate.fingerprint.precision):
-            return candidate
-    raise UsageError(f"no table of {device} in {precision!r}", hint="lutra table list shows what there is")
+        return require_store(opened).table(record_of(require_store(opened), device, precision))
 
 
 @app.command("list")
@@ -44,9 +35,8 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
     from ..stores import open_store
 
     with open_store(store) as opened:
-        records = opened.devices() if opened else []
-        summaries = [opened.table(record).summary() for record in records] if opened else []
-    settings = [record.fingerprint for record in records]
+        summaries = opened.summaries() if opened else []
+    settings = [summary.device.fingerprint for summary in summaries]
     if as_json:
         named = [{"runtime": f.runtime_name, "precision": f.precision, "threads": f.threads} for f in settings]
         echo_json([summary.to_dict() | setting for summary, setting in zip(summaries, named, strict=True)])
@@ -58,17 +48,17 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
 
     cells = [
         [
-            s.name,
-            s.kind,
+            s.device.name,
+            f.kind,
             f"{f.runtime_name}, {f.precision}, {f.threads}t",
-            s.digest[:12],
+            s.device.digest[:12],
             str(s.counts.get("kernel", 0)),
             str(s.counts.get("network", 0)),
-            s.last_measured_at or "",
+            s.device.used_at,
         ]
         for s, f in zip(summaries, settings, strict=True)
     ]
-    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last row"], cells, left=4))
+    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last used"], cells, left=4))
 
 
 @app.command()
@@ -99,55 +89,6 @@ def show(
 
 
 @app.command()
-def export(
-    output: Annotated[Path, typer.Argument(help="File to write: .json (complete) or .csv (one line a row).")],
-    device: Annotated[str, typer.Option("--device", "-d", help="Device's name or digest.")] = "host",
-    precision: AnyPrecisionOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
-    store: StoreOption = None,
-) -> None:
-    """Write a table to a file."""
-    from ...networks.errors import UsageError
-
-    if output.suffix not in (".json", ".csv"):
-        raise UsageError(f"unknown format {output.suffix or output.name!r}", hint="name the file .json or .csv")
-    if output.exists() and not force:
-        raise UsageError(f"{output} exists already", hint="give another name, or --force")
-    table = _table(device, store, precision)
-    text = table.to_json() if output.suffix == ".json" else table.to_csv()
-    try:
-        _write(output, text)
-    except OSError as error:
-        raise UsageError(f"{output} cannot be written: {error.strerror}", hint="give another place") from None
-    typer.echo(f"{len(table)} rows to {output}")
-
-
-def _write(output: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(output)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@app.command()
-def check(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Read everything in the store and report what is damaged."""
-    from ..stores import open_store, require_store
-
-    with open_store(store) as opened:
-        report = require_store(opened).check()
-    if as_json:
-        echo_json({"rows": report.rows, "problems": list(report.problems)})
-    else:
-        typer.echo("\n".join([f"{report.rows} rows, {len(report.problems)} problems", *report.problems]))
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-@app.command()
 def delete(
     device: DeviceArgument,
     precision: AnyPrecisionOption = None,
@@ -155,10 +96,10 @@ def delete(
     store: StoreOption = None,
 ) -> None:
     """Remove a device with all its rows."""
-    from ..stores import open_store, require_store
+    from ..stores import open_store, record_of, require_store
 
     with open_store(store, read_only=False) as opened:
-        record = _record(require_store(opened), device, precision)
+        record = record_of(require_store(opened), device, precision)
         if not yes and not typer.confirm(f"remove {record.name} ({record.digest[:12]}) and all its rows?", err=True):
             sys.stderr.write("nothing removed\n")
             raise typer.Exit(1)

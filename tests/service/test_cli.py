@@ -284,17 +284,17 @@ def test_tables(lutra, tiny):
     rows = lutra("table", "show", "null", "--json").document["rows"]
     assert sorted(row["subject_kind"] for row in rows) == ["constant"] * 3 + ["kernel"] * 4 + ["network"]
     assert lutra("table", "check").out == "8 rows, 0 problems\n"
-    assert lutra("table", "check", "--json").document == {"rows": 8, "problems": []}
+    assert lutra("table", "check", "--json").document == {"rows": 8, "problems": [], "standing": None}
 
 
 def test_export(lutra, tiny, tmp_path):
     lutra("profile", tiny, "-d", "null")
-    assert lutra("table", "export", "t.csv", "-d", "null").out == "8 rows to t.csv\n"
+    assert lutra("table", "export", "null", "t.csv").out == "8 rows to t.csv\n"
     assert len(list(csv.DictReader(io.StringIO((tmp_path / "t.csv").read_text())))) == 8
-    assert lutra("table", "export", "t.json", "-d", "null").code == 0
+    assert lutra("table", "export", "null", "t.json").code == 0
     assert json.loads((tmp_path / "t.json").read_text())
     (tmp_path / "t.csv").write_text("old")
-    assert lutra("table", "export", "t.csv", "-d", "null", "--force").code == 0
+    assert lutra("table", "export", "null", "t.csv", "--force").code == 0
     assert (tmp_path / "t.csv").read_text() != "old"
     assert {name for name in os.listdir(tmp_path) if "rows.db" not in name} == {"t.csv", "t.json", "tiny.json"}
 

@@ -106,9 +106,14 @@ WORDS = {
     "no store to show": (("table", "show", "null"), 3, "no store yet", "lutra profile"),
     "no store to check": (("table", "check"), 3, "no store yet", "lutra profile"),
     "no store to delete from": (("table", "delete", "null", "--yes"), 3, "no store yet", "lutra profile"),
-    "no store to export": (("table", "export", "t.csv"), 3, "no store yet", "lutra profile"),
-    "export of no known format": (("table", "export", "t.xlsx"), 2, "unknown format '.xlsx'", ".json or .csv"),
-    "export over a file": (("table", "export", "bad.json"), 2, "bad.json exists already", "--force"),
+    "no store to export": (("table", "export", "null", "t.csv"), 3, "no store yet", "lutra profile"),
+    "export of no known format": (("table", "export", "null", "t.xlsx"), 2, "unknown format '.xlsx'", ".csv or .json"),
+    "export over a file": (("table", "export", "null", "bad.json"), 2, "bad.json exists already", "--force"),
+    "import of no file": (("table", "import", "absent.csv"), 2, "absent.csv: cannot be read: No", "check the path"),
+    "import of a folder": (("table", "import", "folder.onnx", "--format", "csv"), 2, "is not a file", "path of the"),
+    "import of another file": (("table", "import", "bad.json"), 2, "this JSON is not a Lutra table", "export"),
+    "import of no known format": (("table", "import", "bad.json", "--format", "xls"), 2, "unknown format", "parquet"),
+    "import in no unit": (("table", "import", "bad.json", "--format", "tf-nas", "--unit", "h"), 2, "unknown unit", ""),
     "store in memory": (("table", "list", "--store", ":memory:"), 2, "keeps nothing", "path of a file"),
     "store of another kind": (("table", "list", "--store", "mysql://host/x"), 3, "mysql", "SQLite"),
     "store with too long a name": (("devices", "--store", "a" * 300 + ".db"), 1, "name too long", "LUTRA_STORE"),
@@ -312,9 +317,9 @@ def test_two_profiles_of_a_device_at_once(lutra, tmp_path):
 
 def test_an_export_that_fails_leaves_nothing(lutra, tmp_path, monkeypatch):
     lutra("profile", "mcunet_in0", "-d", "null")
-    outcome = lutra("table", "export", "absent/t.csv", "-d", "null")
-    assert_one_error(outcome, 2, "No such file or directory", "another place")
-    (tmp_path / "t.csv").write_text("the old one")
+    outcome = lutra("table", "export", "null", "absent/t.json")
+    assert_one_error(outcome, 2, "No such file or directory", "check the folder")
+    (tmp_path / "t.json").write_text("the old one")
     before = snapshot(tmp_path)
 
     def full(path: Path, text: str, **_: object) -> int:
@@ -322,8 +327,8 @@ def test_an_export_that_fails_leaves_nothing(lutra, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    outcome = lutra("table", "export", "t.csv", "-d", "null", "--force")
-    assert_one_error(outcome, 2, "No space left on device", "another place")
+    outcome = lutra("table", "export", "null", "t.json", "--force")
+    assert_one_error(outcome, 2, "No space left on device", "free space")
     assert snapshot(tmp_path) == before
 
 

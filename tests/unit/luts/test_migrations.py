@@ -17,14 +17,16 @@ from sqlalchemy.dialects import postgresql
 from lutra.luts import Store, schema
 from lutra.luts.dialects import insert_into
 from lutra.luts.migrate import MIGRATIONS
+from lutra.luts.salvage import salvage
 from lutra.luts.testing import make_measurement, make_normalised
 from lutra.networks.errors import SchemaTooNewError, StoreReadOnlyError
 
+DATA = Path(__file__).with_name("data")
 NEXT = '''
 """Adds a column, as some later version may."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0003"
+revision, down_revision = "9999", "0004"
 branch_labels = depends_on = None
 def upgrade():
     op.add_column("device", sa.Column("place", sa.Text))
@@ -89,7 +91,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with monkeypatch.context() as later:
         later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
         later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
-        with pytest.raises(StoreReadOnlyError, match="older schema 0003"):
+        with pytest.raises(StoreReadOnlyError, match="older schema 0004"):
             Store.open(filled, read_only=True)
         with Store.open(filled) as store:
             assert len(store.table("host")) == 40
@@ -98,7 +100,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0003.bak"
+    assert copy.name == "filled.db.schema-0004.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 
@@ -120,17 +122,48 @@ def test_failed_upgrade_changes_nothing(filled: Path, tmp_path: Path, monkeypatc
     connection.close()
 
 
-def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
+def old_store(revision: str, path: Path) -> None:
+    """Make a store as the version of Lutra with that schema wrote it."""
     connection = sqlite3.connect(path)
-    connection.executescript((Path(__file__).with_name("data") / "store-0001.sql").read_text())
+    connection.executescript((DATA / f"store-{revision}.sql").read_text())
     connection.close()
+
+
+@pytest.mark.parametrize("revision", schema.REVISIONS[:-1])
+def test_a_store_of_an_older_schema_keeps_its_rows(revision: str, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_store(revision, path)
+    expected = {
+        "ok": make_measurement("ok"),
+        "noisy": make_measurement("noisy", status="noisy", flags=("wide", "steal")),
+        "net": make_measurement("net", subject_kind="network", spec={"predicted_ns": 1.5e6}),
+    } | ({"normalised": make_normalised("normalised")} if revision > "0001" else {})
+    with pytest.raises(StoreReadOnlyError, match=f"older schema {revision}"):
+        Store.open(path, read_only=True)
     with Store.open(path) as store:
         assert store.check().ok
         rows = {row.subject_key: row for row in store.measurements("host")}
-        assert set(rows) == {"ok", "noisy", "bad", "net"}
-        assert rows["ok"] == make_measurement("ok")
-        assert all(row.normalisation is None for row in rows.values())
+        assert rows.pop("bad").reason == "the runtime crashed"
+        assert rows == expected
+        assert {row.subject_key for row in store.numbers("host")} == {*expected, "bad"}
+        documents = {"fusion": {"rules": [{"ops": ["conv2d", "relu"]}]}} if revision > "0002" else {}
+        assert store.documents("host") == documents
         store.record("host", make_normalised("new"))
         assert store.get("host", "kernel", "new") == make_normalised("new")
-    assert (tmp_path / "old.db.schema-0001.bak").exists()
+        assert store.check().ok
+    assert (tmp_path / f"old.db.schema-{revision}.bak").exists()
+
+
+@pytest.mark.parametrize("revision", schema.REVISIONS[:-1])
+def test_a_damaged_store_of_an_older_schema_gives_what_stands(revision: str, tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    old_store(revision, path)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE measurement SET samples = x'00' WHERE id = 2")
+    connection.commit()
+    connection.close()
+    found = salvage(path, tmp_path / "saved.db")
+    assert found.lost == ("the samples of kernel noisy on host are damaged (too short)",)
+    with Store.open(tmp_path / "saved.db") as store:
+        assert store.get("host", "kernel", "ok") == make_measurement("ok")
+        assert store.check().rows == found.rows == (3 if revision == "0001" else 4)

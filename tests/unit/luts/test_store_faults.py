@@ -123,6 +123,30 @@ def test_full_disk_keeps_what_was_there(filled: Path, monkeypatch: pytest.Monkey
         assert store.check().rows == 41
 
 
+def test_full_disk_in_the_middle_of_many_rows_leaves_none_of_them(
+    filled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = sqlite3.connect
+
+    def cramped(*args: object, **options: object) -> sqlite3.Connection:
+        connection: sqlite3.Connection = plain(*args, **options)  # type: ignore[call-overload]
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={pages + 40}")
+        return connection
+
+    monkeypatch.setattr("lutra.luts.database.sqlite3.connect", cramped)
+    rows = [make_measurement(f"new{number}", spec={"pad": "x" * 400}) for number in range(600)]
+    with Store.open(filled) as store:
+        with pytest.raises(StoreFullError, match="no room to write to"):
+            store.record_many("host", rows)
+        assert store.record_many("host", rows[:10]) == 10
+    monkeypatch.undo()
+    with Store.open(filled) as store:
+        assert store.check().rows == 50
+        assert store.record_many("host", rows) == 590
+        assert store.check().ok
+
+
 def test_full_disk_at_creation_leaves_nothing_that_hinders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = sqlite3.connect
 
@@ -218,7 +242,7 @@ def test_transaction_that_fails_leaves_no_trace(filled: Path, monkeypatch: pytes
         raise RuntimeError
 
     with Store.open(filled) as store:
-        monkeypatch.setattr("lutra.luts.store.measurement_columns", broken)
+        monkeypatch.setattr("lutra.luts.writing.measurement_columns", broken)
         with pytest.raises(RuntimeError):
             store.record("host", make_measurement("new"))
         monkeypatch.undo()
@@ -244,6 +268,47 @@ def test_child_after_fork_has_its_own_connection(filled: Path) -> None:
     with Store.open(filled) as store:
         assert {"parent", "child"} <= store.keys("host", "kernel")
         assert store.check().ok
+
+
+NEIGHBOUR = """
+import sys
+from lutra.luts import Store
+from lutra.luts.testing import make_fingerprint, make_measurement
+threads, rows = int(sys.argv[2]), int(sys.argv[3])
+device = make_fingerprint(threads=threads)
+with Store.open(sys.argv[1]) as store:
+    store.register_device(device, f"device {threads}")
+    with store.lease(device):
+        print("holding", flush=True)
+        sys.stdin.readline()
+        for number in range(rows):
+            assert store.record(device, make_measurement(f"k{number}", overhead_ns=float(threads)))
+        sys.stdin.readline()
+"""
+
+
+def test_two_devices_in_one_store_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path, rows = tmp_path / "lutra.db", 60
+    commands = [[sys.executable, "-c", NEIGHBOUR, str(path), str(threads), str(rows)] for threads in (1, 2)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    writers = [subprocess.Popen(command, text=True, **pipes) for command in commands]  # type: ignore[call-overload]
+    try:
+        for writer in writers:
+            assert writer.stdout.readline() == "holding\n"
+        holder = rf"device 1 is being profiled by process {writers[0].pid} on"
+        with Store.open(path) as store, pytest.raises(StoreLockedError, match=holder):  # a third wants one of them
+            store.lease("device 1").__enter__()
+        outcomes = [writer.communicate("go on\nend\n", timeout=60) for writer in writers]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+    assert [errors for _, errors in outcomes] == ["", ""]
+    with Store.open(path) as store:
+        assert store.check().ok
+        for threads in (1, 2):
+            found = {row.subject_key: row.overhead_ns for row in store.measurements(f"device {threads}")}
+            assert found == {f"k{number}": float(threads) for number in range(rows)}
 
 
 def test_lease_of_a_dead_process_is_free_at_once(filled: Path) -> None:

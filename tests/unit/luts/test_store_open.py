@@ -69,7 +69,7 @@ def test_postgresql_without_its_driver_names_the_command(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(NotSupportedError, match="psycopg") as caught:
         Store.open("postgres://user:secret@localhost/lutra")
-    assert caught.value.hint == "pip install 'psycopg[binary]'"
+    assert caught.value.hint == "pip install 'lutra[postgres]'"
 
 
 @pytest.mark.parametrize("options", [{"create": False}, {"read_only": True}])
