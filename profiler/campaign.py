@@ -2,7 +2,7 @@
 
 Kernels are measured in groups. Within a group all kernels, the runtime's constants and the whole networks are timed
 against each other in random order, so that slow drift of the machine falls on all alike; when a group ends its
-rows are committed, one transaction each. A campaign that was killed goes on where it stopped: rows that are there
+rows are committed together. A campaign that was killed goes on where it stopped: rows that are there
 are not measured again.
 
 First come the plan's networks with their kernels, then the kernels wanted for themselves: all in the plan's order,
@@ -274,9 +274,10 @@ class _Campaign:
             return []
         self._watch.require_unchanged()
         result, conditions = timed
-        context = self._context(conditions, self._grouped(result))
-        self._record_constants(session, context)
-        networks = self._record_entries(session, group, context)
+        with self._recorder.together():
+            context = self._context(conditions, self._grouped(result))
+            self._record_constants(session, context)
+            networks = self._record_entries(session, group, context)
         session.release((*COPIES, CONSTANT))
         self._end_group(group, time.monotonic() - started_s)
         return networks

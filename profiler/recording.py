@@ -1,7 +1,8 @@
 """The rows of a device while a campaign runs: all in memory, each on disk before anybody is told of it."""
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from ..luts import Measurement, Store, Table
@@ -28,6 +29,7 @@ class Recorder:
         table = store.table(device)
         self._documents = table.documents
         self._rows: dict[str, dict[str, Measurement]] = {}
+        self._together: list[Measurement] | None = None
         for row in table:
             self._keep(row)
 
@@ -61,10 +63,31 @@ class Recorder:
             StoreLockedError: another process took the device, because this one was stopped for long.
             StoreError: the row cannot be written.
         """
-        self._lease.require()
-        self._store.record(self._device, row, replace=True)
         self._keep(row)
-        self._committed(row)
+        if self._together is None:
+            self._commit([row])
+        else:
+            self._together.append(row)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Commit the rows of a block in one transaction at its end, which costs little more than one row's.
+
+        Raises:
+            StoreLockedError, StoreError: as `record`; then none of them is written.
+        """
+        self._together = rows = []
+        try:
+            yield
+        finally:
+            self._together = None
+        self._commit(rows)
+
+    def _commit(self, rows: list[Measurement]) -> None:
+        self._lease.require()
+        self._store.record_many(self._device, rows, replace=True)
+        for row in rows:
+            self._committed(row)
 
     def record_better(self, row: Measurement) -> None:
         """Commit a row that was measured again, unless the earlier one is the better."""
