@@ -17,6 +17,15 @@ _GOALS = {  # part: figure's prefix, goals of MAPE and of the share within 10 %,
     "torch-2": ("torch_eager_2t", 4.5, None),
     "compile-1": ("torch_compile_1t", 5.0, None),
 }
+RUNS = {
+    "ort-1": ("onnxruntime", 1),
+    "ort-2": ("onnxruntime", 2),
+    "torch-1": ("torch", 1),
+    "torch-2": ("torch", 2),
+    "compile-1": ("torch-compile", 1),
+}
+_BATCH_TITLE = "## Other batch sizes, and 8 bits, 1 thread"
+_LAYERS_TITLE = "## Layers and blocks instead of kernels, onnxruntime, 1 thread"
 _BATCH_FIGURES = {  # figure: runtime, precision, batch sizes
     "ort_batch4_mape_pct": ("onnxruntime", "float32", (4,)),
     "ort_batch16_mape_pct": ("onnxruntime", "float32", (16,)),
@@ -182,26 +191,36 @@ How well the sum of measured kernels agrees with the clock, network by network: 
 """
 
 
-def page(parts: Mapping[str, Part]) -> str:
-    """`docs/accuracy.md`."""
-    sections = [_INTRODUCTION]
-    for name, (_, goal, _) in _GOALS.items():
-        if name not in parts:
-            continue
-        part = parts[name]
-        measured, predicted = _columns(part, "measured_ms", "predicted_ms")
-        title = f"## {part['runtime']}, {part['threads']} thread{'s' * (part['threads'] > 1)}"
-        lead = (
-            f"MAPE {mape(measured, predicted):.1f} % (goal {goal:g} %), Spearman {spearman(measured, predicted):.4f}."
-        )
-        sections.append(f"{title}\n\n{lead}\n\n{_table(part['networks'], _HEADINGS, _accuracy_cells)}\n")
-    if "batch" in parts:
-        table = _table(parts["batch"]["networks"], _BATCH_HEADINGS, _batch_cells)
-        sections.append(f"## Other batch sizes, and 8 bits, 1 thread\n\n{table}\n")
-    if "layers" in parts:
-        table = _table(parts["layers"]["networks"], _RECIPE_HEADINGS, _recipe_cells)
-        sections.append(f"## Layers and blocks instead of kernels, onnxruntime, 1 thread\n\n{table}\n")
-    return "\n".join(sections)
+def page(parts: Mapping[str, Part], old: str = "") -> str:
+    """`docs/accuracy.md`; sections of parts that are not given stay as they are in the ``old`` page."""
+    kept = _sections_of(old)
+    titles = {name: _title(*runs) for name, runs in RUNS.items()} | {"batch": _BATCH_TITLE, "layers": _LAYERS_TITLE}
+    sections = [
+        f"{title}\n\n{_body(name, parts[name])}\n" if name in parts else kept.get(title)
+        for name, title in titles.items()
+    ]
+    return "\n".join([_INTRODUCTION, *filter(None, sections)])
+
+
+def _body(name: str, part: Part) -> str:
+    if name == "batch":
+        return _table(part["networks"], _BATCH_HEADINGS, _batch_cells)
+    if name == "layers":
+        return _table(part["networks"], _RECIPE_HEADINGS, _recipe_cells)
+    measured, predicted = _columns(part, "measured_ms", "predicted_ms")
+    goal = _GOALS[name][1]
+    lead = f"MAPE {mape(measured, predicted):.1f} % (goal {goal:g} %), Spearman {spearman(measured, predicted):.4f}."
+    return f"{lead}\n\n{_table(part['networks'], _HEADINGS, _accuracy_cells)}"
+
+
+def _title(runtime: str, threads: int) -> str:
+    return f"## {runtime}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _sections_of(page: str) -> dict[str, str]:
+    """The sections of a page by their headings."""
+    pieces = page.split("\n## ")[1:]
+    return {f"## {piece.splitlines()[0]}": f"## {piece.rstrip()}\n" for piece in pieces}
 
 
 _HEADINGS = ("network", "predicted ms", "measured ms", "error %", "again %", "inside")

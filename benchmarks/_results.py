@@ -8,7 +8,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -60,13 +60,25 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Area:
-    """All figures of one area, measured in one go on one machine."""
+class Session:
+    """Figures measured in one go on one machine."""
 
-    name: str
     figures: tuple[Figure, ...]
     machine: dict[str, Any]
     measured_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """All figures of one area, by when and where they were last measured, oldest first."""
+
+    name: str
+    sessions: tuple[Session, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """The figures of all sessions."""
+        return tuple(figure for session in self.sessions for figure in session.figures)
 
 
 def read(path: Path) -> Area:
@@ -79,20 +91,29 @@ def read(path: Path) -> Area:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path.name}: {error}") from error
-    _keys(path.name, data, {"figures", "machine", "measured_at"})
-    if not isinstance(data["machine"], dict) or not data["machine"]:
-        raise ResultsError(f"{path.name}: machine must be a non-empty object")
-    if not isinstance(data["figures"], list) or not data["figures"]:
-        raise ResultsError(f"{path.name}: figures must be a non-empty list")
-    figures = tuple(_figure(f"{path.name}: figures[{i}]", item) for i, item in enumerate(data["figures"]))
-    names = [figure.figure for figure in figures]
+    _keys(path.name, data, {"sessions"})
+    if not isinstance(data["sessions"], list) or not data["sessions"]:
+        raise ResultsError(f"{path.name}: sessions must be a non-empty list")
+    sessions = tuple(_session(f"{path.name}: sessions[{i}]", item) for i, item in enumerate(data["sessions"]))
+    area = Area(name=path.stem, sessions=sessions)
+    names = [figure.figure for figure in area.figures]
     if len(set(names)) < len(names):
         raise ResultsError(f"{path.name}: two figures have one name")
+    return area
+
+
+def _session(where: str, data: Any) -> Session:
+    _keys(where, data, {"figures", "machine", "measured_at"})
+    if not isinstance(data["machine"], dict) or not data["machine"]:
+        raise ResultsError(f"{where}: machine must be a non-empty object")
+    if not isinstance(data["figures"], list) or not data["figures"]:
+        raise ResultsError(f"{where}: figures must be a non-empty list")
+    figures = tuple(_figure(f"{where}.figures[{i}]", item) for i, item in enumerate(data["figures"]))
     try:
         datetime.fromisoformat(data["measured_at"])
     except (TypeError, ValueError) as error:
-        raise ResultsError(f"{path.name}: measured_at is not a date and time") from error
-    return Area(name=path.stem, figures=figures, machine=data["machine"], measured_at=data["measured_at"])
+        raise ResultsError(f"{where}: measured_at is not a date and time") from error
+    return Session(figures=figures, machine=data["machine"], measured_at=data["measured_at"])
 
 
 def _keys(where: str, data: Any, wanted: set[str]) -> None:
@@ -120,12 +141,26 @@ def _figure(where: str, data: Any) -> Figure:
 
 
 def write(area: str, figures: Iterable[Figure], *, folder: Path = RESULTS) -> Path:
-    """Write an area's figures, with this machine and the time; the old file stays until the new one is whole."""
-    content = {
-        "figures": [asdict(figure) for figure in figures],
-        "machine": machine(),
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    """Write figures of an area, with this machine and the time; the old file stays until the new one is whole.
+
+    Figures of the file that are not among ``figures``, or are and did not change, stay with the machine and the time
+    of their own measurement.
+    """
+    measured = list(figures)
+    made = {figure.figure: figure for figure in measured}
+    if len(made) < len(measured):
+        raise ResultsError(f"{area}: two figures have one name")
+    kept = []
+    for session in read(folder / f"{area}.json").sessions if (folder / f"{area}.json").exists() else ():
+        stay = tuple(figure for figure in session.figures if made.get(figure.figure, figure) == figure)
+        for figure in stay:
+            made.pop(figure.figure, None)
+        if stay:
+            kept.append(replace(session, figures=stay))
+    if made:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        kept.append(Session(figures=tuple(made.values()), machine=machine(), measured_at=now))
+    content = {"sessions": [asdict(session) for session in kept]}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{area}.json"
     handle, temporary = tempfile.mkstemp(dir=folder, suffix=".json.part")

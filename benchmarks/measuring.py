@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from lutra.profiler.client import WorkerClient
 from lutra.profiler.copies import copies_of
 
 from . import _networks
-from ._measuring_report import figures, page
+from ._measuring_report import RUNS, figures, page
 from ._parts import WORK, Part, part_path, run_parts
 from ._results import ROOT, note
 from .layers import layer_sums
@@ -219,14 +220,11 @@ def precision() -> dict[str, Any]:
 
 PARTS: dict[str, Part] = {
     "first": first_table,
-    "ort-1": lambda: scored("onnxruntime", 1),
-    "ort-2": lambda: scored("onnxruntime", 2),
+    **{name: partial(scored, *run) for name, run in RUNS.items() if name.startswith("ort")},
     "layers": layers,
     "effort": effort,
     "precision": precision,
-    "torch-1": lambda: scored("torch", 1),
-    "torch-2": lambda: scored("torch", 2),
-    "compile-1": lambda: scored("torch-compile", 1),
+    **{name: partial(scored, *run) for name, run in RUNS.items() if not name.startswith("ort")},
     "batch": batches,
     "second": second_table,
     "busy": busy_table,
@@ -254,7 +252,8 @@ def _fresh_store(name: str) -> Path:
 
 def main() -> int:
     """Measure the parts that are asked for, or all that are missing; returns the exit status."""
-    PAGE.write_text(page(run_parts("measuring", PARTS, lambda found: figures(found, COMMAND), str(__doc__))))
+    found = run_parts("measuring", PARTS, lambda found: figures(found, COMMAND), str(__doc__))
+    PAGE.write_text(page(found, PAGE.read_text()))
     return 0
 
 

@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ._results import RESULTS, ROOT, Area, Figure, ResultsError, read
+from ._results import RESULTS, ROOT, Area, Figure, ResultsError, Session, read
 
 PAGE = ROOT / "docs" / "scoreboard.md"
 
@@ -39,17 +39,18 @@ def render(found: list[Area]) -> str:
 
 
 def _section(area: Area) -> str:
-    rows = [_row(figure) for figure in area.figures]
-    protocols = [f"- **{figure.figure}**: {figure.protocol} `{figure.command}`" for figure in area.figures]
+    return "\n".join([f"\n## {area.name}\n", "\n\n".join(map(_session, area.sessions))])
+
+
+def _session(session: Session) -> str:
     return "\n".join(
         [
-            f"\n## {area.name}\n",
-            f"Measured {area.measured_at} on {_machine(area)}.\n",
+            f"Measured {session.measured_at} on {_machine(session)}.\n",
             "| | figure | value | goal | peer |",
             "|---|---|---:|---:|---|",
-            *rows,
+            *map(_row, session.figures),
             "\nProtocols:\n",
-            *protocols,
+            *(f"- **{figure.figure}**: {figure.protocol} `{figure.command}`" for figure in session.figures),
         ]
     )
 
@@ -66,8 +67,8 @@ def _number(value: float) -> str:
     return f"{value:,}" if float(value).is_integer() else f"{value:.3g}"
 
 
-def _machine(area: Area) -> str:
-    known = area.machine
+def _machine(session: Session) -> str:
+    known = session.machine
     packages = ", ".join(f"{name} {found}" for name, found in known.get("packages", {}).items())
     parts = (
         f"{known.get('model')} ({known.get('architecture')})",

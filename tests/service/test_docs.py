@@ -11,13 +11,14 @@ its end says with which exit code it is to end.
 import importlib
 import importlib.util
 import json
+import math
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -264,8 +265,8 @@ def result_document(**changes):
         "command": "make x",
     }
     whole = {name: value for name, value in changes.items() if name in ("figures", "machine", "measured_at")}
-    document = {"figures": [figure | changes], "machine": {"model": "m"}, "measured_at": "2026-01-02T03:04:05+00:00"}
-    return document | whole
+    session = {"figures": [figure | changes], "machine": {"model": "m"}, "measured_at": "2026-01-02T03:04:05+00:00"}
+    return {"sessions": [session | whole]}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ def test_the_scoreboard_says_which_goals_are_met(scoreboard, tmp_path, changes, 
         {"surprise": 1},
         {"figures": []},
         {"figures": [{"figure": "a"}]},
-        {"figures": result_document()["figures"] * 2},
+        {"figures": result_document()["sessions"][0]["figures"] * 2},
         {"machine": {}},
         {"measured_at": "yesterday"},
     ],
@@ -315,14 +316,37 @@ def test_results_of_another_form_are_refused(scoreboard, tmp_path, changes):
 
 def test_results_are_written_whole_or_not_at_all(scoreboard, tmp_path):
     results = scoreboard[1]
-    good = results.Figure(**result_document()["figures"][0])
+    good = results.Figure(**result_document()["sessions"][0]["figures"][0])
     path = results.write("area", [good], folder=tmp_path)
     before = path.read_bytes()
     assert results.read(path).figures == (good,)
-    with pytest.raises(results.ResultsError):
+    with pytest.raises(results.ResultsError, match="one name"):
         results.write("area", [good, good], folder=tmp_path)
+    with pytest.raises(ValueError, match="inf"):
+        results.write("area", [replace(good, value=math.inf)], folder=tmp_path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_figures_that_are_not_measured_anew_keep_their_date(scoreboard, tmp_path):
+    path = tmp_path / "area.json"
+    path.write_text(json.dumps(result_document()))
+    page, results = scoreboard
+    (old,) = results.read(path).sessions
+    (first,) = old.figures
+    second = replace(first, figure="b", value=7.0)
+    results.write("area", [second], folder=tmp_path)
+    results.write("area", [first, second], folder=tmp_path)
+    kept, new = results.read(path).sessions
+    assert kept == old
+    assert new.figures == (second,)
+    assert new.measured_at > old.measured_at
+    changed = replace(first, value=4.0)
+    results.write("area", [changed], folder=tmp_path)
+    assert [session.figures for session in results.read(path).sessions] == [(second,), (changed,)]
+    rendered = page.render(page.areas(tmp_path))
+    assert rendered.count("Measured 20") == 2
+    assert "2 figures: 1 goals met, 1 missed" in rendered
 
 
 def test_the_matcher_can_fail():
