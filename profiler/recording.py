@@ -76,7 +76,8 @@ class Recorder:
         Raises:
             StoreLockedError, StoreError: as `record`; then none of them is written.
         """
-        self._together = rows = []
+        rows: list[Measurement] = []
+        self._together = rows
         try:
             yield
         finally:
