@@ -45,6 +45,7 @@ class OnnxRuntime(Runtime):
         self._library = OrtLibrary(str(library_path()))
         self._environment = OrtEnvironment(self._library, threads)
         self._contents: dict[int, Contents] = {}
+        self._finite: dict[tuple[str, int], bool] = {}
 
     @classmethod
     def info(cls) -> RuntimeInfo:
@@ -91,9 +92,15 @@ class OnnxRuntime(Runtime):
         return self._contents.setdefault(seed, Contents(seed))
 
     def _computes_numbers(self, kernel: Kernel, seed: int) -> bool:
-        """Whether the kernel's outputs are finite; the timed session keeps nothing of them but their shapes."""
-        model, feeds = kernel_model(kernel, 1, self._contents_of(seed), exposed=True)
-        return self._environment.session(model, optimize=False, inputs=feeds).outputs_finite()
+        """Whether the kernel's outputs are finite; the timed session keeps nothing of them but their shapes.
+
+        It takes a session of its own, so a kernel that is timed with several numbers of copies is asked once.
+        """
+        if (kernel.key, seed) not in self._finite:
+            model, feeds = kernel_model(kernel, 1, self._contents_of(seed), exposed=True)
+            session = self._environment.session(model, optimize=False, inputs=feeds)
+            self._finite[kernel.key, seed] = session.outputs_finite()
+        return self._finite[kernel.key, seed]
 
 
 def _feed(type_: TensorType, rng: np.random.Generator) -> np.ndarray[Any, Any]:
