@@ -157,8 +157,11 @@ class AdaptiveSampler:
 
     @property
     def held_out_error(self) -> HeldOutError | None:
-        """Error of the last rows of all families; None as long as none was predicted before it was told."""
-        return _error([error for group in self._groups.values() for error in group.errors])
+        """Error of the last rows of the families that have kernels left to interpolate; None as long as there is none.
+
+        A family that was measured as a whole, because it could not be interpolated, has no say.
+        """
+        return _error([error for group in self._groups.values() if group.unknown for error in group.errors])
 
     def tell(self, rows: Iterable[Measurement]) -> None:
         """Take in rows, of candidates or of other kernels of their families.
