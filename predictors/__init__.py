@@ -7,15 +7,21 @@ from . import metrics
 from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
-from .base import InputShapes, LatencyPredictor, NetworkLike
+from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
+from .learned import LearnedPredictor
+from .linear import AdditivePredictor
 from .load import StoreLike, load_predictor
 from .metrics import Report, ReportRow, Summary
 from .prediction import Part, Prediction
 
 __all__ = [
+    "AdditivePredictor",
     "Artifact",
+    "Input",
     "InputShapes",
+    "Inputs",
     "LatencyPredictor",
+    "LearnedPredictor",
     "NetworkLike",
     "Part",
     "Prediction",

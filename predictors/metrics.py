@@ -48,6 +48,22 @@ def checked_latencies(values: ArrayLike, what: str, *, least: int = 1) -> Latenc
     return array
 
 
+PLAUSIBLE: Final = 20.0
+"""A median ratio of measured to predicted latencies beyond this, either way, is another unit."""
+
+
+def require_one_unit(measured: ArrayLike, predicted: ArrayLike, *, what: str = "what was predicted") -> None:
+    """Refuse latencies that seem to be in another unit than the predictions.
+
+    Raises:
+        UsageError: the median of measured / predicted is beyond `PLAUSIBLE`, either way.
+    """
+    truth, guess = _pair(measured, predicted)
+    ratio = float(np.median(truth / guess))
+    if not 1 / PLAUSIBLE < ratio < PLAUSIBLE:
+        raise UsageError(f"the measured latencies are {ratio:.3g} times {what}", hint="give them in milliseconds")
+
+
 def _pair(measured: ArrayLike, predicted: ArrayLike, *, least: int = 1) -> tuple[Latencies, Latencies]:
     truth = checked_latencies(measured, "measured", least=least)
     guess = checked_latencies(predicted, "predicted", least=least)

@@ -11,13 +11,21 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ..luts import Fingerprint, Measurement, Table
 from ..networks import Network, NetworkBuilder
-from ..networks.errors import ArtifactError, CorruptArtifactError, FormatVersionError, LutraError, UsageError
+from ..networks.errors import (
+    ArtifactError,
+    CorruptArtifactError,
+    FingerprintMismatchError,
+    FormatVersionError,
+    LutraError,
+    UsageError,
+)
 from ..networks.lowering import Kernel, LoweredNetwork, lower
 from .base import LatencyPredictor
 from .prediction import Prediction
@@ -115,9 +123,13 @@ class PredictorContract(ABC):
     def make(self) -> LatencyPredictor:
         """A new predictor that has not been fitted."""
 
-    def networks(self) -> list[Network]:
-        """Different networks the predictor can learn from and predict; at least six."""
+    def networks(self) -> Any:
+        """Different networks (or encodings) the predictor can learn from and predict; at least six."""
         return small_networks()
+
+    def name_of(self, network: Any) -> str:
+        """What a prediction calls one of `networks`."""
+        return str(network.name)
 
     def latencies_ms(self) -> list[float]:
         """Measured latencies of `networks`."""
@@ -174,11 +186,11 @@ class PredictorContract(ABC):
         for network, latency in zip(self.networks(), fitted.predict(self.networks()), strict=True):
             prediction = fitted.predict(network)
             assert isinstance(prediction, Prediction)
-            assert prediction.network == network.name
+            assert prediction.network == self.name_of(network)
             assert prediction.latency_ms == pytest.approx(latency, rel=1e-6)
             assert prediction.low_ms <= prediction.latency_ms <= prediction.high_ms
             assert json.loads(prediction.to_json()) == prediction.to_dict()
-            assert network.name in str(prediction)
+            assert self.name_of(network) in str(prediction)
             if prediction.parts:
                 parts_us = sum(part.count * part.latency_us for part in prediction.parts)
                 assert parts_us + prediction.overhead_us == pytest.approx(1e3 * latency, rel=1e-6)
@@ -274,7 +286,33 @@ class PredictorContract(ABC):
             path.write_bytes(content)
         LatencyPredictor.load(folder)
 
+    def test_another_device_is_refused(self, fitted: LatencyPredictor, tmp_path: Path) -> None:
+        folder = fitted.save(tmp_path / "saved")
+        name = fitted.to_artifact().device["name"]
+        assert type(LatencyPredictor.load(folder, device=name)) is type(fitted)
+        other = synthetic_fingerprint(threads=7)
+        for wanted in ("another device", other):
+            with pytest.raises(FingerprintMismatchError, match="another device"):
+                LatencyPredictor.load(folder, device=wanted)
+
     def test_errors_name_the_fix(self, tmp_path: Path) -> None:
         with pytest.raises(LutraError) as caught:
             LatencyPredictor.load(tmp_path / "nothing")
         assert caught.value.hint
+
+
+class EncodingContract(PredictorContract):
+    """The contract for a predictor that is fitted to encodings instead of networks."""
+
+    def networks(self) -> Any:
+        """Sixty different encodings: five choices of three each, and one column of other numbers."""
+        rng = np.random.default_rng(0)
+        choices = np.unique(rng.integers(0, 3, (80, 5)), axis=0)[:60]
+        return np.column_stack([choices, rng.uniform(1, 9, len(choices))])
+
+    def name_of(self, network: Any) -> str:
+        return "-".join(f"{value:g}" for value in network)
+
+    def latencies_ms(self) -> list[float]:
+        rows = self.networks()
+        return [float(ms) for ms in 1 + rows[:, :5] @ [0.1, 0.2, 0.3, 0.4, 0.5] + 0.05 * rows[:, 5]]

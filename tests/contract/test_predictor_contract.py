@@ -1,8 +1,14 @@
 """Every kind of predictor passes the contract."""
 
 from lutra.networks.lowering import lower
-from lutra.predictors import LatencyPredictor, TablePredictor, predictor_kinds
-from lutra.predictors.testing import PredictorContract, small_networks, synthetic_fingerprint, synthetic_table
+from lutra.predictors import AdditivePredictor, LatencyPredictor, TablePredictor, predictor_kinds
+from lutra.predictors.testing import (
+    EncodingContract,
+    PredictorContract,
+    small_networks,
+    synthetic_fingerprint,
+    synthetic_table,
+)
 
 
 class TestTablePredictor(PredictorContract):
@@ -11,6 +17,17 @@ class TestTablePredictor(PredictorContract):
         return TablePredictor(synthetic_table(lowered, synthetic_fingerprint()), "bench", prior_error=0.04)
 
 
+class TestAdditivePredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        return AdditivePredictor("bench")
+
+
+class TestAdditivePredictorOfEncodings(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return AdditivePredictor("bench", fingerprint=synthetic_fingerprint())
+
+
 def test_every_kind_runs_the_contract() -> None:
-    tested = {contract().make().kind for contract in PredictorContract.__subclasses__()}
+    contracts = {*PredictorContract.__subclasses__(), *EncodingContract.__subclasses__()} - {EncodingContract}
+    tested = {contract().make().kind for contract in contracts}
     assert tested == set(predictor_kinds())
