@@ -8,20 +8,24 @@ from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
+from .gnn import GnnPredictor
 from .learned import LearnedPredictor
 from .linear import AdditivePredictor
 from .load import StoreLike, load_predictor
 from .metrics import Report, ReportRow, Summary
+from .mlp import MlpPredictor
 from .prediction import Part, Prediction
 
 __all__ = [
     "AdditivePredictor",
     "Artifact",
+    "GnnPredictor",
     "Input",
     "InputShapes",
     "Inputs",
     "LatencyPredictor",
     "LearnedPredictor",
+    "MlpPredictor",
     "NetworkLike",
     "Part",
     "Prediction",

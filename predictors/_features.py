@@ -46,6 +46,13 @@ def amounts(batch: Batch, domain: Domain) -> NDArray[np.float64]:
     return one_hot(batch.encodings, domain)
 
 
+def amounts_width(domain: Domain) -> int:
+    """How many numbers `amounts` gives."""
+    if domain.values is None:
+        return POOLED * len(domain.kinds)
+    return sum(1 if known is None else len(known) for known in domain.values)
+
+
 def standard_numbers(batch: Batch, domain: Domain) -> NDArray[np.float64]:
     """Inputs of a regressor that is not linear, shape ``[n, f]``.
 

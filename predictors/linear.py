@@ -37,6 +37,11 @@ class AdditiveModel:
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return {"constant_ms": self.constant_ms, "floor_ms": self.floor_ms}, {"coefficients": self.coefficients}
 
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "AdditiveModel":
+        """What `state` described."""
+        return cls(arrays["coefficients"], float(state["constant_ms"]), float(state["floor_ms"]))
+
 
 @register("additive")
 class AdditivePredictor(LearnedPredictor[Floats]):
@@ -72,19 +77,30 @@ class AdditivePredictor(LearnedPredictor[Floats]):
         return amounts(batch, domain)
 
     def _trained(self, prepared: Floats, latencies_ms: Floats, domain: Domain) -> Model[Floats]:
-        scales = np.maximum(np.abs(prepared).max(axis=0), 1e-12)
-        typical = float(np.median(latencies_ms))
-        columns = np.concatenate([prepared / scales, np.full((len(prepared), 1), _FREE)], axis=1)
-        relative = columns * (typical / latencies_ms)[:, None]
-        solution = _nonnegative(relative) if domain.values is None else _ridge(relative)
-        return AdditiveModel(
-            coefficients=solution[:-1] * typical / scales,
-            constant_ms=float(solution[-1]) * _FREE * typical,
-            floor_ms=_FLOOR * float(latencies_ms.min()),
-        )
+        return additive_model(prepared, latencies_ms, domain)
 
     def _restored(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model[Floats]:
-        return AdditiveModel(arrays["coefficients"], float(state["constant_ms"]), float(state["floor_ms"]))
+        return AdditiveModel.restored(state, arrays)
+
+
+def additive_model(matrix: Floats, latencies_ms: Floats, domain: Domain) -> AdditiveModel:
+    """The additive model of n samples; see `AdditivePredictor` for what it minimises.
+
+    Args:
+        matrix: `amounts` of the samples, shape ``[n, f]``.
+        latencies_ms: shape ``[n]``.
+        domain: what they are.
+    """
+    scales = np.maximum(np.abs(matrix).max(axis=0), 1e-12)
+    typical = float(np.median(latencies_ms))
+    columns = np.concatenate([matrix / scales, np.full((len(matrix), 1), _FREE)], axis=1)
+    relative = columns * (typical / latencies_ms)[:, None]
+    solution = _nonnegative(relative) if domain.values is None else _ridge(relative)
+    return AdditiveModel(
+        coefficients=solution[:-1] * typical / scales,
+        constant_ms=float(solution[-1]) * _FREE * typical,
+        floor_ms=_FLOOR * float(latencies_ms.min()),
+    )
 
 
 def _ridge(matrix: Floats) -> Floats:

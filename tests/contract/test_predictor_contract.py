@@ -1,7 +1,14 @@
 """Every kind of predictor passes the contract."""
 
 from lutra.networks.lowering import lower
-from lutra.predictors import AdditivePredictor, LatencyPredictor, TablePredictor, predictor_kinds
+from lutra.predictors import (
+    AdditivePredictor,
+    GnnPredictor,
+    LatencyPredictor,
+    MlpPredictor,
+    TablePredictor,
+    predictor_kinds,
+)
 from lutra.predictors.testing import (
     EncodingContract,
     PredictorContract,
@@ -25,6 +32,21 @@ class TestAdditivePredictor(PredictorContract):
 class TestAdditivePredictorOfEncodings(EncodingContract):
     def make(self) -> LatencyPredictor:
         return AdditivePredictor("bench", fingerprint=synthetic_fingerprint())
+
+
+class TestMlpPredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        return MlpPredictor("bench", width=16, steps=60, members=2)
+
+
+class TestMlpPredictorOfEncodings(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return MlpPredictor("bench", width=16, steps=60, members=2)
+
+
+class TestGnnPredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
 
 
 def test_every_kind_runs_the_contract() -> None:

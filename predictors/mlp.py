@@ -1,0 +1,165 @@
+"""`MlpPredictor`: multilayer perceptrons that correct the closed form."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..luts import Fingerprint
+from ..networks.errors import MissingDependencyError, UsageError
+from ._batch import Batch
+from ._domain import Domain
+from ._features import amounts, amounts_width, standard_numbers
+from ._registry import register
+from .learned import LearnedPredictor, Model
+from .linear import AdditiveModel, additive_model
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Layers = tuple[tuple[Singles, Singles], ...]
+
+_CHUNK: Final = 8192  # inputs at once: their activations stay in the caches
+_MARGIN: Final = 0.25  # standard deviations beyond the samples from which on inputs are held
+
+
+@dataclass(frozen=True)
+class MlpModel:
+    """Perceptrons whose mean corrects an additive model. Letters: m members, f numbers of an input.
+
+    ``latency = additive * exp(spread * mean over members of mlp((numbers - centre) / scale))``, the inputs of the
+    perceptrons kept within what the samples had, so that beyond it the additive model alone goes on.
+
+    Attributes:
+        additive: the model that is corrected.
+        centre: of each input number, shape ``[f]``.
+        scale: of each, shape ``[f]``.
+        low: least standardised input, shape ``[f]``.
+        high: greatest, shape ``[f]``.
+        spread: scale of the correction, a logarithm.
+        layers: weights ``[m, in, out]`` and biases ``[m, 1, out]``, with rectifiers in between.
+    """
+
+    additive: AdditiveModel
+    centre: Singles
+    scale: Singles
+    low: Singles
+    high: Singles
+    spread: float
+    layers: Layers
+
+    def latencies_ms(self, prepared: Floats) -> Floats:
+        split = len(self.additive.coefficients)
+        corrections = [
+            self._corrections(prepared[start : start + _CHUNK, split:]) for start in range(0, len(prepared), _CHUNK)
+        ]
+        correction = np.concatenate(corrections) if corrections else np.empty(0)
+        return np.asarray(self.additive.latencies_ms(prepared[:, :split]) * np.exp(correction), np.float64)
+
+    def _corrections(self, numbers: Floats) -> Singles:
+        values: Singles = np.clip((numbers.astype(np.float32) - self.centre) / self.scale, self.low, self.high)
+        for number, (weights, biases) in enumerate(self.layers):
+            values = np.matmul(values, weights) + biases
+            if number < len(self.layers) - 1:
+                np.maximum(values, 0, out=values)
+        return np.asarray(np.float32(self.spread) * values[..., 0].mean(axis=0), np.float32)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        state, arrays = self.additive.state()
+        own = {"centre": self.centre, "scale": self.scale, "low": self.low, "high": self.high}
+        for number, (weights, biases) in enumerate(self.layers):
+            own |= {f"weights{number}": weights, f"biases{number}": biases}
+        return state | {"spread": self.spread, "layers": len(self.layers)}, {**arrays, **own}
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "MlpModel":
+        """What `state` described."""
+        layers = tuple((arrays[f"weights{n}"], arrays[f"biases{n}"]) for n in range(int(state["layers"])))
+        held = (arrays[name] for name in ("centre", "scale", "low", "high"))
+        return cls(AdditiveModel.restored(state, arrays), *held, float(state["spread"]), layers)
+
+
+@register("mlp")
+class MlpPredictor(LearnedPredictor[Floats]):
+    """Perceptrons on fixed numbers of a network (its ops pooled by kind), or on encodings.
+
+    They learn the logarithm of what the closed form (`AdditivePredictor`) leaves over, so that with few samples, and
+    beyond them, the closed form is what remains. Several are trained at once from different beginnings and averaged.
+    Training needs torch; predicting does not.
+
+    Args:
+        device: what people call the device.
+        fingerprint: its identity, where it is known.
+        seed: of everything random.
+        width: of the hidden layers.
+        depth: how many hidden layers.
+        members: how many perceptrons are averaged.
+        steps: of gradient descent.
+        learning_rate: at its height.
+        weight_decay: of AdamW (Loshchilov, Hutter, arXiv:1711.05101).
+    """
+
+    def __init__(
+        self,
+        device: str = "unnamed device",
+        *,
+        fingerprint: Fingerprint | None = None,
+        seed: int = 0,
+        width: int = 64,
+        depth: int = 2,
+        members: int = 4,
+        steps: int = 1500,
+        learning_rate: float = 4e-3,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(device, fingerprint=fingerprint, seed=seed)
+        self.width = width
+        self.depth = depth
+        self.members = members
+        self.steps = steps
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+
+    def _check_parameters(self) -> None:
+        counts = {name: getattr(self, name) for name in ("width", "depth", "members", "steps")}
+        for name, value in counts.items():
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} is {value!r}", hint="give a whole number, 1 or more")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise UsageError(
+                f"learning_rate is {self.learning_rate!r}, weight_decay {self.weight_decay!r}",
+                hint="give a positive rate, and a decay of 0 or more",
+            )
+
+    def _prepared(self, batch: Batch, domain: Domain) -> Floats:
+        return np.concatenate([amounts(batch, domain), standard_numbers(batch, domain)], axis=1)
+
+    def _trained(self, prepared: Floats, latencies_ms: Floats, domain: Domain) -> Model[Floats]:
+        try:
+            from ._perceptrons import trained
+        except ImportError:
+            raise MissingDependencyError("torch", "learn", "training an MLP") from None
+        split = amounts_width(domain)
+        additive = additive_model(prepared[:, :split], latencies_ms, domain)
+        left_over = np.log(latencies_ms / additive.latencies_ms(prepared[:, :split]))
+        numbers = prepared[:, split:].astype(np.float32)
+        centre, scale = numbers.mean(axis=0), numbers.std(axis=0)
+        scale = np.where(scale > 1e-6, scale, 1.0).astype(np.float32)
+        standard = (numbers - centre) / scale
+        spread = max(float(left_over.std()), 1e-6)
+        layers = trained(
+            standard,
+            (left_over / spread).astype(np.float32),
+            hidden=(self.width,) * self.depth,
+            members=self.members,
+            steps=self.steps,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            seed=self.seed,
+        )
+        low, high = standard.min(axis=0) - _MARGIN, standard.max(axis=0) + _MARGIN
+        return MlpModel(additive, centre, scale, cast(Singles, low), cast(Singles, high), spread, layers)
+
+    def _restored(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model[Floats]:
+        return MlpModel.restored(state, arrays)
