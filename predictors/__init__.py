@@ -8,7 +8,9 @@ from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
+from .comparison import Comparison, ComparisonRow, candidates, compare
 from .gnn import GnnPredictor
+from .kernels import KernelPredictor
 from .learned import LearnedPredictor
 from .linear import AdditivePredictor
 from .load import StoreLike, load_predictor
@@ -19,10 +21,13 @@ from .prediction import Part, Prediction
 __all__ = [
     "AdditivePredictor",
     "Artifact",
+    "Comparison",
+    "ComparisonRow",
     "GnnPredictor",
     "Input",
     "InputShapes",
     "Inputs",
+    "KernelPredictor",
     "LatencyPredictor",
     "LearnedPredictor",
     "MlpPredictor",
@@ -34,6 +39,8 @@ __all__ = [
     "StoreLike",
     "Summary",
     "TablePredictor",
+    "candidates",
+    "compare",
     "load_predictor",
     "metrics",
     "predictor_class",
