@@ -8,6 +8,7 @@ from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
+from .device_prior import DevicePrior
 from .gnn import GnnPredictor
 from .learned import LearnedPredictor
 from .linear import AdditivePredictor
@@ -15,10 +16,12 @@ from .load import StoreLike, load_predictor
 from .metrics import Report, ReportRow, Summary
 from .mlp import MlpPredictor
 from .prediction import Part, Prediction
+from .transfer import TransferPredictor
 
 __all__ = [
     "AdditivePredictor",
     "Artifact",
+    "DevicePrior",
     "GnnPredictor",
     "Input",
     "InputShapes",
@@ -34,6 +37,7 @@ __all__ = [
     "StoreLike",
     "Summary",
     "TablePredictor",
+    "TransferPredictor",
     "load_predictor",
     "metrics",
     "predictor_class",

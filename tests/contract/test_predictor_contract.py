@@ -1,12 +1,16 @@
 """Every kind of predictor passes the contract."""
 
+import numpy as np
+
 from lutra.networks.lowering import lower
 from lutra.predictors import (
     AdditivePredictor,
+    DevicePrior,
     GnnPredictor,
     LatencyPredictor,
     MlpPredictor,
     TablePredictor,
+    TransferPredictor,
     predictor_kinds,
 )
 from lutra.predictors.testing import (
@@ -47,6 +51,18 @@ class TestMlpPredictorOfEncodings(EncodingContract):
 class TestGnnPredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
+
+
+class TestTransferPredictor(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        source = {"older": 3 * np.array(self.latencies_ms()), "other": self.networks()[:, 1] + 1}
+        prior = DevicePrior.learn(self.networks(), source, {"work": self.networks()[:, 5]})
+        return TransferPredictor(prior, "bench", fingerprint=synthetic_fingerprint())
+
+
+class TestTransferPredictorWithoutSources(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return TransferPredictor(None, "bench")
 
 
 def test_every_kind_runs_the_contract() -> None:
