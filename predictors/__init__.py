@@ -8,8 +8,10 @@ from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
+from .comparison import Comparison, ComparisonRow, candidates, compare
 from .device_prior import DevicePrior
 from .gnn import GnnPredictor
+from .kernels import KernelPredictor
 from .learned import LearnedPredictor
 from .linear import AdditivePredictor
 from .load import StoreLike, load_predictor
@@ -21,11 +23,14 @@ from .transfer import TransferPredictor
 __all__ = [
     "AdditivePredictor",
     "Artifact",
+    "Comparison",
+    "ComparisonRow",
     "DevicePrior",
     "GnnPredictor",
     "Input",
     "InputShapes",
     "Inputs",
+    "KernelPredictor",
     "LatencyPredictor",
     "LearnedPredictor",
     "MlpPredictor",
@@ -38,6 +43,8 @@ __all__ = [
     "Summary",
     "TablePredictor",
     "TransferPredictor",
+    "candidates",
+    "compare",
     "load_predictor",
     "metrics",
     "predictor_class",

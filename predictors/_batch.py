@@ -61,6 +61,11 @@ class Batch:
         """What it holds, as errors call it."""
         return "networks" if self.networks is not None else f"encodings of {self._rows.shape[1]} numbers"
 
+    @property
+    def inputs(self) -> Inputs:
+        """What `of` makes this batch of."""
+        return self._rows if self.networks is None else list(self.networks)
+
     @cached_property
     def keys(self) -> list[bytes]:
         """One for each input; equal for equal architectures."""

@@ -89,7 +89,7 @@ class Domain:
         else:
             assert batch.encodings is not None
             sizes, slack = batch.encodings, _SLACK * (self.high - self.low)
-            unseen = self._new_choices(sizes).any(axis=1)
+            unseen = np.asarray(self._new_choices(sizes).any(axis=1))
         over, under = sizes - self.high, self.low - sizes
         beyond = (np.maximum(over, under) > slack).any(axis=1)
         if batch.networks is not None:

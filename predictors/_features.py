@@ -62,9 +62,9 @@ def standard_numbers(batch: Batch, domain: Domain) -> NDArray[np.float64]:
     if batch.networks is not None:
         table = pooled(batch.networks, domain.kinds)
         totals = table.reshape(len(table), -1, POOLED).sum(axis=1)
-        return np.log1p(np.concatenate([table, totals], axis=1))
+        return np.asarray(np.log1p(np.concatenate([table, totals], axis=1)), np.float64)
     rows = batch.encodings
     assert rows is not None
     positive = domain.low > 0
     logs = np.log(np.maximum(rows[:, positive], np.where(positive, domain.low, 1.0)[positive] * 1e-3))
-    return np.concatenate([one_hot(rows, domain), rows, logs], axis=1)
+    return np.asarray(np.concatenate([one_hot(rows, domain), rows, logs], axis=1), np.float64)

@@ -38,7 +38,8 @@ class _Layer(nn.Module):
         mixed = mixed.index_add(0, batch.makers, backward.index_select(0, batch.readers))
         means = batch.pooled(inner) * batch.inverse_sizes
         mixed = mixed + self.whole(means).index_select(0, batch.owners)
-        return nodes + self.out(mixed.relu())
+        added: Tensor = self.out(mixed.relu())
+        return nodes + added
 
 
 class TorchBatch:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..luts import Answer, Nearest, Table
-from ..luts.compose import compose
+from ..luts.compose import Composition, compose
 from ..luts.interpolation import UNKNOWN_HALFWIDTH
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
 from ..networks.lowering import Kernel, LoweredNetwork
@@ -186,7 +186,7 @@ class TablePredictor(LatencyPredictor):
         residuals = self.log_residuals_
         return Artifact(
             kind=self.kind,
-            params={"name": self.name, "prior_error": self.prior_error, "interpolate": self.interpolate},
+            params={name: value for name, value in self.get_params().items() if name != "table"},
             state={"scale": self.scale_, "constant_ms": self.constant_ms_, "coefficients": self._coefficients},
             device={"name": self.device, "fingerprint": self.table.fingerprint.to_dict()},
             arrays={} if residuals is None else {"log_residuals": residuals},
@@ -217,7 +217,7 @@ class TablePredictor(LatencyPredictor):
             raise UsageError("a table predicts networks, not encodings", hint="decode the architectures first")
         name, lowered = self._lowerer(network, self.table, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
-        composed = compose(self.table, lowered.kernels, interpolate=self.interpolate)
+        composed = self._composed(lowered.kernels)
         answers = {answer.key: answer for answer in composed.kernels}
         rows = [(kernel, counts[key], answers[key]) for key, kernel in lowered.distinct.items()]
         missing = [(kernel, answer) for kernel, _, answer in rows if not answer.covered]
@@ -225,6 +225,10 @@ class TablePredictor(LatencyPredictor):
             source = network if isinstance(network, str | os.PathLike) else name
             raise self._not_covered(name, os.fspath(source), lowered, missing)
         return _Sum(name, tuple(rows), composed.run, composed.total_ns)
+
+    def _composed(self, kernels: Sequence[Kernel]) -> Composition:
+        """What is known of a network's kernels, given in execution order."""
+        return compose(self.table, kernels, interpolate=self.interpolate)
 
     def _not_covered(
         self, name: str, source: str, lowered: LoweredNetwork, missing: Sequence[tuple[Kernel, Answer]]

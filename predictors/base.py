@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeGuard, Union, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeGuard, Union, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,7 +126,7 @@ class LatencyPredictor(ABC):
             For one network a `Prediction`; for several the latencies in ms, shape ``[n]``.
         """
         if not are_several(networks):
-            return self.explain(networks, input_shapes=input_shapes)
+            return self.explain(cast(Input, networks), input_shapes=input_shapes)
         if input_shapes is not None:
             raise UsageError("input_shapes with a list of networks", hint="predict torch modules one by one")
         return self.predict_batch(networks)

@@ -27,10 +27,13 @@ Prepared = TypeVar("Prepared")
 """What a model computes on, for n inputs: an array with n rows, or a list of n."""
 
 
-class Model(Protocol[Prepared]):
+Given = TypeVar("Given", contravariant=True)
+
+
+class Model(Protocol[Given]):
     """What was learned, apart from everything around it."""
 
-    def latencies_ms(self, prepared: Prepared) -> NDArray[np.float64]:
+    def latencies_ms(self, prepared: Given) -> NDArray[np.float64]:
         """Latencies of n inputs, shape ``[n]``, positive, in ms."""
 
     def state(self) -> tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]:

@@ -76,8 +76,15 @@ class MlpModel:
     def restored(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "MlpModel":
         """What `state` described."""
         layers = tuple((arrays[f"weights{n}"], arrays[f"biases{n}"]) for n in range(int(state["layers"])))
-        held = (arrays[name] for name in ("centre", "scale", "low", "high"))
-        return cls(AdditiveModel.restored(state, arrays), *held, float(state["spread"]), layers)
+        return cls(
+            additive=AdditiveModel.restored(state, arrays),
+            centre=arrays["centre"],
+            scale=arrays["scale"],
+            low=arrays["low"],
+            high=arrays["high"],
+            spread=float(state["spread"]),
+            layers=layers,
+        )
 
 
 @register("mlp")

@@ -246,7 +246,7 @@ class PredictorContract(ABC):
         networks, latencies = self.networks(), self.latencies_ms()
         for bad_networks, bad_latencies in ((networks, latencies[:-1]), ([], []), (networks[0], latencies[:1])):
             with pytest.raises(UsageError):
-                self.make().fit(bad_networks, bad_latencies)  # type: ignore[arg-type]
+                self.make().fit(bad_networks, bad_latencies)
 
     # -- saving -------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from lutra.predictors import (
     AdditivePredictor,
     DevicePrior,
     GnnPredictor,
+    KernelPredictor,
     LatencyPredictor,
     MlpPredictor,
     TablePredictor,
@@ -26,6 +27,12 @@ class TestTablePredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         lowered = [lower(network, "null") for network in small_networks()]
         return TablePredictor(synthetic_table(lowered, synthetic_fingerprint()), "bench", prior_error=0.04)
+
+
+class TestKernelPredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        lowered = [lower(network, "null") for network in small_networks()[::2]]  # half of the kernels have no row
+        return KernelPredictor(synthetic_table(lowered, synthetic_fingerprint()), "bench", rounds=20, depth=2)
 
 
 class TestAdditivePredictor(PredictorContract):
