@@ -18,6 +18,7 @@ from .load import StoreLike, load_predictor
 from .metrics import Report, ReportRow, Summary
 from .mlp import MlpPredictor
 from .prediction import Part, Prediction
+from .quadratic import QuadraticPredictor
 from .transfer import TransferPredictor
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "NetworkLike",
     "Part",
     "Prediction",
+    "QuadraticPredictor",
     "Report",
     "ReportRow",
     "StoreLike",

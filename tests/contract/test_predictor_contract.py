@@ -10,6 +10,7 @@ from lutra.predictors import (
     KernelPredictor,
     LatencyPredictor,
     MlpPredictor,
+    QuadraticPredictor,
     TablePredictor,
     TransferPredictor,
     predictor_kinds,
@@ -58,6 +59,16 @@ class TestMlpPredictorOfEncodings(EncodingContract):
 class TestGnnPredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
+
+
+class TestQuadraticPredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        return QuadraticPredictor("bench")
+
+
+class TestQuadraticPredictorOfEncodings(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return QuadraticPredictor("bench")
 
 
 class TestTransferPredictor(EncodingContract):
