@@ -58,7 +58,8 @@ def pareto(latency_ms: Floats, accuracy: Floats, rows: NDArray[np.intp]) -> NDAr
     """Those rows that no other beats in both predicted latency and accuracy: what an exhaustive search returns."""
     order = rows[np.lexsort((-accuracy[rows], latency_ms[rows]))]
     best = np.maximum.accumulate(accuracy[order])
-    return order[np.concatenate([[True], best[1:] > best[:-1]])]
+    picked: NDArray[np.intp] = order[np.concatenate([[True], best[1:] > best[:-1]])]
+    return picked
 
 
 def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
