@@ -173,7 +173,7 @@ def _amounts(shapes: Sequence[KernelShape]) -> Floats:
 
 
 def _trended(amounts: Floats, trend: Floats) -> Floats:
-    return np.maximum(trend[0] + amounts @ trend[1:], 1e-9)
+    return np.asarray(np.maximum(trend[0] + amounts @ trend[1:], 1e-9), np.float64)
 
 
 def _trend(amounts: Floats, log_ns: Floats) -> Floats:

@@ -15,6 +15,7 @@ from .additive import TablePredictor
 from .base import Inputs, LatencyPredictor, checked_coverage
 from .gnn import GnnPredictor
 from .kernels import KernelPredictor
+from .learned import LearnedPredictor
 from .linear import AdditivePredictor
 from .metrics import Summary, summary_of
 from .mlp import MlpPredictor
@@ -193,9 +194,10 @@ def compare(
     """
     if not 0 < test_share < 1:
         raise UsageError(f"test_share is {test_share!r}", hint="give a share between 0 and 1, such as 0.2")
-    samples = samples_of(inputs, latencies_ms, least=2 * LEAST_TESTED, who="a comparison")
+    least = LEAST_TESTED + LearnedPredictor.least_samples
+    samples = samples_of(inputs, latencies_ms, least=least, who="a comparison")
     n = len(samples.latencies_ms)
-    tested = min(max(LEAST_TESTED, round(test_share * n)), n - LEAST_TESTED)
+    tested = min(max(LEAST_TESTED, round(test_share * n)), n - LearnedPredictor.least_samples)
     order = np.random.default_rng(seed).permutation(n)
     entered = predictors or candidates(encodings=samples.batch.networks is None, seed=seed)
     rows = [

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Self
-
-import numpy as np
+from typing import Final, Self
 
 from ..luts import Answer, Table
 from ..luts.compose import Composition, compose
@@ -16,6 +14,8 @@ from ._artifact import Artifact
 from ._kernel_trees import ANY, FamilyTrees, Growing, grown_families
 from ._registry import register
 from .additive import TablePredictor
+
+_MOST: Final = 3.0  # a factor of twenty, either way: as good as nothing known
 
 
 @register("kernels")
@@ -123,5 +123,5 @@ class KernelPredictor(TablePredictor):
             answer,
             source="interpolated" if judgement.inside else "extrapolated",
             latency_ns=judgement.latency_ns * (share + (1 - share) * trees.resident),
-            rel_halfwidth=float(np.expm1(judgement.log_halfwidth)),
+            rel_halfwidth=min(judgement.log_halfwidth, _MOST),  # the sum's interval is one of logarithms, too
         )

@@ -9,7 +9,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,7 @@ def synthetic_table(
     run_ns: int | None = 5_000,
     rel_halfwidth: float | None = 0.02,
     check_errors: Sequence[float] = (),
+    with_kernels: bool = False,
 ) -> Table:
     """A table that covers lowered networks with `synthetic_ns`.
 
@@ -82,16 +83,27 @@ def synthetic_table(
         run_ns: the constant of one inference; None leaves it out.
         rel_halfwidth: of every row.
         check_errors: one self-check each, with this relative error of the prediction (0.1 is 10 % too high).
+        with_kernels: rows say what their kernels are, so that others can be judged by them.
     """
     kernels = {key: kernel for network in lowered for key, kernel in network.distinct.items()}
-    rows = [_row("kernel", key, k.label, synthetic_ns(k), rel_halfwidth) for key, k in kernels.items()]
+    rows = [
+        _row("kernel", key, k.label, synthetic_ns(k), rel_halfwidth, k.to_json() if with_kernels else {})
+        for key, k in kernels.items()
+    ]
     if run_ns is not None:
         rows.append(_row("constant", "run", "one inference", run_ns, rel_halfwidth))
     rows += [_check(number, error) for number, error in enumerate(check_errors)]
     return Table(fingerprint, rows, name=name)
 
 
-def _row(kind: str, key: str, label: str, latency_ns: int, rel_halfwidth: float | None) -> Measurement:
+def _row(
+    kind: str,
+    key: str,
+    label: str,
+    latency_ns: int,
+    rel_halfwidth: float | None,
+    spec: Mapping[str, Any] | None = None,
+) -> Measurement:
     samples = np.full(8, latency_ns, np.int64)
     rounds = np.arange(8, dtype=np.int32) // 2
     return Measurement(
@@ -102,6 +114,7 @@ def _row(kind: str, key: str, label: str, latency_ns: int, rel_halfwidth: float 
         rounds=rounds,
         rel_halfwidth=rel_halfwidth,
         measured_at=_MOMENT,
+        spec=spec or {},
     )
 
 

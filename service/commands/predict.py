@@ -1,6 +1,6 @@
 """``lutra predict``: the latency of a network on a device that was profiled."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,17 +9,29 @@ from ..options import (
     DeviceOption,
     InputShapesOption,
     JsonOption,
-    NetworksArgument,
+    OptionalNetworksArgument,
     ResolutionOption,
     RuntimeOption,
     StoreOption,
     echo_json,
     sources_of,
+    split_decimals,
 )
+
+if TYPE_CHECKING:
+    from ...predictors import Prediction
 
 
 def predict(
-    networks: NetworksArgument,
+    networks: OptionalNetworksArgument = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="FOLDER", help="A saved predictor (lutra fit) instead of --device."),
+    ] = None,
+    encoding: Annotated[
+        list[str] | None,
+        typer.Option("--encoding", metavar="N,N...", help="An encoding instead of a network; may be repeated."),
+    ] = None,
     device: DeviceOption = "host",
     runtime: RuntimeOption = None,
     threads: Annotated[
@@ -51,19 +63,72 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict the latency of networks on a profiled device: number, interval, and where the time goes."""
+    from ...networks.errors import UsageError
+
+    networks = networks or []
+    subjects = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
+    if model is not None:
+        given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
+        given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
+        if any(value is not None for value in given.values()):
+            names = ", ".join(name for name, value in given.items() if value is not None)
+            raise UsageError(f"--model and {names}", hint="a saved predictor has its device in it")
+        predictions = _asked(model, networks, encoding or [], coverage, subjects)
+    elif encoding:
+        raise UsageError("an encoding without --model", hint="name a predictor that was fitted to encodings")
+    elif not networks:
+        raise UsageError("no network to predict", hint="name one: lutra predict mobilenet_v2")
+    else:
+        wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
+        wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision}
+        wanted |= {"--batch": batch, "--resolution": resolution, "--store": store}
+        command = _profile_command(networks, wanted, input_shape or [])
+        setting = {"store": store, "runtime": runtime, "threads": threads, "precision": precision}
+        predictions = _of_device(device, setting, networks, coverage, subjects, exact=exact, command=command)
+    if as_json:
+        echo_json([prediction.to_dict() for prediction in predictions])
+        return
+    typer.echo("\n\n".join(map(str, predictions)))
+
+
+def _asked(
+    model: str, networks: list[str], encodings: list[str], coverage: float, subjects: dict[str, Any]
+) -> "list[Prediction]":
+    """What a saved predictor says of networks or encodings."""
+    import numpy as np
+
+    from ...networks.errors import UsageError
+    from ...predictors import LatencyPredictor
+
+    predictor = LatencyPredictor.load(model)
+    if bool(networks) == bool(encodings):
+        raise UsageError("networks and encodings" if networks else "nothing to predict", hint="give one of the two")
+    if networks:
+        return [predictor.explain(source, coverage=coverage) for source in sources_of(networks, **subjects)]
+    rows = [np.array(split_decimals(text, "--encoding")) for text in encodings]
+    return [predictor.explain(row, coverage=coverage) for row in rows]
+
+
+def _of_device(
+    device: str,
+    setting: dict[str, Any],
+    networks: list[str],
+    coverage: float,
+    subjects: dict[str, Any],
+    *,
+    exact: bool,
+    command: str,
+) -> "list[Prediction]":
+    """What the rows of a device say of networks; ``command`` would measure what they lack."""
     from ...networks.errors import NotCoveredError, UnknownNameError
     from ...predictors import load_predictor
 
-    sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
-    wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
-    wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision, "--batch": batch}
-    wanted |= {"--resolution": resolution, "--store": store}
-    command = _profile_command(networks, wanted, input_shape or [])
+    sources = sources_of(networks, **subjects)
     try:
-        predictor = load_predictor(device, store=store, runtime=runtime, threads=threads, precision=precision)
+        predictor = load_predictor(device, **setting)
         if exact:
             predictor.set_params(interpolate=False)
-        predictions = [predictor.explain(source, coverage=coverage) for source in sources]
+        return [predictor.explain(source, coverage=coverage) for source in sources]
     except NotCoveredError as error:
         if device not in ("host", "null"):  # that has to be done on the device itself
             raise
@@ -74,10 +139,6 @@ def predict(
             raise
         hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
-    if as_json:
-        echo_json([prediction.to_dict() for prediction in predictions])
-        return
-    typer.echo("\n\n".join(map(str, predictions)))
 
 
 def _profile_command(networks: list[str], options: dict[str, object], input_shapes: list[str]) -> str:
