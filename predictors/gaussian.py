@@ -9,17 +9,17 @@ best alone would be too sure of itself. Draws from their prior are weighted by t
 """
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..networks.errors import UsageError
+from ._conformal import student_quantile
 
 Floats: TypeAlias = NDArray[np.float64]
 
-_SCALE_SAMPLES: Final = 2.0  # what the prior of the scale weighs, in samples; values are standardised, so it is near 1
+_SCALE_SAMPLES: Final = 2  # what the prior of the scale weighs, in samples; values are standardised, so it is near 1
 _NEGLIGIBLE: Final = 1e-4  # weight of a draw, relative to the heaviest, below which it is left out
 
 
@@ -146,19 +146,3 @@ def _weights(log_evidence: Floats) -> Floats:
     weights[weights < _NEGLIGIBLE] = 0.0
     normalised: Floats = weights / weights.sum()
     return normalised
-
-
-def student_quantile(probability: float, degrees: float) -> float:
-    """Quantile of Student's t, by its expansion in 1 / degrees.
-
-    Abramowitz and Stegun, "Handbook of Mathematical Functions" (1964), 26.7.5; within 0.5 % from four degrees on for
-    probabilities up to 0.975.
-    """
-    z = NormalDist().inv_cdf(probability)
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
-    )
-    return z + sum(term / degrees**power for power, term in enumerate(terms, start=1))
