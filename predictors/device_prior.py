@@ -19,6 +19,7 @@ _SHARES: Final[Mapping[str, float]] = {"sources": 0.5, "costs": 0.2, "structure"
 """Where the variance of a new device comes from, before any source was asked."""
 
 _NOISE: Final = 0.3
+_NOISE_LEVELS: Final = np.geomspace(1e-5, 10, 31)
 _SPREAD: Final = 1.5  # standard deviation of the logarithms of shares and of the noise
 _DRAWS: Final = 192
 _SHRINKAGE: Final = 0.2  # of the structure towards independence: there are fewer sources than entries
@@ -117,7 +118,9 @@ class DevicePrior:
             members = np.array([group == name for group in self.groups])
             weights = _log_normal((_DRAWS, int(members.sum())), rng)
             shares[:, members] = totals[:, [number]] * weights / weights.sum(axis=1, keepdims=True)
-        return Draws(shares, _NOISE * _log_normal((_DRAWS,), rng))
+        distances = np.log(_NOISE_LEVELS / _NOISE) / _SPREAD
+        likely = np.exp(-0.5 * distances**2)
+        return Draws(shares, _NOISE_LEVELS, likely / likely.sum())
 
     def expected(self) -> tuple[Floats, float]:
         """Covariance of the weights, shape ``[p, p]``, and variance of the noise, before any sample."""

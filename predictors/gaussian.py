@@ -9,7 +9,7 @@ best alone would be too sure of itself. Draws from their prior are weighted by t
 """
 
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +38,17 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Draws:
-    """Hyper-parameters drawn from their prior.
+    """Hyper-parameters to integrate over: shares drawn from their prior, each with each of some levels of noise.
 
     Attributes:
         shares: of each ingredient, shape ``[h, k]`` with h draws of k ingredients.
-        noise: variance of the noise in units of the scale squared, shape ``[h]``.
+        noise: variances of the noise in units of the scale squared, shape ``[g]``.
+        noise_prior: probability of each, shape ``[g]``.
     """
 
     shares: Floats
     noise: Floats
+    noise_prior: Floats
 
 
 @dataclass(frozen=True)
@@ -97,25 +99,23 @@ def posterior(features: Floats, values: Floats, ingredients: Ingredients, draws:
     features, values, rest = _compressed(features, values)
     cross = ingredients.covariances @ features.T
     grams = features @ cross
-    pairs = zip(draws.shares, draws.noise, strict=True)
-    solved = [_solved(grams, values, shares, noise, rest, n) for shares, noise in pairs]
-    evidence = _weights(np.array([log_evidence for log_evidence, _, _ in solved]))
+    spectra = [_Spectrum.of(np.tensordot(shares, grams, axes=1), values) for shares in draws.shares]
+    evidence = _weights(np.stack([spectrum.log_evidence(draws, rest, n) for spectrum in spectra]))
+    variances = np.stack([spectrum.misfit(draws.noise, rest) for spectrum in spectra]) / (_SCALE_SAMPLES + n)
 
     mean, second = np.zeros(p), np.zeros((p, p))
-    noise_variance = 0.0
-    for weight, shares, noise, (_, inverse, variance) in zip(evidence, draws.shares, draws.noise, solved, strict=True):
-        if not weight:
+    for weights, scales, shares, spectrum in zip(evidence, variances, draws.shares, spectra, strict=True):
+        if not weights.any():
             continue
         towards = np.tensordot(shares, cross, axes=1)
-        weights = towards @ (inverse @ values)
-        mean += weight * weights
-        second += weight * np.outer(weights, weights)
-        second -= weight * variance * (towards @ inverse @ towards.T)
-        noise_variance += weight * variance * noise
+        solutions, inverse = spectrum.moments(draws.noise, weights * scales)
+        mean += towards @ (solutions @ weights)
+        second += towards @ ((solutions * weights) @ solutions.T - inverse) @ towards.T
     # The prior's own covariance is linear in the shares, so that one sum serves all draws.
-    scaled = evidence * np.array([variance for _, _, variance in solved])
-    second += np.tensordot(scaled @ draws.shares, ingredients.covariances, axes=1)
-    return Posterior(mean, second - np.outer(mean, mean), noise_variance, n, evidence)
+    scaled = evidence * variances
+    second += np.tensordot(scaled.sum(axis=1) @ draws.shares, ingredients.covariances, axes=1)
+    noise_variance = float((scaled * draws.noise).sum())
+    return Posterior(mean, second - np.outer(mean, mean), noise_variance, n, evidence.sum(axis=1))
 
 
 def _compressed(features: Floats, values: Floats) -> tuple[Floats, Floats, float]:
@@ -127,18 +127,42 @@ def _compressed(features: Floats, values: Floats) -> tuple[Floats, Floats, float
     return triangle, projected, max(0.0, float(values @ values - projected @ projected))
 
 
-def _solved(
-    grams: Floats, values: Floats, shares: Floats, noise: float, rest: float, samples: int
-) -> tuple[float, Floats, float]:
-    """Log-evidence, inverse covariance of the values over scale**2, and the expected scale**2 of one draw."""
-    n = len(values)
-    covariance = np.tensordot(shares, grams, axes=1) + noise * np.eye(n)
-    factor = np.linalg.inv(np.linalg.cholesky(covariance))
-    inverse = factor.T @ factor
-    degrees = _SCALE_SAMPLES + samples
-    misfit = _SCALE_SAMPLES + float(values @ inverse @ values) + rest / noise
-    log_determinant = -2 * float(np.log(np.diag(factor)).sum()) + (samples - n) * float(np.log(noise))
-    return -0.5 * (log_determinant + degrees * float(np.log(misfit))), inverse, misfit / degrees
+@dataclass(frozen=True)
+class _Spectrum:
+    """The covariance of n values in its own coordinates, where all levels of noise are solved at once.
+
+    Attributes:
+        sizes: eigenvalues, shape ``[n]``.
+        directions: eigenvectors as columns, shape ``[n, n]``.
+        values: in these coordinates, shape ``[n]``.
+    """
+
+    sizes: Floats
+    directions: Floats
+    values: Floats
+
+    @classmethod
+    def of(cls, covariance: Floats, values: Floats) -> Self:
+        sizes, directions = np.linalg.eigh(covariance)
+        return cls(sizes.clip(min=0), directions, directions.T @ values)
+
+    def misfit(self, noise: Floats, rest: float) -> Floats:
+        """What the expected scale**2 is in proportion to, shape ``[g]``."""
+        explained = (self.values**2 / (self.sizes + noise[:, None])).sum(axis=1)
+        return np.asarray(_SCALE_SAMPLES + explained + rest / noise, np.float64)
+
+    def log_evidence(self, draws: Draws, rest: float, samples: int) -> Floats:
+        """Logarithm of prior times evidence of each level of noise, shape ``[g]``."""
+        noise = draws.noise
+        determinant = np.log(self.sizes + noise[:, None]).sum(axis=1) + (samples - len(self.values)) * np.log(noise)
+        fit = (_SCALE_SAMPLES + samples) * np.log(self.misfit(noise, rest))
+        return np.asarray(np.log(draws.noise_prior) - 0.5 * (determinant + fit), np.float64)
+
+    def moments(self, noise: Floats, scaled: Floats) -> tuple[Floats, Floats]:
+        """Inverse covariances times the values, ``[n, g]``, and the sum of inverse covariances times ``scaled``."""
+        inverses = 1 / (self.sizes[:, None] + noise)
+        solutions = self.directions @ (inverses * self.values[:, None])
+        return solutions, (self.directions * (inverses @ scaled)) @ self.directions.T
 
 
 def _weights(log_evidence: Floats) -> Floats:
