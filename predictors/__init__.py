@@ -9,6 +9,7 @@ from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike
 from .comparison import Comparison, ComparisonRow, candidates, compare
+from .device_prior import DevicePrior
 from .gnn import GnnPredictor
 from .kernels import KernelPredictor
 from .learned import LearnedPredictor
@@ -17,12 +18,15 @@ from .load import StoreLike, load_predictor
 from .metrics import Report, ReportRow, Summary
 from .mlp import MlpPredictor
 from .prediction import Part, Prediction
+from .quadratic import QuadraticPredictor
+from .transfer import TransferPredictor
 
 __all__ = [
     "AdditivePredictor",
     "Artifact",
     "Comparison",
     "ComparisonRow",
+    "DevicePrior",
     "GnnPredictor",
     "Input",
     "InputShapes",
@@ -34,11 +38,13 @@ __all__ = [
     "NetworkLike",
     "Part",
     "Prediction",
+    "QuadraticPredictor",
     "Report",
     "ReportRow",
     "StoreLike",
     "Summary",
     "TablePredictor",
+    "TransferPredictor",
     "candidates",
     "compare",
     "load_predictor",

@@ -41,7 +41,7 @@ def log_halfwidth(errors: NDArray[np.float64], coverage: float) -> float:
     if rank <= n:
         return float(np.partition(errors, rank - 1)[rank - 1])
     spread = math.sqrt(float(errors @ errors) / n * (1 + 1 / n))
-    return max(float(errors.max()), _student_quantile((1 + coverage) / 2, n) * spread)
+    return max(float(errors.max()), student_quantile((1 + coverage) / 2, n) * spread)
 
 
 def too_few(n: int, coverage: float) -> bool:
@@ -49,7 +49,7 @@ def too_few(n: int, coverage: float) -> bool:
     return math.ceil((n + 1) * coverage - 1e-9) > n
 
 
-def _student_quantile(probability: float, degrees: int) -> float:
+def student_quantile(probability: float, degrees: int) -> float:
     """Quantile of Student's t: Hill, "Algorithm 396", Communications of the ACM 13 (1970), its expansion."""
     if degrees == 1:
         return math.tan(math.pi * (probability - 0.5))

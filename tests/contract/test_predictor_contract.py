@@ -1,13 +1,18 @@
 """Every kind of predictor passes the contract."""
 
+import numpy as np
+
 from lutra.networks.lowering import lower
 from lutra.predictors import (
     AdditivePredictor,
+    DevicePrior,
     GnnPredictor,
     KernelPredictor,
     LatencyPredictor,
     MlpPredictor,
+    QuadraticPredictor,
     TablePredictor,
+    TransferPredictor,
     predictor_kinds,
 )
 from lutra.predictors.testing import (
@@ -55,6 +60,28 @@ class TestMlpPredictorOfEncodings(EncodingContract):
 class TestGnnPredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
+
+
+class TestQuadraticPredictor(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        return QuadraticPredictor("bench")
+
+
+class TestQuadraticPredictorOfEncodings(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return QuadraticPredictor("bench")
+
+
+class TestTransferPredictor(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        source = {"older": 3 * np.array(self.latencies_ms()), "other": self.networks()[:, 1] + 1}
+        prior = DevicePrior.learn(self.networks(), source, {"work": self.networks()[:, 5]})
+        return TransferPredictor(prior, "bench", fingerprint=synthetic_fingerprint())
+
+
+class TestTransferPredictorWithoutSources(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return TransferPredictor(None, "bench")
 
 
 def test_every_kind_runs_the_contract() -> None:

@@ -9,7 +9,7 @@ from lutra.networks import NetworkBuilder
 from lutra.networks.errors import CorruptArtifactError, UsageError
 from lutra.predictors import AdditivePredictor, LatencyPredictor, MlpPredictor
 from lutra.predictors._artifact import Artifact
-from lutra.predictors._conformal import _student_quantile, folds, log_halfwidth, too_few
+from lutra.predictors._conformal import folds, log_halfwidth, student_quantile, too_few
 from lutra.predictors._samples import samples_of
 from lutra.predictors.testing import small_network, small_networks, synthetic_fingerprint
 
@@ -70,7 +70,7 @@ def test_too_few_errors_for_a_quantile_are_taken_for_normal() -> None:
 
 @pytest.mark.parametrize(("degrees", "value"), [(1, 6.3138), (2, 2.9200), (3, 2.3534), (8, 1.8595), (30, 1.6973)])
 def test_students_quantile(degrees: int, value: float) -> None:
-    assert _student_quantile(0.95, degrees) == pytest.approx(value, rel=5e-3)
+    assert student_quantile(0.95, degrees) == pytest.approx(value, rel=5e-3)
 
 
 @given(n=st.integers(1, 40), seed=st.integers(0, 5))

@@ -28,7 +28,7 @@ def test_a_saved_predictor_says_what_it_said(folder: Path) -> None:
     assert ends == pytest.approx(np.array(expected["intervals_ms"]), rel=ROUNDING)
 
 
-@pytest.mark.parametrize("kind", ["additive", "gnn", "kernels", "mlp", "table"])
+@pytest.mark.parametrize("kind", ["additive", "gnn", "kernels", "mlp", "quadratic", "table", "transfer"])
 def test_there_is_one_of_each_kind(kind: str) -> None:
     assert kind in predictor_kinds()
     assert kind in {json.loads((folder / "predictor.json").read_text())["kind"] for folder in FOLDERS}
