@@ -86,10 +86,10 @@ class GnnPredictor(LearnedPredictor[list[Graph]]):
         *,
         fingerprint: Fingerprint | None = None,
         seed: int = 0,
-        width: int = 48,
+        width: int = 32,
         layers: int = 2,
-        steps: int = 1000,
-        learning_rate: float = 4e-3,
+        steps: int = 400,
+        learning_rate: float = 6e-3,
         weight_decay: float = 1e-2,
     ) -> None:
         super().__init__(device, fingerprint=fingerprint, seed=seed)
