@@ -1,6 +1,7 @@
 """Fixed numbers of numbers for inputs: encodings spread out by choice, and the ops of a network pooled by kind."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +14,24 @@ POOLED = 3
 """Numbers for each op kind: how many ops, millions of MACs, megabytes read and written."""
 
 
-def one_hot(rows: NDArray[np.float64], domain: Domain) -> NDArray[np.float64]:
-    """Encodings with each choice as a column of its own, shape ``[n, f]``.
+def one_hot(rows: NDArray[np.float64], domain: Domain, dtype: type[np.floating[Any]] = np.float64) -> NDArray[Any]:
+    """Encodings with each choice as a column of its own, shape ``[n, f]``, of the type ``dtype``.
 
     Columns of choices become one column of 0 and 1 for each choice that was seen (all 0 for another); columns of other
     numbers stay as they are.
     """
     assert domain.values is not None
-    spread = np.empty((len(rows), amounts_width(domain)))
-    place = 0
+    spread = np.zeros((len(rows), amounts_width(domain)), dtype)
+    numbers, place = np.arange(len(rows)), 0
     for column, known in zip(rows.T, domain.values, strict=True):
-        for choice in (None,) if known is None else known:
-            spread[:, place] = column if choice is None else column == choice
+        if known is None:
+            spread[:, place] = column
             place += 1
+            continue
+        choices = np.array(known, np.float64)
+        index = np.minimum(np.searchsorted(choices, column), len(choices) - 1)
+        spread[numbers, place + index] = choices[index] == column
+        place += len(choices)
     return spread
 
 
@@ -56,22 +62,22 @@ def amounts_width(domain: Domain) -> int:
     return sum(1 if known is None else len(known) for known in domain.values)
 
 
-def regressor_inputs(batch: Batch, domain: Domain) -> NDArray[np.float64]:
+def regressor_inputs(batch: Batch, domain: Domain) -> NDArray[np.float32]:
     """`amounts`, and what a regressor that is not linear wants besides, shape ``[n, f]``.
 
     For networks that is the logarithms of ``1 +`` each amount and of their sums over all kinds; for encodings the
     numbers themselves, and the logarithms of columns that are no choices and all positive.
     """
-    table = amounts(batch, domain)
     if batch.networks is not None:
+        table = pooled(batch.networks, domain.kinds)
         totals = table.reshape(len(table), -1, POOLED).sum(axis=1)
-        return np.concatenate([table, np.log1p(table), np.log1p(totals)], axis=1)
+        return np.concatenate([table, np.log1p(table), np.log1p(totals)], axis=1, dtype=np.float32)
     rows = batch.encodings
     assert rows is not None
     assert domain.values is not None
-    spread = (domain.low > 0) & np.array([known is None for known in domain.values])
-    logs = np.log(np.maximum(rows[:, spread], 1e-3 * domain.low[spread]))
-    return np.concatenate([table, rows, logs], axis=1)
+    positive = (domain.low > 0) & np.array([known is None for known in domain.values])
+    logs = np.log(np.maximum(rows[:, positive], 1e-3 * domain.low[positive]))
+    return np.concatenate([one_hot(rows, domain, np.float32), rows, logs], axis=1, dtype=np.float32)
 
 
 def regressor_start(domain: Domain) -> int:

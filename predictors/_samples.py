@@ -23,8 +23,8 @@ class Samples:
         batch: n different architectures, in the order in which they first came.
         latencies_ms: their latencies, shape ``[n]``: the geometric mean where one was given several times.
         given: how many samples there were before equal ones were merged.
-        repeat_pct: how much repeated measurements of one architecture scatter, as a standard deviation in percent:
-            what no model can get below. None where nothing was repeated.
+        repeat_pct: how much measurements of equal architectures scatter, as a standard deviation in percent. None
+            where nothing was repeated.
     """
 
     batch: Batch

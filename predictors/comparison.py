@@ -58,8 +58,8 @@ class Comparison:
         trained: how many samples they were fitted to.
         tested: how many samples they were judged by.
         coverage: of the intervals that were asked for.
-        repeat_pct: how much repeated measurements of one architecture scatter, in percent: no model gets below it.
-            None where nothing was measured twice.
+        repeat_pct: how much measurements of equal architectures scatter, as a standard deviation in percent: what is
+            noise, and no model can know. None where nothing was measured twice.
     """
 
     rows: tuple[ComparisonRow, ...]
@@ -121,7 +121,9 @@ class Comparison:
         worse = [row.name for row in self.rows if row.summary is not None and not self.earns_its_place(row)]
         lines += [f"no better than the baseline here: {', '.join(worse)}"] if worse else []
         if self.repeat_pct is not None:
-            lines.append(f"repeated measurements scatter by {self.repeat_pct:.1f} %; no model gets below that")
+            lines.append(
+                f"measurements of equal architectures scatter by {self.repeat_pct:.1f} %: the noise in all this"
+            )
         return "\n".join(line.rstrip() for line in lines)
 
     def _cells(self, row: ComparisonRow) -> tuple[str, ...]:

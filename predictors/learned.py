@@ -22,7 +22,7 @@ from .prediction import Prediction
 
 _ERRORS: Final = "held_out_errors"
 _MODEL: Final = "model."
-_CHUNK: Final = 4096  # inputs predicted at once: their numbers stay in the caches
+_CHUNK: Final = 2048  # inputs predicted at once: their numbers stay in the caches
 
 Prepared = TypeVar("Prepared")
 """What a model computes on, for n inputs: an array with n rows, or a list of n."""

@@ -31,7 +31,7 @@ class AdditiveModel:
     constant_ms: float
     floor_ms: float
 
-    def latencies_ms(self, prepared: Floats) -> Floats:
+    def latencies_ms(self, prepared: Floats | NDArray[np.float32]) -> Floats:
         return np.maximum(prepared @ self.coefficients + self.constant_ms, self.floor_ms)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

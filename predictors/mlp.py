@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, cast
 
 import numpy as np
@@ -50,19 +51,29 @@ class MlpModel:
     spread: float
     layers: Layers
 
-    def latencies_ms(self, prepared: Floats) -> Floats:
+    def latencies_ms(self, prepared: Singles) -> Floats:
         latencies = self.additive.latencies_ms(prepared[:, : len(self.additive.coefficients)])
         return np.asarray(latencies * np.exp(self._corrections(prepared[:, self.start :])), np.float64)
 
-    def _corrections(self, numbers: Floats) -> Singles:
-        values: Singles = np.subtract(numbers, self.centre, dtype=np.float32)
-        values /= self.scale
-        np.clip(values, self.low, self.high, out=values)
-        for number, (weights, biases) in enumerate(self.layers):
-            values = np.matmul(values, weights)
+    @cached_property
+    def _first(self) -> tuple[Singles, Singles, Singles, Singles]:
+        """The first layer of all members as one product of the numbers as they come: bounds of these, ``[f]``, weights
+        ``[f, m h]`` and biases ``[m h]``."""
+        weights, biases = self.layers[0]
+        inputs, outputs = weights.shape[1], weights.shape[0] * weights.shape[2]
+        side = weights.transpose(1, 0, 2).reshape(inputs, outputs) / self.scale[:, None]
+        offsets = biases.reshape(outputs) - self.centre @ side
+        return self.low * self.scale + self.centre, self.high * self.scale + self.centre, side, offsets
+
+    def _corrections(self, numbers: Singles) -> Singles:
+        low, high, side, offsets = self._first
+        values: Singles = np.clip(numbers, low, high) @ side
+        values += offsets
+        members = len(self.layers[0][0])
+        values = values.reshape(len(values), members, -1).transpose(1, 0, 2)
+        for weights, biases in self.layers[1:]:
+            values = np.matmul(np.maximum(values, 0), weights)
             values += biases
-            if number < len(self.layers) - 1:
-                np.maximum(values, 0, out=values)
         return np.asarray(np.float32(self.spread) * values[..., 0].mean(axis=0), np.float32)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -90,7 +101,7 @@ class MlpModel:
 
 
 @register("mlp")
-class MlpPredictor(LearnedPredictor[Floats]):
+class MlpPredictor(LearnedPredictor[Singles]):
     """Perceptrons on fixed numbers of a network (its ops pooled by kind), or on encodings.
 
     They learn the logarithm of what the closed form (`AdditivePredictor`) leaves over, so that with few samples, and
@@ -141,18 +152,18 @@ class MlpPredictor(LearnedPredictor[Floats]):
                 hint="give a positive rate, and a decay of 0 or more",
             )
 
-    def _prepared(self, batch: Batch, domain: Domain) -> Floats:
+    def _prepared(self, batch: Batch, domain: Domain) -> Singles:
         return regressor_inputs(batch, domain)
 
-    def _trained(self, prepared: Floats, latencies_ms: Floats, domain: Domain) -> Model[Floats]:
+    def _trained(self, prepared: Singles, latencies_ms: Floats, domain: Domain) -> Model[Singles]:
         try:
             from ._perceptrons import trained
         except ImportError:
             raise MissingDependencyError("torch", "learn", "training an MLP") from None
         width, start = amounts_width(domain), regressor_start(domain)
-        additive = additive_model(prepared[:, :width], latencies_ms, domain)
+        additive = additive_model(prepared[:, :width].astype(np.float64), latencies_ms, domain)
         left_over = np.log(latencies_ms / additive.latencies_ms(prepared[:, :width]))
-        numbers = prepared[:, start:].astype(np.float32)
+        numbers = prepared[:, start:]
         centre, scale = numbers.mean(axis=0), numbers.std(axis=0)
         scale = np.where(scale > 1e-6, scale, 1.0).astype(np.float32)
         standard = (numbers - centre) / scale
@@ -170,5 +181,5 @@ class MlpPredictor(LearnedPredictor[Floats]):
         low, high = standard.min(axis=0) - _MARGIN, standard.max(axis=0) + _MARGIN
         return MlpModel(additive, start, centre, scale, cast(Singles, low), cast(Singles, high), spread, layers)
 
-    def _restored(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model[Floats]:
+    def _restored(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model[Singles]:
         return MlpModel.restored(state, arrays)

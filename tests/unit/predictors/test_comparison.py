@@ -58,7 +58,7 @@ def test_every_sample_is_on_one_side_and_duplicates_are_not_on_both() -> None:
     assert len(trained) + len(tested) == len(codes)
     assert (comparison.trained, comparison.tested) == (90, 30)
     assert comparison.repeat_pct == pytest.approx(100 * np.log(1.02) / np.sqrt(2), rel=1e-6)
-    assert "repeated measurements scatter by 1.4 %" in str(comparison)
+    assert "measurements of equal architectures scatter by 1.4 %" in str(comparison)
 
 
 def test_a_model_that_cannot_is_told_and_comes_last() -> None:
