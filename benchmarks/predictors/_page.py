@@ -42,9 +42,9 @@ print(predictor.fitted_.shares)
 A latency is a sum over choices plus noise: a Gaussian process with a linear covariance on one-hot features. Its prior
 mixes the weights of each source device, those of each counted cost, a matrix-normal covariance of (decision, choice)
 that is learnt from the sources, and one weight for each choice wherever it is made (the overhead of a kernel, which
-is what GPUs wait for). The shares of these, of each source among the sources, and the noise, are integrated over 192
-draws that are weighted by how well they foretell the samples: a source that does not resemble the device loses its
-weight. All of it is closed form; fitting takes milliseconds and needs numpy alone.
+is what GPUs wait for). The shares of these and of each source among the sources are integrated over 192 draws, each
+with 31 levels of noise, all weighted by how well they foretell the samples: a source that does not resemble the device
+loses its weight. All of it is closed form; fitting takes a tenth of a second and needs numpy alone.
 
 What to measure is settled before the first measurement: one by one, the architecture is taken that lowers the mean
 variance of all predictions most.
@@ -64,7 +64,8 @@ variance of all predictions most.
 - The *ceiling* is the mean over the targets of what a model reaches that is given four fifths of the space of the
   target itself. FBNet's phones and NAS-Bench-201's raspi4 and phones are limited by the noise of their measurements.
 
-Other data are scored by the same command:
+On the command line, [`lutra transfer`](commands/transfer.md) chooses and fits. Other data are scored by the benchmark's
+own command:
 
 ```console
 $ python -m benchmarks.predictors.transfer --table T.parquet --encoding 'op_*' --costs flops,params \\
