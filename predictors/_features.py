@@ -20,10 +20,13 @@ def one_hot(rows: NDArray[np.float64], domain: Domain) -> NDArray[np.float64]:
     numbers stay as they are.
     """
     assert domain.values is not None
-    parts = []
+    spread = np.empty((len(rows), amounts_width(domain)))
+    place = 0
     for column, known in zip(rows.T, domain.values, strict=True):
-        parts.append(column[:, None] if known is None else (column[:, None] == np.array(known)).astype(np.float64))
-    return np.concatenate(parts, axis=1)
+        for choice in (None,) if known is None else known:
+            spread[:, place] = column if choice is None else column == choice
+            place += 1
+    return spread
 
 
 def pooled(networks: Sequence[Network], kinds: Sequence[str]) -> NDArray[np.float64]:
@@ -53,18 +56,24 @@ def amounts_width(domain: Domain) -> int:
     return sum(1 if known is None else len(known) for known in domain.values)
 
 
-def standard_numbers(batch: Batch, domain: Domain) -> NDArray[np.float64]:
-    """Inputs of a regressor that is not linear, shape ``[n, f]``.
+def regressor_inputs(batch: Batch, domain: Domain) -> NDArray[np.float64]:
+    """`amounts`, and what a regressor that is not linear wants besides, shape ``[n, f]``.
 
-    For networks the logarithms of ``1 +`` each of `pooled` and of their sums over all kinds; for encodings `one_hot`,
-    the numbers themselves, and the logarithms of those columns whose numbers are all positive.
+    For networks that is the logarithms of ``1 +`` each amount and of their sums over all kinds; for encodings the
+    numbers themselves, and the logarithms of columns that are no choices and all positive.
     """
+    table = amounts(batch, domain)
     if batch.networks is not None:
-        table = pooled(batch.networks, domain.kinds)
         totals = table.reshape(len(table), -1, POOLED).sum(axis=1)
-        return np.asarray(np.log1p(np.concatenate([table, totals], axis=1)), np.float64)
+        return np.concatenate([table, np.log1p(table), np.log1p(totals)], axis=1)
     rows = batch.encodings
     assert rows is not None
-    positive = domain.low > 0
-    logs = np.log(np.maximum(rows[:, positive], np.where(positive, domain.low, 1.0)[positive] * 1e-3))
-    return np.asarray(np.concatenate([one_hot(rows, domain), rows, logs], axis=1), np.float64)
+    assert domain.values is not None
+    spread = (domain.low > 0) & np.array([known is None for known in domain.values])
+    logs = np.log(np.maximum(rows[:, spread], 1e-3 * domain.low[spread]))
+    return np.concatenate([table, rows, logs], axis=1)
+
+
+def regressor_start(domain: Domain) -> int:
+    """From which number of `regressor_inputs` on a regressor is to see them: for networks, logarithms only."""
+    return POOLED * len(domain.kinds)

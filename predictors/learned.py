@@ -22,6 +22,7 @@ from .prediction import Prediction
 
 _ERRORS: Final = "held_out_errors"
 _MODEL: Final = "model."
+_CHUNK: Final = 4096  # inputs predicted at once: their numbers stay in the caches
 
 Prepared = TypeVar("Prepared")
 """What a model computes on, for n inputs: an array with n rows, or a list of n."""
@@ -264,7 +265,9 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
     def _latencies(self, batch: Batch) -> NDArray[np.float64]:
         fitted = self._require_fitted()
         fitted.domain.require(batch)
-        return fitted.model.latencies_ms(self._prepared(batch, fitted.domain))
+        starts = range(0, len(batch), _CHUNK)
+        chunks = (batch.take(np.arange(start, min(start + _CHUNK, len(batch)))) for start in starts)
+        return np.concatenate([fitted.model.latencies_ms(self._prepared(chunk, fitted.domain)) for chunk in chunks])
 
     def _interval(self, batch: Batch, latencies_ms: NDArray[np.float64], coverage: float) -> NDArray[np.float64]:
         fitted = self._require_fitted()

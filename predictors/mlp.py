@@ -11,7 +11,7 @@ from ..luts import Fingerprint
 from ..networks.errors import MissingDependencyError, UsageError
 from ._batch import Batch
 from ._domain import Domain
-from ._features import amounts, amounts_width, standard_numbers
+from ._features import amounts_width, regressor_inputs, regressor_start
 from ._registry import register
 from .learned import LearnedPredictor, Model
 from .linear import AdditiveModel, additive_model
@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Layers = tuple[tuple[Singles, Singles], ...]
 
-_CHUNK: Final = 8192  # inputs at once: their activations stay in the caches
 _MARGIN: Final = 0.25  # standard deviations beyond the samples from which on inputs are held
 
 
@@ -32,7 +31,8 @@ class MlpModel:
     perceptrons kept within what the samples had, so that beyond it the additive model alone goes on.
 
     Attributes:
-        additive: the model that is corrected.
+        additive: the model that is corrected; it sees the first of the numbers.
+        start: the perceptrons see those from this one on.
         centre: of each input number, shape ``[f]``.
         scale: of each, shape ``[f]``.
         low: least standardised input, shape ``[f]``.
@@ -42,6 +42,7 @@ class MlpModel:
     """
 
     additive: AdditiveModel
+    start: int
     centre: Singles
     scale: Singles
     low: Singles
@@ -50,17 +51,16 @@ class MlpModel:
     layers: Layers
 
     def latencies_ms(self, prepared: Floats) -> Floats:
-        split = len(self.additive.coefficients)
-        corrections = [
-            self._corrections(prepared[start : start + _CHUNK, split:]) for start in range(0, len(prepared), _CHUNK)
-        ]
-        correction = np.concatenate(corrections) if corrections else np.empty(0)
-        return np.asarray(self.additive.latencies_ms(prepared[:, :split]) * np.exp(correction), np.float64)
+        latencies = self.additive.latencies_ms(prepared[:, : len(self.additive.coefficients)])
+        return np.asarray(latencies * np.exp(self._corrections(prepared[:, self.start :])), np.float64)
 
     def _corrections(self, numbers: Floats) -> Singles:
-        values: Singles = np.clip((numbers.astype(np.float32) - self.centre) / self.scale, self.low, self.high)
+        values: Singles = np.subtract(numbers, self.centre, dtype=np.float32)
+        values /= self.scale
+        np.clip(values, self.low, self.high, out=values)
         for number, (weights, biases) in enumerate(self.layers):
-            values = np.matmul(values, weights) + biases
+            values = np.matmul(values, weights)
+            values += biases
             if number < len(self.layers) - 1:
                 np.maximum(values, 0, out=values)
         return np.asarray(np.float32(self.spread) * values[..., 0].mean(axis=0), np.float32)
@@ -70,7 +70,8 @@ class MlpModel:
         own = {"centre": self.centre, "scale": self.scale, "low": self.low, "high": self.high}
         for number, (weights, biases) in enumerate(self.layers):
             own |= {f"weights{number}": weights, f"biases{number}": biases}
-        return state | {"spread": self.spread, "layers": len(self.layers)}, {**arrays, **own}
+        more = {"start": self.start, "spread": self.spread, "layers": len(self.layers)}
+        return state | more, {**arrays, **own}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> "MlpModel":
@@ -78,6 +79,7 @@ class MlpModel:
         layers = tuple((arrays[f"weights{n}"], arrays[f"biases{n}"]) for n in range(int(state["layers"])))
         return cls(
             additive=AdditiveModel.restored(state, arrays),
+            start=int(state["start"]),
             centre=arrays["centre"],
             scale=arrays["scale"],
             low=arrays["low"],
@@ -113,12 +115,12 @@ class MlpPredictor(LearnedPredictor[Floats]):
         *,
         fingerprint: Fingerprint | None = None,
         seed: int = 0,
-        width: int = 64,
+        width: int = 32,
         depth: int = 2,
         members: int = 4,
-        steps: int = 1500,
-        learning_rate: float = 4e-3,
-        weight_decay: float = 1e-2,
+        steps: int = 600,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1.0,
     ) -> None:
         super().__init__(device, fingerprint=fingerprint, seed=seed)
         self.width = width
@@ -140,17 +142,17 @@ class MlpPredictor(LearnedPredictor[Floats]):
             )
 
     def _prepared(self, batch: Batch, domain: Domain) -> Floats:
-        return np.concatenate([amounts(batch, domain), standard_numbers(batch, domain)], axis=1)
+        return regressor_inputs(batch, domain)
 
     def _trained(self, prepared: Floats, latencies_ms: Floats, domain: Domain) -> Model[Floats]:
         try:
             from ._perceptrons import trained
         except ImportError:
             raise MissingDependencyError("torch", "learn", "training an MLP") from None
-        split = amounts_width(domain)
-        additive = additive_model(prepared[:, :split], latencies_ms, domain)
-        left_over = np.log(latencies_ms / additive.latencies_ms(prepared[:, :split]))
-        numbers = prepared[:, split:].astype(np.float32)
+        width, start = amounts_width(domain), regressor_start(domain)
+        additive = additive_model(prepared[:, :width], latencies_ms, domain)
+        left_over = np.log(latencies_ms / additive.latencies_ms(prepared[:, :width]))
+        numbers = prepared[:, start:].astype(np.float32)
         centre, scale = numbers.mean(axis=0), numbers.std(axis=0)
         scale = np.where(scale > 1e-6, scale, 1.0).astype(np.float32)
         standard = (numbers - centre) / scale
@@ -166,7 +168,7 @@ class MlpPredictor(LearnedPredictor[Floats]):
             seed=self.seed,
         )
         low, high = standard.min(axis=0) - _MARGIN, standard.max(axis=0) + _MARGIN
-        return MlpModel(additive, centre, scale, cast(Singles, low), cast(Singles, high), spread, layers)
+        return MlpModel(additive, start, centre, scale, cast(Singles, low), cast(Singles, high), spread, layers)
 
     def _restored(self, state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Model[Floats]:
         return MlpModel.restored(state, arrays)

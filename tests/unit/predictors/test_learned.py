@@ -263,7 +263,7 @@ def test_perceptrons_learn_what_does_not_add_up() -> None:
     latencies = (1 + codes[:, 0]) * (1 + codes[:, 1]) + 0.5 * codes[:, 2]
     train, test = slice(0, 600), slice(600, None)
     plain = AdditivePredictor().fit(codes[train], latencies[train])
-    deep = MlpPredictor(steps=300, members=2).fit(codes[train], latencies[train])
+    deep = MlpPredictor(steps=300, members=2, learning_rate=1e-2, weight_decay=0.01).fit(codes[train], latencies[train])
     mape = [100 * np.mean(np.abs(p.predict(codes[test]) / latencies[test] - 1)) for p in (plain, deep)]
     assert mape[1] < 0.25 * mape[0]
 
