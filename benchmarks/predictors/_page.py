@@ -79,10 +79,11 @@ them that they were trained on; the last column does the same. On the two Xeon s
 those are the noise of the measurements.
 """
 _WHOLE_NOTE: Final = """\
-The ceiling is a model given 12,500 cells: where it is below 99.5, measuring again gives another latency. *Picked* are
-the cells on the Pareto set of validation accuracy and predicted latency over all held-out cells: what an exhaustive
-search returns. *Alike* are those nearest to them in predicted latency. A predictor that a search can fool errs more on
-picked cells than on those alike, and low. Errors are the additive predictor's.
+The ceiling is a model given 12,500 cells of the device, of all cells, connected or not: where it is far below 100, the
+measurements scatter. *Picked* are the cells on the Pareto set of validation accuracy and predicted latency over all
+held-out cells: what an exhaustive search returns. *Alike* are those nearest to them in predicted latency. A predictor
+that a search can fool errs more on picked cells than on those alike, and low. Errors are the additive predictor's; on
+pixel3 and raspi4, where TensorFlow Lite leaves out ops that reach nothing, a sum over choices is the wrong model.
 """
 _COVERAGE_NOTE: Final = """\
 Twenty samples cannot settle the spread of a device's noise to better than a sixth of it, so coverage of single devices
