@@ -19,6 +19,8 @@ from .learned import LearnedPredictor
 from .linear import AdditivePredictor
 from .metrics import Summary, summary_of
 from .mlp import MlpPredictor
+from .quadratic import QuadraticPredictor
+from .transfer import TransferPredictor
 
 LEAST_TESTED: Final = 5
 _HEADINGS: Final = (
@@ -159,9 +161,12 @@ def candidates(
     known = table.fingerprint if fingerprint is None and table is not None else fingerprint
     entered: list[LatencyPredictor] = [
         AdditivePredictor(device, fingerprint=known, seed=seed),
+        QuadraticPredictor(device, fingerprint=known, seed=seed),
         MlpPredictor(device, fingerprint=known, seed=seed),
     ]
-    if not encodings:
+    if encodings:
+        entered.append(TransferPredictor(device=device, fingerprint=known, seed=seed))
+    else:
         entered.append(GnnPredictor(device, fingerprint=known, seed=seed))
         if table is not None:
             entered += [TablePredictor(table, device), KernelPredictor(table, device, seed=seed)]

@@ -36,8 +36,8 @@ class DevicePrior:
 
     - *sources*: weights of devices that were measured,
     - *costs*: weights of quantities that are counted, not measured (MACs, parameters), which are additive too,
-    - *structure*: a matrix-normal distribution over (decision, choice) whose two covariances are learnt from sources
-      and costs: what decisions, and what choices, go together,
+    - *structure*: a matrix-normal distribution over (decision, choice) whose two covariances are learnt from the
+      sources: what decisions, and what choices, go together,
     - *choices*: the same weight for a choice wherever it is made, such as the overhead of a kernel.
 
     How much of each, of which source, and how much noise, is not settled but drawn: logarithms of shares and of the

@@ -54,10 +54,10 @@ def read_samples(
         TableFileError: the file cannot be read, lacks a column, or has a cell that is none of these.
         UsageError: both networks and encodings are asked for.
     """
-    table = _read(path)
+    table = read_columns(path)
     latency = latency or LATENCY_COLUMN
-    scale = _scale_of(path, latency)
-    latencies_ms = scale * _numbers(path, table, latency)
+    scale = scale_of(path, latency)
+    latencies_ms = scale * numbers_of(path, table, latency)
     if networks is not None and encoding:
         raise UsageError("both a column of networks and encodings", hint="give one of the two")
     if networks is None and not encoding and NETWORK_COLUMN in table.column_names:
@@ -68,7 +68,7 @@ def read_samples(
     columns = tuple(encoding) or tuple(name for name in table.column_names if name != latency)
     if not columns:
         raise TableFileError(path, "no column beside the latencies", hint="add one of networks, or encodings")
-    return Measured(np.stack([_numbers(path, table, c) for c in columns], axis=1), latencies_ms, columns)
+    return Measured(np.stack([numbers_of(path, table, c) for c in columns], axis=1), latencies_ms, columns)
 
 
 def table_samples(table: "Table") -> Measured:
@@ -96,7 +96,8 @@ def table_samples(table: "Table") -> Measured:
     return Measured(networks, np.array(latencies_ms), ())
 
 
-def _read(path: str) -> "pa.Table":
+def read_columns(path: str) -> "pa.Table":
+    """A CSV or Parquet file with a header; raises `TableFileError` for anything else."""
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -110,7 +111,7 @@ def _read(path: str) -> "pa.Table":
         ) from None
 
 
-def _scale_of(path: str, latency: str) -> float:
+def scale_of(path: str, latency: str) -> float:
     """What brings a column's numbers to ms."""
     for ending, scale in _MS.items():
         if latency.endswith(ending):
@@ -127,7 +128,8 @@ def _column(path: str, table: "pa.Table", name: str) -> Any:
     return table[name]
 
 
-def _numbers(path: str, table: "pa.Table", name: str) -> NDArray[np.float64]:
+def numbers_of(path: str, table: "pa.Table", name: str) -> NDArray[np.float64]:
+    """A column of numbers without gaps; raises `TableFileError` for anything else."""
     import pyarrow as pa
 
     column = _column(path, table, name)

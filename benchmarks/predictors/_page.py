@@ -42,9 +42,9 @@ print(predictor.fitted_.shares)
 A latency is a sum over choices plus noise: a Gaussian process with a linear covariance on one-hot features. Its prior
 mixes the weights of each source device, those of each counted cost, a matrix-normal covariance of (decision, choice)
 that is learnt from the sources, and one weight for each choice wherever it is made (the overhead of a kernel, which
-is what GPUs wait for). The shares of these, of each source among the sources, and the noise, are integrated over 192
-draws that are weighted by how well they foretell the samples: a source that does not resemble the device loses its
-weight. All of it is closed form; fitting takes milliseconds and needs numpy alone.
+is what GPUs wait for). The shares of these and of each source among the sources are integrated over 192 draws, each
+with 31 levels of noise, all weighted by how well they foretell the samples: a source that does not resemble the device
+loses its weight. All of it is closed form; fitting takes a tenth of a second and needs numpy alone.
 
 What to measure is settled before the first measurement: one by one, the architecture is taken that lowers the mean
 variance of all predictions most.
@@ -64,7 +64,8 @@ variance of all predictions most.
 - The *ceiling* is the mean over the targets of what a model reaches that is given four fifths of the space of the
   target itself. FBNet's phones and NAS-Bench-201's raspi4 and phones are limited by the noise of their measurements.
 
-Other data are scored by the same command:
+On the command line, [`lutra transfer`](commands/transfer.md) chooses and fits. Other data are scored by the benchmark's
+own command:
 
 ```console
 $ python -m benchmarks.predictors.transfer --table T.parquet --encoding 'op_*' --costs flops,params \\
@@ -78,10 +79,11 @@ them that they were trained on; the last column does the same. On the two Xeon s
 those are the noise of the measurements.
 """
 _WHOLE_NOTE: Final = """\
-The ceiling is a model given 12,500 cells: where it is below 99.5, measuring again gives another latency. *Picked* are
-the cells on the Pareto set of validation accuracy and predicted latency over all held-out cells: what an exhaustive
-search returns. *Alike* are those nearest to them in predicted latency. A predictor that a search can fool errs more on
-picked cells than on those alike, and low. Errors are the additive predictor's.
+The ceiling is a model given 12,500 cells of the device, of all cells, connected or not: where it is far below 100, the
+measurements scatter. *Picked* are the cells on the Pareto set of validation accuracy and predicted latency over all
+held-out cells: what an exhaustive search returns. *Alike* are those nearest to them in predicted latency. A predictor
+that a search can fool errs more on picked cells than on those alike, and low. Errors are the additive predictor's; on
+pixel3 and raspi4, where TensorFlow Lite leaves out ops that reach nothing, a sum over choices is the wrong model.
 """
 _COVERAGE_NOTE: Final = """\
 Twenty samples cannot settle the spread of a device's noise to better than a sixth of it, so coverage of single devices
@@ -104,15 +106,19 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _fbnet(fbnet: Mapping[str, Any], nb201: Mapping[str, Any]) -> str:
     rows = [
-        [name, f"{mean_spearman(part['chosen']):.3f}", f"{mean_spearman(part['random']):.3f}", f"{published:.3f}",
+        [name, f"{mean_spearman(part['chosen']):.3f}", f"{mean_spearman(part['random']):.3f}",
+         f"{mean_spearman(part['chosen'], 'alone_spearman'):.3f}", f"{published:.3f}",
          f"{part['ceiling']:.3f}"]
         for name, part, published in (
             *((task.name, fbnet[task.name], FBNET_PUBLISHED[task.name]) for task in FBNET_TASKS),
             ("ND", nb201, ND_PUBLISHED),
         )
     ]  # fmt: skip
-    headings = ["task", "chosen samples", "random samples", "best published", "ceiling"]
-    return f"## 20 samples: Spearman, mean over targets and five seeds\n\n{_table(headings, rows)}"
+    headings = ["task", "chosen samples", "random samples", "additive alone", "best published", "ceiling"]
+    return (
+        f"## 20 samples: Spearman, mean over targets and five seeds\n\n{_table(headings, rows)}\n"
+        "*Additive alone* is the additive predictor, fitted to the same chosen samples without sources and costs.\n"
+    )
 
 
 def _help(found: Mapping[str, Any]) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lutra.predictors import DevicePrior, TransferPredictor, metrics
+from lutra.predictors import AdditivePredictor, DevicePrior, TransferPredictor, metrics
 
 from .._results import note
 from ._data import LatencyTable, Task, read_table
@@ -86,17 +86,19 @@ def _scores(
     unseen = np.setdiff1d(np.arange(len(table)), chosen)
     ends = predictor.predict_interval(table.codes[unseen], COVERAGE)
     inside = (ends[:, 0] <= measured[unseen]) & (measured[unseen] <= ends[:, 1])
+    alone = AdditivePredictor().fit(table.codes[chosen], measured[chosen]).predict_batch(table.codes)
     return {
         "spearman": metrics.spearman(measured[scored], predicted[scored]),
+        "alone_spearman": metrics.spearman(measured[scored], alone[scored]),
         "median_error_pct": 100 * float(np.median(np.abs(predicted[unseen] / measured[unseen] - 1))),
         "within_10_pct": 100 * metrics.within(measured[unseen], predicted[unseen]),
         "coverage_pct": 100 * float(np.mean(inside)),
     }
 
 
-def mean_spearman(scores: dict[str, dict[str, float]]) -> float:
-    """Over the targets of one task."""
-    return float(np.mean([target["spearman"] for target in scores.values()]))
+def mean_spearman(scores: dict[str, dict[str, float]], score: str = "spearman") -> float:
+    """Over the targets of one task; ``alone_spearman`` is that of an additive predictor of the same samples alone."""
+    return float(np.mean([target[score] for target in scores.values()]))
 
 
 def read_tasks(path: Path) -> list[Task]:
