@@ -53,7 +53,7 @@ class GnnModel:
     def latencies_of(self, batches: list[GraphBatch]) -> Floats:
         """Latencies of batches of graphs, one behind the other, in ms."""
         logs = _torch_part().log_latencies(self.net, batches, (self.centre, self.scale))
-        return np.exp(logs.astype(np.float64) + self.log_unit_ms)
+        return np.asarray(np.exp(logs.astype(np.float64) + self.log_unit_ms), np.float64)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         weights = {_WEIGHT + name: array for name, array in _torch_part().weights_of(self.net).items()}
