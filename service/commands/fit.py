@@ -1,5 +1,6 @@
 """``lutra fit``: fit predictors to measured networks, compare them, and keep the best."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,6 +72,8 @@ def fit(
     from ...predictors import TablePredictor, compare, load_predictor
     from ..samples import read_samples, table_samples
 
+    if Path(out).exists() and not overwrite:  # before minutes of training, not after
+        raise UsageError(f"{out} exists", hint="give another --out, or --overwrite")
     rows = None
     if table is not None:
         found = load_predictor(table, store=store, runtime=runtime, threads=threads, precision=precision)

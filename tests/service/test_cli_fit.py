@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pyarrow import csv, parquet
 
 from lutra.luts import Measurement, Store
 from lutra.networks import zoo
@@ -43,6 +44,23 @@ def test_units_come_from_the_columns_name(lutra, samples):
     assert done.code == 0, done.err
     asked = lutra("predict", "--model", "lutra-predictor", "--encoding", "1,1,1,1", "--json")
     assert asked.document[0]["latency_ms"] == pytest.approx(0.002, rel=1e-3)
+
+
+def test_parquet_says_the_same_as_csv(lutra, samples, tmp_path):
+    parquet.write_table(csv.read_csv(samples), tmp_path / "samples.parquet")
+    first = lutra("fit", samples, "--models", "additive", "--json").document
+    second = lutra("fit", "samples.parquet", "--models", "additive", "--out", "second", "--json").document
+    assert first["rows"][0]["summary"] == second["rows"][0]["summary"]
+    (tmp_path / "samples.parquet").write_bytes(b"PAR1 no more")
+    assert "cannot be read" in lutra("fit", "samples.parquet").err
+
+
+def test_an_earlier_predictor_is_replaced_only_when_asked(lutra, samples):
+    assert lutra("fit", samples, "--models", "additive").code == 0
+    again = lutra("fit", samples, "--models", "additive")
+    assert again.code == 2
+    assert "exists" in again.err
+    assert lutra("fit", samples, "--models", "additive", "--overwrite").code == 0
 
 
 def test_networks_are_read_from_names_and_files(lutra, tmp_path):
