@@ -52,7 +52,7 @@ def test_parquet_says_the_same_as_csv(lutra, samples, tmp_path):
     second = lutra("fit", "samples.parquet", "--models", "additive", "--out", "second", "--json").document
     assert first["rows"][0]["summary"] == second["rows"][0]["summary"]
     (tmp_path / "samples.parquet").write_bytes(b"PAR1 no more")
-    assert "cannot be read" in lutra("fit", "samples.parquet").err
+    assert "cannot be read" in lutra("fit", "samples.parquet", "--out", "third").err
 
 
 def test_an_earlier_predictor_is_replaced_only_when_asked(lutra, samples):
