@@ -95,10 +95,10 @@ def test_too_few_samples_are_refused() -> None:
 
 def test_candidates_are_what_can_learn_from_such_samples() -> None:
     table = synthetic_table([lower(network, "null") for network in small_networks()], synthetic_fingerprint())
-    assert list(candidates(encodings=True, table=table)) == ["additive", "mlp"]
-    assert list(candidates(encodings=False)) == ["additive", "mlp", "gnn"]
+    assert list(candidates(encodings=True, table=table)) == ["additive", "quadratic", "mlp", "transfer"]
+    assert list(candidates(encodings=False)) == ["additive", "quadratic", "mlp", "gnn"]
     entered = candidates("pi", encodings=False, table=table, seed=3)
-    assert list(entered) == ["additive", "mlp", "gnn", "table", "kernels"]
+    assert list(entered) == ["additive", "quadratic", "mlp", "gnn", "table", "kernels"]
     assert isinstance(entered["table"], TablePredictor)
     assert isinstance(entered["mlp"], MlpPredictor)
     assert entered["mlp"].get_params()["fingerprint"] is table.fingerprint
