@@ -67,8 +67,8 @@ variance of all predictions most.
 On the command line, [`lutra transfer`](commands/transfer.md) chooses and fits. Other data are scored by the benchmark's
 own command:
 
-```console
-$ python -m benchmarks.predictors.transfer --table T.parquet --encoding 'op_*' --costs flops,params \\
+```sh
+python -m benchmarks.predictors.transfer --table T.parquet --encoding 'op_*' --costs flops,params \\
     --tasks tasks.json --samples 20 --seeds 5
 ```
 """
