@@ -23,11 +23,11 @@ import numpy as np
 from lutra.predictors import DevicePrior, TransferPredictor
 
 rng = np.random.default_rng(0)
-codes = rng.integers(0, 4, (500, 8))                     # an architecture is a row of choices
+codes = rng.integers(0, 4, (500, 8))  # an architecture is a row of choices
 work = rng.uniform(0.1, 1, (8, 4))
 macs = work[np.arange(8), codes].sum(axis=1)
 known_ms = 2 + 3 * macs + 0.5 * (codes == 2).sum(axis=1)  # a device that was measured before
-new_ms = 1 + 2 * macs + 0.9 * (codes == 2).sum(axis=1)    # one that was not
+new_ms = 1 + 2 * macs + 0.9 * (codes == 2).sum(axis=1)  # one that was not
 
 prior = DevicePrior.learn(codes, {"known": known_ms}, {"macs": macs})
 predictor = TransferPredictor(prior, "new phone")
