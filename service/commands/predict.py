@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def predict(
+    context: typer.Context,
     networks: OptionalNetworksArgument = None,
     model: Annotated[
         str | None,
@@ -77,7 +78,7 @@ def predict(
     elif encoding:
         raise UsageError("an encoding without --model", hint="name a predictor that was fitted to encodings")
     elif not networks:
-        raise UsageError("no network to predict", hint="name one: lutra predict mobilenet_v2")
+        raise typer.BadParameter("name a network, such as mobilenet_v2", ctx=context)
     else:
         wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
         wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision}

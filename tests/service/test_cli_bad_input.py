@@ -167,7 +167,7 @@ def test_bad_words(lutra, files, case):
 
 
 @pytest.mark.parametrize(
-    "words", [("frob",), ("profile",), ("profile", "x", "--frob"), ("profile", "x", "--threads", "two"), ("table", "x")]
+    "words", [("frob",), ("predict",), ("profile", "x", "--frob"), ("profile", "x", "--threads", "two"), ("table", "x")]
 )
 def test_bad_syntax(lutra, words):
     outcome = lutra(*words)

@@ -123,7 +123,6 @@ def test_a_table_joins_in_with_the_networks_measured_beside_it(lutra, tmp_path):
         (("predict", "--model", "absent", "resnet18"), "no saved predictor"),
         (("predict", "--model", "absent", "resnet18", "--exact"), "--model and --exact"),
         (("predict", "--encoding", "1,2"), "without --model"),
-        (("predict",), "no network"),
     ],
 )
 def test_bad_input_is_told(lutra, samples, arguments, told):
