@@ -263,7 +263,7 @@ def test_a_damaged_seal(tmp_path: Path, seal: bytes) -> None:
 def test_no_seal(tmp_path: Path) -> None:
     path = save(tmp_path / "t.parquet")
     pq.write_table(pq.read_table(path), path)
-    with pytest.raises(TableFileError, match="column metadata lutra.seal: is absent"):
+    with pytest.raises(TableFileError, match=r"column metadata lutra\.seal: is absent"):
         read(path)
 
 
