@@ -1,4 +1,4 @@
-"""``lutra table check``, ``salvage``, ``compact`` and ``backup``: whether a store is sound, and keeping it so."""
+"""``lutra table check``, ``salvage``, ``upgrade``, ``compact`` and ``backup``: whether a store is sound, and keeping it so."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -108,6 +108,18 @@ def salvage(
         typer.echo("\n".join([f"{found.rows} rows saved to {saved}", *(f"lost: {line}" for line in found.lost)]))
     if found.lost:
         raise typer.Exit(1)
+
+
+def upgrade(store: StoreOption = None) -> None:
+    """Bring a store that an earlier version wrote to this version's schema. A copy of the old one is kept beside it.
+
+    Commands that write do it by themselves; those that only read ask for it.
+    """
+    from ...luts.schema import REVISIONS
+    from ..stores import open_store, require_store
+
+    with open_store(store, read_only=False) as opened:
+        typer.echo(f"{require_store(opened).location} has schema {REVISIONS[-1]}, which is this version's")
 
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:
