@@ -1,4 +1,4 @@
-"""``lutra table check``, ``salvage``, ``upgrade``, ``compact`` and ``backup``: whether a store is sound, and keeping it so."""
+"""``lutra table check``, ``salvage``, ``upgrade``, ``compact`` and ``backup``: is a store sound, and keeping it so."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from lutra.luts import Fingerprint, Store
 from lutra.luts.host import host_fingerprint
 from lutra.luts.schema import REVISION_TABLE
 
+OLDEST = Path(__file__).parents[1] / "unit" / "luts" / "data" / "store-0001.sql"
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
 
 
@@ -63,6 +65,7 @@ MODELS = {
 }
 
 WORDS = {
+    "nothing to profile": (("profile", "-d", "null"), 2, "is named, nor a space", "lutra profile mobilenet_v2"),
     "no network": (("validate",), 2, "no network is named", "--networks zoo"),
     "an empty name": (("validate", "-n", "resnet18,,vgg16"), 2, "an empty name", "single commas"),
     "threads that are none": (("validate", "resnet18", "-t", "1,two"), 2, "'1,two' is not a list", "--threads 1,2"),
@@ -167,7 +170,7 @@ def test_bad_words(lutra, files, case):
 
 
 @pytest.mark.parametrize(
-    "words", [("frob",), ("profile",), ("profile", "x", "--frob"), ("profile", "x", "--threads", "two"), ("table", "x")]
+    "words", [("frob",), ("predict",), ("profile", "x", "--frob"), ("profile", "x", "--threads", "two"), ("table", "x")]
 )
 def test_bad_syntax(lutra, words):
     outcome = lutra(*words)
@@ -186,8 +189,6 @@ def test_pinning_a_dynamic_shape_mends_it(lutra, tmp_path):
 
 def test_the_fix_for_what_is_not_covered_works(lutra):
     """The command in the hint is the one that helps: with the options that matter, and only those."""
-    import shlex
-
     words = ("shufflenet_v2_x0_5", "-d", "null", "--resolution", "64")
     outcome = lutra("predict", *words, "--coverage", "0.8", "--json")
     assert outcome.code == 3
@@ -281,6 +282,26 @@ def test_stores_that_cannot_be_used(lutra, tmp_path, words, damage):
     before = path.read_bytes()
     assert_one_error(lutra(*words, *device), 1, message, fix)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words", [("predict", "resnet18", "-d", "null"), ("table", "list"), ("table", "check"), ("devices",)]
+)
+def test_a_store_of_an_earlier_version(lutra, tmp_path, monkeypatch, words):
+    """What only reads names the command that upgrades the store, and that command does."""
+    path = tmp_path / "a store.db"
+    monkeypatch.setenv("LUTRA_STORE", str(path))
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OLDEST.read_text())
+    connection.close()
+    before = path.read_bytes()
+    outcome = lutra(*words)
+    assert_one_error(outcome, 1, "has the older schema 0001", "lutra table upgrade")
+    assert path.read_bytes() == before
+    command = shlex.split(outcome.err.partition("fix: ")[2])
+    assert lutra(*command[1:]).code == 0
+    assert len(lutra("table", "list", "--json").document) == 1
+    assert lutra("table", "list", "--store", f"{path}.schema-0001.bak").code == 1
 
 
 def test_a_full_disk_loses_no_committed_row(lutra, tmp_path):
