@@ -174,7 +174,7 @@ def _record(row: Measurement, digest: str) -> dict[str, Any]:
     from ..rows import measurement_columns  # stands on the database library
 
     subject = {"subject_kind": row.subject_kind, "subject_key": row.subject_key}
-    return subject | measurement_columns(row, _NO_SUBJECT, digest)
+    return subject | measurement_columns(row, canonical(row.spec), _NO_SUBJECT, digest)
 
 
 def _schema(head: Head) -> "pa.Schema":
