@@ -130,7 +130,9 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _csv_lines(path: Path, reader: Any) -> Iterator[tuple[int, dict[str, str]]]:
     header: list[str] = next(reader, [])
-    if not header or len(set(header)) != len(header):
+    if not header:
+        raise TableFileError(path, "is empty", row=1, hint="export it again, with a line that names the columns")
+    if len(set(header)) != len(header):
         raise TableFileError(path, f"the header is {','.join(header)[:100]!r}", row=1, hint="name each column once")
     for cells in reader:
         if cells and len(cells) != len(header):

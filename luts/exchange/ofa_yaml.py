@@ -51,8 +51,8 @@ class OfaYaml(BlockFormat):
             with placed(path, row):
                 attributes = parse_ofa(key)
             if "mean" not in fields or {"std", "var"} <= set(fields):
-                named = ", ".join(fields) or "nothing"
-                raise TableFileError(path, f"{key} has {named}", row=row, column="mean", hint=_HINT)
+                wrong = "no mean" if "mean" not in fields else "both std and var"
+                raise TableFileError(path, f"{key} has {wrong}", row=row, column="mean", hint=_HINT)
             collector.add(
                 key,
                 fields["mean"],
