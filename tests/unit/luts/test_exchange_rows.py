@@ -294,6 +294,14 @@ def test_lines_that_are_no_rows(tmp_path: Path, text: str, problem: str, row: in
     assert (caught.value.row, caught.value.column) == (row, column)
 
 
+@pytest.mark.parametrize(("text", "problem"), [("", "is empty"), ("junk junk\n", "column kind: is absent")])
+def test_csv_that_is_no_table_and_has_no_rows_either(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TableFileError, match=problem):
+        read(path)
+
+
 def test_columns_are_those_of_the_table(tmp_path: Path) -> None:
     path = save(tmp_path / "t.csv", ())
     assert tuple(path.read_text().strip().split(",")) == CSV_COLUMNS
