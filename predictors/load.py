@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, Union
 
 from ..luts import Fingerprint
-from ..networks.errors import FingerprintMismatchError, NotCoveredError, UnknownNameError, UsageError
+from ..networks.errors import FingerprintMismatchError, NotCoveredError, NotSupportedError, UnknownNameError, UsageError
 from .additive import TablePredictor
 from .base import LatencyPredictor
 
@@ -46,6 +46,7 @@ def load_predictor(
         NotCoveredError: this machine has not been profiled yet.
         FingerprintMismatchError: the host's rows were measured on another machine, runtime version or setting.
         UsageError: several devices match.
+        NotSupportedError: the device's rows were imported without their runtime.
         StoreError: the store cannot be read.
         ArtifactError: the folder holds no predictor (or a child, when it is damaged).
         FormatVersionError: a newer version of Lutra saved it.
@@ -99,11 +100,21 @@ def _host_record(
         raise FingerprintMismatchError(
             "the host's rows were measured under other conditions (then -> now)",
             min(others, key=len),
-            hint=f"profile it as it is now: {hint}",
+            hint=f"profile it as it is now: {hint} --new-table",
         )
     raise NotCoveredError(
         f"this machine has not been profiled yet ({_setting(wanted)})", (), hint=f"profile it first: {hint}"
     )
+
+
+def _with_kernels(record: "DeviceRecord") -> "DeviceRecord":
+    """The record, unless its rows were imported from a file that does not say which runtime they are of."""
+    if record.fingerprint.kind == "imported":
+        raise NotSupportedError(
+            f"the rows of {record.name} were imported without their runtime: no network can be taken apart into them",
+            hint="profile the device itself, or add its building blocks up with lutra.luts.BlockTable",
+        )
+    return record
 
 
 def _named_record(
@@ -115,7 +126,7 @@ def _named_record(
         raise UnknownNameError("device", device, {HOST, *(record.name for record in records)})
     matching = [record for record in named if _has_setting(record.fingerprint, setting)]
     if len(matching) == 1:
-        return matching[0]
+        return _with_kernels(matching[0])
     listed = "; ".join(f"{record.digest[:12]} ({_setting(record.fingerprint)})" for record in matching or named)
     if matching:
         raise UsageError(

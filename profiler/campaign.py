@@ -124,7 +124,7 @@ class _Campaign:
     def choose_extra(self, target_error: float | None, fresh: bool) -> None:
         """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
         pending, done = self._pending(fresh), self._announcer.done
-        self._chooser = Chooser(self._plan.kernels, pending, done, self._recorder, target_error, self._settings.seed)
+        self._chooser = Chooser(self._plan, pending, done, self._recorder, target_error, self._settings.seed)
 
     def run(self, fresh: bool, recheck: bool) -> CampaignResult:
         pending = self._pending(fresh)

@@ -84,8 +84,13 @@ def profile(
     profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache)
     spaces = [space_of(text) for text in dict.fromkeys(space or ())]
     named = [*(model or ()), *(networks or ())]
+    if not named and not spaces:
+        raise UsageError(
+            "no network is named, nor a space",
+            hint="name networks or files, such as lutra profile mobilenet_v2, or a search space, such as --space fbnet",
+        )
     sources: list[Network | Path] = []
-    if named or not spaces:
+    if named:
         sources = sources_of(named, batch=batch, resolution=resolution, input_shapes=input_shape)
     elif batch or resolution or input_shape:
         raise UsageError(
