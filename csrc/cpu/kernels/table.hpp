@@ -207,6 +207,8 @@ struct KernelTable {
   void (*block_weighted)(const BlockWindow& window);
   void (*block_sum)(const BlockWindow& window);
   void (*block_max)(const BlockWindow& window);
+  /// Whether `block_weighted` is as fast where windows reach into the padding as elsewhere.
+  bool (*pads_freely)(const Window2d& window);
   void (*copy_rows)(const RowCopy& copy);
   /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].
