@@ -147,18 +147,20 @@ struct BlockWindow {
 /// Output channels of one panel of weights (up to `direct_columns`) of an 8-bit convolution, over `pixels`
 /// output pixels.
 ///
-/// The input has been staged: 16-bit, less its zero point, padded. Pixel p and tap t find the channels of
-/// input block i at x + pixel_offsets[p] + tap_offsets[t] + i * x_block_stride, in pairs.
+/// The input has been staged, with its padding: as 16-bit numbers less its zero point where channels are
+/// taken in pairs, as bytes as they are where they are taken in fours (see KernelTable::quantised_depth).
+/// Pixel p and tap t find the channels of input block i at x + pixel_offsets[p] + tap_offsets[t] + i *
+/// x_block_stride, all in numbers.
 struct QuantisedConv {
-  const int16_t* x = nullptr;
+  const void* x = nullptr;
   int64_t x_blocks = 0;
   int64_t x_block_stride = 0;
-  int64_t pairs_in_last = 0;  ///< pairs of channels of the last block; the others hold kChannelBlock / 2
+  int64_t slices_in_last = 0;  ///< of `quantised_depth` channels, in the last block; the others are full
   const int64_t* tap_offsets = nullptr;
   int64_t taps = 0;
   const int64_t* pixel_offsets = nullptr;
   int64_t pixels = 0;
-  const int8_t* weights = nullptr;    ///< [input block][tap][pair][direct_columns][2]
+  const int8_t* weights = nullptr;    ///< [input block][tap][slice][direct_columns][channel of the slice]
   const int32_t* bias = nullptr;      ///< direct_columns values
   const float* multiplier = nullptr;  ///< direct_columns values
   /// First of the pixels; channel c of pixel p is at p * y_pixel_stride + c / 8 * y_block_stride + c % 8.
@@ -214,6 +216,7 @@ struct KernelTable {
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].
   void (*split_rows)(const RowCopy& copy, int64_t first_column, int64_t odd_offset);
 
+  int64_t quantised_depth;  ///< input channels that `quantised_conv` takes at a time: 2 or 4
   void (*quantised_conv)(const QuantisedConv& conv);
   void (*requantise_block)(const QuantisedBlock& block);
   /// y = x - zero

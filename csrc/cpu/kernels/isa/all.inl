@@ -13,11 +13,13 @@
 #include "cpu/kernels/isa/columns.inl"
 #include "cpu/kernels/isa/copy.inl"
 #include "cpu/kernels/isa/window.inl"
+#include "cpu/kernels/isa/tile.inl"
 #include "cpu/kernels/isa/direct.inl"
 #if LUTRA_PIXEL_PAIRS
 #include "cpu/kernels/isa/block_pairs.inl"
 #endif
 #include "cpu/kernels/isa/block_window.inl"
+#include "cpu/kernels/isa/bytes.inl"
 #include "cpu/kernels/isa/quantised.inl"
 #include "cpu/kernels/isa/quantised_conv.inl"
 #include "cpu/kernels/isa/elementwise.inl"
@@ -44,6 +46,7 @@ static constexpr KernelTable kTable{
     .pads_freely = &pads_freely,
     .copy_rows = &copy_rows,
     .split_rows = &split_rows,
+    .quantised_depth = kQuantisedDepth,
     .quantised_conv = &quantised_conv,
     .requantise_block = &requantise_block,
     .widen = &widen,
