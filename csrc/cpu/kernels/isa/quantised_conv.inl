@@ -92,6 +92,30 @@ LUTRA_INLINE void finish_quantised_tile(const QuantisedConv& conv, int64_t first
   }
 }
 
+// As `finish_quantised_tile`, where nothing is added and whole blocks are written.
+template <int Rows, int Vectors>
+LUTRA_INLINE void store_quantised_tile(const QuantisedConv& conv, int64_t first_pixel,
+                                       const VecInt (&sums)[Rows][Vectors]) {
+  constexpr int64_t kPart = kLanes < kChannelBlock ? kLanes : kChannelBlock;
+  const Requantisation to = conv.requantisation;
+  uint8_t* const y = conv.y + first_pixel * conv.y_pixel_stride;
+#pragma GCC unroll 8
+  for (int v = 0; v < Vectors; ++v) {
+    const Vec multiplier = load(conv.multiplier + v * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const VecByte bytes = narrowed(rounded(to_floats(sums[r][v]) * multiplier, to));
+#pragma GCC unroll 2
+      for (int64_t part = 0; part < kLanes; part += kPart) {
+        const int64_t channel = conv.first_channel + v * kLanes + part;
+        uint8_t* const block = y + r * conv.y_pixel_stride + channel / kChannelBlock * conv.y_block_stride;
+        __builtin_memcpy(block + channel % kChannelBlock, reinterpret_cast<const uint8_t*>(&bytes) + part,
+                         kPart);
+      }
+    }
+  }
+}
+
 template <int Rows, int Vectors>
 void quantised_tile(const QuantisedConv& given, int64_t first_pixel) {
   const QuantisedConv conv = given;
@@ -124,6 +148,8 @@ void quantised_tile(const QuantisedConv& given, int64_t first_pixel) {
       }
     }
   }
+  if (conv.add == nullptr && conv.first_channel % kChannelBlock == 0 && conv.channels == Vectors * kLanes)
+    return store_quantised_tile<Rows, Vectors>(conv, first_pixel, acc);
   // By way of memory, so that the loops that follow need not be unrolled.
   int32_t sums[Rows][kDirectColumns];
 #pragma GCC unroll 16
