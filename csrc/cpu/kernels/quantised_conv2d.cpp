@@ -249,6 +249,24 @@ void QuantisedDepthwise::pack(const int8_t* weight, float* packed) const {
         *packed++ = c < shape_.out_channels ? static_cast<float>(weight[c * taps + tap]) : 0.0F;
 }
 
+// Block `plane` of all images' blocks, where the kernels take bytes as they are.
+bool QuantisedDepthwise::run_in_place(const QuantisedArgs& args, int64_t plane,
+                                      const QuantisedBlock& block) const {
+  const Window2d& w = shape_.window;
+  const int64_t at = plane * w.out_size() * kChannelBlock;
+  QuantisedWindow window;
+  window.window = &w;
+  window.x = args.x + plane * w.in_size() * kChannelBlock;
+  window.x_zero = operands_.x.zero;
+  window.y = args.y + at;
+  window.weights = args.packed_weight + plane % (channels() / kChannelBlock) * w.taps() * kChannelBlock;
+  window.bias = block.bias;
+  window.multiplier = block.multiplier;
+  window.add = args.residual != nullptr ? args.residual + at : nullptr;
+  window.requantisation = block.requantisation;
+  return kernels_.block_quantised(window);
+}
+
 void QuantisedDepthwise::run(const QuantisedArgs& args) const {
   const Window2d& w = shape_.window;
   const QuantisedPanels columns{.outputs = shape_.out_channels, .columns = channels()};
@@ -277,6 +295,7 @@ void QuantisedDepthwise::run(const QuantisedArgs& args) const {
     window.weights = args.packed_weight + i % blocks * w.taps() * kChannelBlock;
     block.bias = bias + i % blocks * kChannelBlock;
     block.multiplier = multiplier + i % blocks * kChannelBlock;
+    if (run_in_place(args, i, block)) continue;
     for (int64_t row = 0; row < w.out_h; row += strip_.rows) {
       padded.out_h = std::min(strip_.rows, w.out_h - row);
       padded.in_h = strip_.in_rows(padded.out_h);

@@ -140,6 +140,7 @@ class QuantisedDepthwise {
  private:
   int64_t channels() const { return channel_blocks(shape_.out_channels) * kChannelBlock; }
   int64_t sum_floats() const { return strip_.rows * shape_.window.out_w * kChannelBlock; }
+  bool run_in_place(const QuantisedArgs& args, int64_t plane, const QuantisedBlock& block) const;
 
   Conv2dShape shape_;
   QuantisedOperands operands_;

@@ -144,6 +144,19 @@ struct BlockWindow {
   const float* column_scale = nullptr;  ///< per output column
 };
 
+/// A window of weights that slides over one block of 8-bit channels.
+struct QuantisedWindow {
+  const Window2d* window = nullptr;
+  const uint8_t* x = nullptr;
+  int32_t x_zero = 0;
+  uint8_t* y = nullptr;
+  const float* weights = nullptr;     ///< taps x kChannelBlock integers
+  const int32_t* bias = nullptr;      ///< kChannelBlock values
+  const float* multiplier = nullptr;  ///< kChannelBlock values
+  const uint8_t* add = nullptr;       ///< optional, laid out as `y`
+  Requantisation requantisation;
+};
+
 /// Output channels of one panel of weights (up to `direct_columns`) of an 8-bit convolution, over `pixels`
 /// output pixels.
 ///
@@ -211,6 +224,9 @@ struct KernelTable {
   void (*block_max)(const BlockWindow& window);
   /// Whether `block_weighted` is as fast where windows reach into the padding as elsewhere.
   bool (*pads_freely)(const Window2d& window);
+  /// Returns false, and does nothing, where there is no form for this window: its input is then to be
+  /// widened.
+  bool (*block_quantised)(const QuantisedWindow& window);
   void (*copy_rows)(const RowCopy& copy);
   /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].

@@ -15,11 +15,11 @@
 #include "cpu/kernels/isa/window.inl"
 #include "cpu/kernels/isa/tile.inl"
 #include "cpu/kernels/isa/direct.inl"
+#include "cpu/kernels/isa/bytes.inl"
 #if LUTRA_PIXEL_PAIRS
 #include "cpu/kernels/isa/block_pairs.inl"
 #endif
 #include "cpu/kernels/isa/block_window.inl"
-#include "cpu/kernels/isa/bytes.inl"
 #include "cpu/kernels/isa/quantised.inl"
 #include "cpu/kernels/isa/quantised_conv.inl"
 #include "cpu/kernels/isa/elementwise.inl"
@@ -44,6 +44,7 @@ static constexpr KernelTable kTable{
     .block_sum = &block_window<WindowKind::kSum>,
     .block_max = &block_window<WindowKind::kMax>,
     .pads_freely = &pads_freely,
+    .block_quantised = &block_quantised,
     .copy_rows = &copy_rows,
     .split_rows = &split_rows,
     .quantised_depth = kQuantisedDepth,

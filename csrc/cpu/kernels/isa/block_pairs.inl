@@ -1,6 +1,7 @@
 // Square windows over a block of channels, where a vector holds the block of two neighbouring pixels
 // (AVX-512). Input is loaded in pairs that begin at even columns, so that no load straddles two cache lines;
 // what a tap meets is put together from two of them. Masks stand for the padding: images have no edges.
+// Pixels are floats, or bytes that become floats on their way: their sums are exact.
 
 namespace lutra::cpu::LUTRA_ISA {
 
@@ -25,6 +26,11 @@ LUTRA_INLINE Vec both(const float* channels) {
   return (Vec)_mm512_maskz_broadcast_f32x8(kAllLanes, _mm256_loadu_ps(channels));
 }
 
+LUTRA_INLINE VecInt both(const int32_t* channels) {
+  const __m256i block = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(channels));
+  return (VecInt)_mm512_maskz_broadcast_i32x8(kAllLanes, block);
+}
+
 // Pixels t and t + Stride, where pair 0 holds pixels 0 and 1.
 template <int Stride>
 LUTRA_INLINE Vec tap_pair(const Vec* pairs, int t) {
@@ -35,17 +41,6 @@ LUTRA_INLINE Vec tap_pair(const Vec* pairs, int t) {
   return t % 2 == 0 ? (Vec)_mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0x44)
                     : (Vec)_mm512_maskz_shuffle_f32x4(kAllLanes, a, b, 0xee);
 }
-
-// A row of the padding, as long as what one tile reads.
-template <WindowKind Kind>
-struct PaddingRow {
-  constexpr PaddingRow() {
-    for (float& x : pixels) x = Kind == WindowKind::kMax ? -__builtin_inff() : 0.0F;
-  }
-  float pixels[kMostPairs * kLanes]{};
-};
-template <WindowKind Kind>
-alignas(64) constexpr PaddingRow<Kind> kPaddingRow;
 
 // Which floats of each pair lie inside the image: columns [0, columns) of pairs that begin at `column`.
 template <int Pairs>
@@ -101,25 +96,74 @@ LUTRA_INLINE void store_pairs(const BlockWindow& window, int64_t row, int64_t co
     }
 }
 
+template <WindowKind Kind, int Rows, int Vectors>
+LUTRA_INLINE void store_pairs(const QuantisedWindow& window, int64_t row, int64_t column,
+                              const Vec (&acc)[Rows][Vectors]) {
+  const int64_t out_w = window.window->out_w;
+  const int64_t first = (row * out_w + column) * kChannelBlock;
+  uint8_t* const y = window.y + first;
+  const uint8_t* const add = window.add != nullptr ? window.add + first : nullptr;
+  const Requantisation to = window.requantisation;
+  const VecInt bias = both(window.bias);
+  const Vec multiplier = both(window.multiplier);
+  const __mmask16 last = column + 2 * Vectors <= out_w ? kAllLanes : 0x00ff;
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const __mmask16 mask = v + 1 < Vectors ? kAllLanes : last;
+      const int64_t offset = (r * out_w + 2 * v) * kChannelBlock;
+      Vec value = to_floats(__builtin_convertvector(acc[r][v], VecInt) + bias) * multiplier;
+      if (add != nullptr)  // else the clamp limits it
+        value = limited(value) + second_operand((VecByte)_mm_maskz_loadu_epi8(mask, add + offset), to);
+      _mm_mask_storeu_epi8(y + offset, mask, (__m128i)narrowed(rounded(value, to)));
+    }
+}
+
 // Keeps a weight in its register: compilers would read it again at every use, and loads are what is scarce.
 LUTRA_INLINE Vec held(Vec weight) {
   asm("" : "+v"(weight));
   return weight;
 }
 
-// Reads the pairs of one input row; `filler` is what the padding holds.
-template <WindowKind Kind, int Pairs>
-LUTRA_INLINE void load_pairs(const float* x, const __mmask16 (&masks)[Pairs], Vec filler,
-                             Vec (&pairs)[Pairs]) {
-#pragma GCC unroll 16
-  for (int i = 0; i < Pairs; ++i) {
-    const float* pair = x + i * kLanes;
-    if constexpr (Kind == WindowKind::kMax)
-      pairs[i] = (Vec)_mm512_mask_loadu_ps((__m512)filler, masks[i], pair);
-    else
-      pairs[i] = (Vec)_mm512_maskz_loadu_ps(masks[i], pair);
-  }
+// What the padding adds to sums, or compares to maxima.
+template <WindowKind Kind>
+constexpr float kNothing = Kind == WindowKind::kMax ? -__builtin_inff() : 0.0F;
+
+template <WindowKind Kind>
+LUTRA_INLINE Vec load_pair(const BlockWindow&, const float* x, __mmask16 mask) {
+  if constexpr (Kind == WindowKind::kMax)
+    return (Vec)_mm512_mask_loadu_ps((__m512)splat(kNothing<Kind>), mask, x);
+  return (Vec)_mm512_maskz_loadu_ps(mask, x);
 }
+
+template <WindowKind Kind>
+LUTRA_INLINE Vec load_pair(const QuantisedWindow& window, const uint8_t* x, __mmask16 mask) {
+  const VecInt value = to_ints((VecByte)_mm_maskz_loadu_epi8(mask, x)) - window.x_zero;
+  return (Vec)_mm512_maskz_cvtepi32_ps(mask, (__m512i)value);
+}
+
+// What holds for all tiles of a block of channels.
+template <WindowKind Kind, int Kernel, class Pixel>
+struct PairsBlock {
+  Vec weights[Kernel * Kernel];
+  Pixel padding[kMostPairs * kLanes];  // a row of it, as long as what one tile reads
+};
+
+LUTRA_INLINE Vec pairs_start(const BlockWindow& window) { return both(window.bias); }
+LUTRA_INLINE Vec pairs_start(const QuantisedWindow&) { return Vec{}; }  // the bias is a whole number
+
+template <WindowKind Kind>
+LUTRA_INLINE float padding_pixel(const BlockWindow&) {
+  return kNothing<Kind>;
+}
+template <WindowKind Kind>
+LUTRA_INLINE uint8_t padding_pixel(const QuantisedWindow& window) {
+  return static_cast<uint8_t>(window.x_zero);
+}
+
+template <class Window>
+using PixelOf = std::remove_const_t<std::remove_pointer_t<decltype(Window::x)>>;
 
 // Adds what input row `input` of the tile, whose pairs these are, gives to each output row that it serves.
 // `weight(tap)` is a vector.
@@ -141,25 +185,26 @@ LUTRA_INLINE void add_pairs(int input, const Vec* pairs, const Weight& weight, V
   }
 }
 
-// Rows x (two times Vectors) pixels from (row, column) on; weights are for pairs.
-template <WindowKind Kind, int Kernel, int Stride, int Odd, int Rows, int Vectors>
-void pairs_tile(const BlockWindow& window, const Vec* weights, int64_t row, int64_t column) {
+// Rows x (two times Vectors) pixels from (row, column) on.
+template <class Window, WindowKind Kind, int Kernel, int Stride, int Odd, int Rows, int Vectors>
+void pairs_tile(const Window& window, const PairsBlock<Kind, Kernel, PixelOf<Window>>& block, int64_t row,
+                int64_t column) {
   constexpr bool kHoldsAll = Kind == WindowKind::kWeighted && Kernel == 3;
   constexpr int kPairs = pairs_reached(Kernel, Stride, Odd, Vectors);
   const Window2d& w = *window.window;
   Vec all[kHoldsAll ? Kernel * Kernel : 1];
   if constexpr (kHoldsAll)
 #pragma GCC unroll 16
-    for (int tap = 0; tap < Kernel * Kernel; ++tap) all[tap] = held(weights[tap]);
+    for (int tap = 0; tap < Kernel * Kernel; ++tap) all[tap] = held(block.weights[tap]);
   const auto weight = [&](int tap) {
     if constexpr (kHoldsAll) return all[tap];
-    return Kind == WindowKind::kWeighted ? held(weights[tap]) : Vec{};
+    return Kind == WindowKind::kWeighted ? held(block.weights[tap]) : Vec{};
   };
   const int64_t top = row * Stride - w.pad_top;
   const int64_t first = column * Stride - w.pad_left - Odd;
   __mmask16 masks[kPairs];
   pair_masks(first, w.in_w, masks);
-  const Vec start = Kind == WindowKind::kWeighted ? both(window.bias) : splat(kPaddingRow<Kind>.pixels[0]);
+  const Vec start = Kind == WindowKind::kWeighted ? pairs_start(window) : splat(kNothing<Kind>);
   Vec acc[Rows][Vectors];
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r)
@@ -169,59 +214,67 @@ void pairs_tile(const BlockWindow& window, const Vec* weights, int64_t row, int6
   for (int input = 0; input < (Rows - 1) * Stride + Kernel; ++input) {
     const int64_t ih = top + input;
     const bool inside = ih >= 0 && ih < w.in_h;
+    const auto* x = inside ? window.x + (ih * w.in_w + first) * kChannelBlock : block.padding;
     Vec pairs[kPairs];
-    load_pairs<Kind>(inside ? window.x + (ih * w.in_w + first) * kChannelBlock : kPaddingRow<Kind>.pixels,
-                     masks, start, pairs);
+#pragma GCC unroll 16
+    for (int i = 0; i < kPairs; ++i) pairs[i] = load_pair<Kind>(window, x + i * kLanes, masks[i]);
     add_pairs<Kind, Kernel, Stride, Odd>(input, pairs, weight, acc);
   }
   store_pairs<Kind, Rows, Vectors>(window, row, column, acc);
 }
 
-using PairsFunction = void (*)(const BlockWindow&, const Vec* weights, int64_t row, int64_t column);
+template <class Window, WindowKind Kind, int Kernel>
+using PairsFunction = void (*)(const Window&, const PairsBlock<Kind, Kernel, PixelOf<Window>>&, int64_t row,
+                               int64_t column);
 
 // Functions for 1 to kPairRows rows of 1 to kPairVectors vectors.
-template <WindowKind Kind, int Kernel, int Stride, int Odd, int... Index>
-constexpr std::array<PairsFunction, sizeof...(Index)> pairs_functions(std::integer_sequence<int, Index...>) {
-  return {&pairs_tile<Kind, Kernel, Stride, Odd, Index / kPairVectors + 1, Index % kPairVectors + 1>...};
+template <class Window, WindowKind Kind, int Kernel, int Stride, int Odd, int... Index>
+constexpr std::array<PairsFunction<Window, Kind, Kernel>, sizeof...(Index)> pairs_functions(
+    std::integer_sequence<int, Index...>) {
+  return {
+      &pairs_tile<Window, Kind, Kernel, Stride, Odd, Index / kPairVectors + 1, Index % kPairVectors + 1>...};
 }
 
-template <WindowKind Kind, int Kernel, int Stride, int Odd>
-void block_pairs(const BlockWindow& window) {
-  static constexpr auto kFunctions =
-      pairs_functions<Kind, Kernel, Stride, Odd>(std::make_integer_sequence<int, kPairRows * kPairVectors>{});
+template <class Window, WindowKind Kind, int Kernel, int Stride, int Odd>
+void block_pairs(const Window& window) {
+  static constexpr auto kFunctions = pairs_functions<Window, Kind, Kernel, Stride, Odd>(
+      std::make_integer_sequence<int, kPairRows * kPairVectors>{});
   const Window2d& w = *window.window;
-  Vec weights[Kernel * Kernel];
-  for (int tap = 0; tap < Kernel * Kernel; ++tap)
-    weights[tap] = Kind == WindowKind::kWeighted ? both(window.weights + tap * kChannelBlock) : Vec{};
+  PairsBlock<Kind, Kernel, PixelOf<Window>> block;
+  if constexpr (Kind == WindowKind::kWeighted)
+    for (int tap = 0; tap < Kernel * Kernel; ++tap)
+      block.weights[tap] = both(window.weights + tap * kChannelBlock);
+  for (auto& pixel : block.padding) pixel = padding_pixel<Kind>(window);
   const RowPanels bands(w.out_h, kPairRows);
   const RowPanels runs((w.out_w + 1) / 2, kPairVectors);
   for (int64_t band = 0; band < bands.count; ++band) {
-    const PairsFunction* const functions =
-        &kFunctions[static_cast<size_t>((bands.height(band) - 1) * kPairVectors)];
+    const auto* const functions = &kFunctions[static_cast<size_t>((bands.height(band) - 1) * kPairVectors)];
     for (int64_t run = 0; run < runs.count; ++run)
-      functions[runs.height(run) - 1](window, weights, bands.start(band), 2 * runs.start(run));
+      functions[runs.height(run) - 1](window, block, bands.start(band), 2 * runs.start(run));
   }
 }
 
-using PairsWindow = void (*)(const BlockWindow&);
+template <class Window>
+using PairsWindow = void (*)(const Window&);
 
-template <WindowKind Kind, int Kernel, int Odd>
-LUTRA_INLINE PairsWindow pairs_with_stride(int64_t stride) {
-  if (stride == 1) return &block_pairs<Kind, Kernel, 1, Odd>;
-  return stride == 2 ? &block_pairs<Kind, Kernel, 2, Odd> : nullptr;
+template <class Window, WindowKind Kind, int Kernel, int Odd>
+LUTRA_INLINE PairsWindow<Window> pairs_with_stride(int64_t stride) {
+  if (stride == 1) return &block_pairs<Window, Kind, Kernel, 1, Odd>;
+  return stride == 2 ? &block_pairs<Window, Kind, Kernel, 2, Odd> : nullptr;
 }
 
 // The function for this window, or nullptr where there is none. Padding is usually half the window.
-template <WindowKind Kind>
-LUTRA_INLINE PairsWindow pairs_for(const Window2d& w) {
+template <class Window, WindowKind Kind>
+LUTRA_INLINE PairsWindow<Window> pairs_for(const Window2d& w) {
   const bool square = w.kernel_h == w.kernel_w && w.stride_h == w.stride_w;
   if (!square || w.dilation_h != 1 || w.dilation_w != 1) return nullptr;
   const bool odd = w.pad_left % 2 == 1;
   if (w.kernel_w == 3)
-    return odd ? pairs_with_stride<Kind, 3, 1>(w.stride_w) : pairs_with_stride<Kind, 3, 0>(w.stride_w);
+    return odd ? pairs_with_stride<Window, Kind, 3, 1>(w.stride_w)
+               : pairs_with_stride<Window, Kind, 3, 0>(w.stride_w);
   if constexpr (Kind == WindowKind::kWeighted) {
-    if (w.kernel_w == 5 && !odd) return pairs_with_stride<Kind, 5, 0>(w.stride_w);
-    if (w.kernel_w == 7 && odd) return pairs_with_stride<Kind, 7, 1>(w.stride_w);
+    if (w.kernel_w == 5 && !odd) return pairs_with_stride<Window, Kind, 5, 0>(w.stride_w);
+    if (w.kernel_w == 7 && odd) return pairs_with_stride<Window, Kind, 7, 1>(w.stride_w);
   }
   return nullptr;
 }

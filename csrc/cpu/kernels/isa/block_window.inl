@@ -179,7 +179,7 @@ template <WindowKind Kind>
 void block_window(const BlockWindow& window) {
   const Window2d& w = *window.window;
 #if LUTRA_PIXEL_PAIRS
-  if (const PairsWindow pairs = pairs_for<Kind>(w)) return pairs(window);
+  if (const auto pairs = pairs_for<BlockWindow, Kind>(w)) return pairs(window);
 #endif
   if (w.dilation_w == 1 && w.kernel_w == 3 && w.stride_w == 1) return block_rows<Kind, 3, 1>(window);
   if (w.dilation_w == 1 && w.kernel_w == 3 && w.stride_w == 2) return block_rows<Kind, 3, 2>(window);
@@ -193,10 +193,20 @@ void block_window(const BlockWindow& window) {
 
 static bool pads_freely([[maybe_unused]] const Window2d& window) {
 #if LUTRA_PIXEL_PAIRS
-  return pairs_for<WindowKind::kWeighted>(window) != nullptr;
+  return pairs_for<BlockWindow, WindowKind::kWeighted>(window) != nullptr;
 #else
   return false;
 #endif
+}
+
+static bool block_quantised([[maybe_unused]] const QuantisedWindow& window) {
+#if LUTRA_PIXEL_PAIRS
+  if (const auto pairs = pairs_for<QuantisedWindow, WindowKind::kWeighted>(*window.window)) {
+    pairs(window);
+    return true;
+  }
+#endif
+  return false;
 }
 
 }  // namespace lutra::cpu::LUTRA_ISA

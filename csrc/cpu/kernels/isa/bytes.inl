@@ -49,6 +49,15 @@ LUTRA_INLINE Vec second_operand(VecByte b, const Requantisation& to) {
   return limited(to_floats(to_ints(b) - to.b_zero) * to.b_multiplier);
 }
 
+// Calls step(i, lanes) for every whole vector of `count` elements, and for the rest. The compiler knows the
+// lanes of a whole one, so that its loop has no calls and keeps everything in registers.
+template <class Step>
+LUTRA_INLINE void for_each_vector(int64_t count, const Step& step) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) step(i, std::integral_constant<int64_t, kLanes>{});
+  if (i < count) step(i, count - i);
+}
+
 // The first `count` of kLanes bytes.
 LUTRA_INLINE void store_bytes(uint8_t* y, VecByte v, int64_t count) {
   if (count >= kLanes)
