@@ -180,6 +180,7 @@ BlockedDepthwise::BlockedDepthwise(const Conv2dShape& shape, Activation activati
 
 bool BlockedDepthwise::staged() const {
   const Window2d& w = shape_.window;
+  if (kernels_.pads_freely(w)) return false;
   const bool padding = w.pad_top > 0 || w.pad_left > 0 || padded_.in_h > w.in_h || padded_.in_w > w.in_w;
   return padding && padded_.in_h <= kMostStagedPixels && padded_.in_w <= kMostStagedPixels &&
          padded_.in_size() <= kMostStagedPixels;

@@ -2,6 +2,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "cpu/dispatch.hpp"
@@ -20,6 +21,8 @@ LUTRA_TARGET_BEGIN(LUTRA_TARGET_AVX512)
 #define LUTRA_GEMM_VECTORS 2
 #define LUTRA_DIRECT_ROWS 12
 #define LUTRA_DIRECT_VECTORS 2
+// A vector holds two blocks of channels, and masks cost nothing: see block_pairs.inl.
+#define LUTRA_PIXEL_PAIRS 1
 #define LUTRA_MULTIPLY_PAIRS(a, b) _mm512_madd_epi16((__m512i)(a), (__m512i)(b))
 #define LUTRA_PACK_BYTES(v) _mm512_maskz_cvtepi32_epi8((__mmask16)0xffff, (__m512i)(v))
 #define LUTRA_WIDEN_BYTES(v) _mm512_maskz_cvtepu8_epi32((__mmask16)0xffff, v)

@@ -3,11 +3,6 @@
 
 namespace lutra::cpu::LUTRA_ISA {
 
-constexpr int kDirectRows = LUTRA_DIRECT_ROWS;
-constexpr int kDirectVectors = LUTRA_DIRECT_VECTORS;
-constexpr int64_t kDirectColumns = kDirectVectors * kLanes;
-static_assert(kDirectColumns % kChannelBlock == 0);
-
 static constexpr float kPaddingPixel[kChannelBlock] = {};
 
 // Where the channels of vector `v` of a pixel are: vectors may be half a block, a block, or two.
