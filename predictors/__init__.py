@@ -8,7 +8,7 @@ from ._artifact import Artifact
 from ._registry import predictor_class, predictor_kinds, register
 from .additive import TablePredictor
 from .base import InputShapes, LatencyPredictor, NetworkLike
-from .load import StoreLike, load_predictor
+from .load import StoreLike, load_predictor, table_predictor
 from .metrics import Report, ReportRow, Summary
 from .prediction import Part, Prediction
 
@@ -29,4 +29,5 @@ __all__ = [
     "predictor_class",
     "predictor_kinds",
     "register",
+    "table_predictor",
 ]

@@ -5,8 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, Union
 
-from ..luts import Fingerprint
-from ..networks.errors import FingerprintMismatchError, NotCoveredError, NotSupportedError, UnknownNameError, UsageError
+from ..luts import Fingerprint, Table
+from ..luts.table import CALIBRATION_DOCUMENT
+from ..networks.errors import (
+    CorruptModelError,
+    FingerprintMismatchError,
+    NotCoveredError,
+    NotSupportedError,
+    UnknownNameError,
+    UsageError,
+)
 from .additive import TablePredictor
 from .base import LatencyPredictor
 
@@ -64,7 +72,29 @@ def load_predictor(
             record = _named_record(records, device, (runtime, threads, precision))
         assert opened is not None  # without a store there are no records, and both raise
         table = opened.table(record)
-    return TablePredictor(table, HOST if device == HOST else record.name)
+    return table_predictor(table, HOST if device == HOST else record.name)
+
+
+def table_predictor(table: Table, name: str | None = None) -> TablePredictor:
+    """The predictor of a table, with what calibrates it where the table has such a document.
+
+    Args:
+        table: the rows of one device.
+        name: what people call the device; None takes the table's name.
+
+    Raises:
+        CorruptModelError: the document is damaged.
+    """
+    document = table.documents.get(CALIBRATION_DOCUMENT)
+    if document is None:
+        return TablePredictor(table, name)
+    try:
+        scale, error = float(document["scale"]), float(document["error"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CorruptModelError(f"the calibration of {name or table.name} is damaged: {problem!r}") from None
+    predictor = TablePredictor(table, name, prior_error=error)
+    predictor.scale_ = scale
+    return predictor
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..networks.errors import LutraError
-from .commands import devices, doctor, ops, predict, profile, spaces, table, validate
+from .commands import devices, doctor, ops, predict, profile, spaces, table, validate, validate_mcu
 
 FAILED, INTERRUPTED = 1, 5
 
@@ -33,6 +33,7 @@ app.command("spaces", short_help="Search spaces whose tables can be built.")(spa
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
+app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
 app.add_typer(table.app, name="table")
 
 

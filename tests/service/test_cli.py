@@ -20,7 +20,7 @@ from lutra.profiler import Progress, RuntimeInfo
 from lutra.service.options import _parse_shape, sources_of
 from lutra.service.render import campaign_progress
 
-COMMANDS = ("doctor", "devices", "ops", "spaces", "profile", "predict", "validate", "table")
+COMMANDS = ("doctor", "devices", "ops", "spaces", "profile", "predict", "validate", "validate-mcu", "table")
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
 
 
