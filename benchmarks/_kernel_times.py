@@ -117,7 +117,7 @@ class Times:
         ours_us: our kernel in float32.
         ours_int8_us: our kernel in 8 bits.
         peer_us: the peer's in float32, in the layout that it prefers.
-        peer_blocked_us: the peer's in blocks of 8 channels, which may be faster than what it prefers.
+        peer_blocked_us: the peer's in blocks of as many channels as a vector holds, which may be faster.
         peer_implementation: the peer's name of what it prefers.
     """
 
@@ -158,10 +158,11 @@ def _computing(kernels: Sequence[Kernel]) -> Kernel:
     return max(kernels, key=lambda kernel: kernel.macs)
 
 
-def _in_blocks(kernel: Kernel) -> Kernel:
-    """The peer's kernel with its input and output in blocks of 8 channels."""
+def _in_blocks(kernel: Kernel, isa: str) -> Kernel:
+    """The peer's kernel with its input and output in blocks of as many channels as a vector holds."""
     (node,) = kernel.nodes
-    layouts = ("blocked8", *("plain" for _ in node.inputs[1:]), "blocked8")
+    block = "blocked16" if isa.startswith("avx512") else "blocked8"
+    layouts = (block, *("plain" for _ in node.inputs[1:]), block)
     return replace(kernel, nodes=(replace(node, attrs=freeze_attrs(dict(node.attrs) | {"layouts": layouts})),))
 
 
@@ -185,7 +186,7 @@ def _time_here(cases: Sequence[Case], isa: str) -> list[Times]:
                 ours.prepare(_computing(lower(network, "native").kernels), 1, seed=0),
                 ours_int8.prepare(_computing(lower(network, "native", precision="int8").kernels), 1, seed=0),
                 peer.prepare(theirs, 1, seed=0),
-                peer.prepare(_in_blocks(theirs), 1, seed=0),
+                peer.prepare(_in_blocks(theirs, isa), 1, seed=0),
             )
         )
     implementations = [sides[2].implementation for sides in prepared]

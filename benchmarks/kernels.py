@@ -35,7 +35,7 @@ def _figures(measured: Sequence[Times], isa: str, mark: str, version: str) -> It
         preferred = {times.case: 100 * times.peer_us / times.ours_us for times in own}
         yield _share(f"{name}_onednn_pct", preferred, family.goal, (isa, version), "in the layout that it prefers")
         fastest = {t.case: 100 * min(t.peer_us, t.peer_blocked_us) / t.ours_us for t in own}
-        layouts = "in the faster of the layout that it prefers and blocks of 8 channels"
+        layouts = "in the faster of the layout that it prefers and blocks of channels as long as a vector"
         yield _share(f"{name}_fastest_onednn_pct", fastest, None, (isa, version), layouts)
         yield _gain(family, mark, {times.case: times.ours_us / times.ours_int8_us for times in own}, isa)
 

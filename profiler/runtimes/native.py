@@ -9,8 +9,9 @@ import numpy as np
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
+from ...networks.errors import UsageError
 from ...networks.lowering import PRECISIONS, Constant, Kernel, float_name, lower, plain_name, weight_scale_name
-from .._native import CpuProgram, isa_name
+from .._native import CpuProgram, available_isas, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
 _Tensor = tuple[str, tuple[int, ...], str, str]
@@ -25,6 +26,9 @@ class NativeRuntime(Runtime):
         threads: one.
         precision: number format that networks are run in.
         isa: instruction set of the kernels, the best that the machine has if None.
+
+    Raises:
+        UsageError: it does not run in that precision, or the machine lacks that instruction set.
     """
 
     name = "native"
@@ -33,6 +37,8 @@ class NativeRuntime(Runtime):
 
     def __init__(self, threads: int, precision: str = "float32", isa: str | None = None) -> None:
         super().__init__(threads, precision)
+        if isa is not None and isa not in available_isas():
+            raise UsageError(f"no kernels for {isa!r} on this machine", hint=f"it runs {', '.join(available_isas())}")
         self._isa = isa or isa_name()
 
     @classmethod

@@ -100,6 +100,9 @@ constexpr int64_t kChannelBlock = 8;
 
 constexpr int64_t channel_blocks(int64_t channels) { return (channels + kChannelBlock - 1) / kChannelBlock; }
 
+/// Where a tap finds the pixels of a tile: `pixel_step` apart, anywhere, or all of them in the padding.
+enum class TapPixels : uint8_t { kEven, kUneven, kPadding };
+
 /// Output channels of one panel of weights (`direct_columns` of them, in whole blocks) of a dense convolution
 /// into blocks, over all output pixels and a range of input channels.
 ///
@@ -115,9 +118,8 @@ struct DirectConv {
   int64_t channels_per_block = 0;  ///< channels of an input block, side by side
   int64_t channels_in_last = 0;    ///< channels of the last of the `x_blocks`; the others are full
   const int32_t* offsets = nullptr;
-  const uint8_t* even =
-      nullptr;             ///< for each tap of each tile: whether all its pixels are `pixel_step` apart
-  int64_t pixel_step = 0;  ///< floats between the inputs of neighbours in an output row
+  const TapPixels* tap_pixels = nullptr;  ///< for each tap of each tile
+  int64_t pixel_step = 0;                 ///< floats between the inputs of neighbours in an output row
   int64_t taps = 0;
   int64_t pixels = 0;      ///< of the whole output
   int64_t first_tile = 0;  ///< this call computes tiles [first_tile, last_tile)

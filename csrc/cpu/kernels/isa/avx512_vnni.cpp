@@ -21,8 +21,8 @@ LUTRA_TARGET_BEGIN(LUTRA_TARGET_AVX512_VNNI)
 #define LUTRA_ISA avx512_vnni
 #define LUTRA_LANES 16
 // As in avx512.cpp, whose table this one extends.
-#define LUTRA_DIRECT_ROWS 12
-#define LUTRA_DIRECT_VECTORS 2
+#define LUTRA_DIRECT_ROWS 6
+#define LUTRA_DIRECT_VECTORS 4
 #define LUTRA_ADD_QUADS(sums, a, b) _mm512_dpbusd_epi32((__m512i)(sums), (__m512i)(a), (__m512i)(b))
 #define LUTRA_PACK_BYTES(v) _mm512_maskz_cvtepi32_epi8((__mmask16)0xffff, (__m512i)(v))
 #define LUTRA_WIDEN_BYTES(v) _mm512_maskz_cvtepu8_epi32((__mmask16)0xffff, v)
