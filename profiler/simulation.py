@@ -243,8 +243,7 @@ class _Simulation:
         self._budget.begin()
         chooser = None
         if chooses:
-            kernels, done = self._plan.kernels, self._announcer.done
-            chooser = Chooser(kernels, pending, done, self._recorder, target_error, seed=0)
+            chooser = Chooser(self._plan, pending, self._announcer.done, self._recorder, target_error, seed=0)
         for chosen in [pending] if chooser is None else chooser.choose(self._affordable):
             self._simulate(chosen)
         self._record_constant()

@@ -11,7 +11,7 @@ from . import table_compare, table_exchange, table_upkeep
 if TYPE_CHECKING:
     from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, exchange, check and keep them.")
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, exchange, check and keep them.")
 app.command("export")(table_exchange.export)
 app.command("import")(table_exchange.import_)
 app.command()(table_upkeep.check)
