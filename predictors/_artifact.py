@@ -25,6 +25,7 @@ FORMAT_VERSION: Final = 1
 
 CARD: Final = "predictor.json"
 _ARRAYS: Final = "arrays.npz"
+_LIBRARIES: Final = ("lutra", "numpy", "scikit-learn", "torch")  # told in the card, whichever of them is used
 _MAX_BYTES: Final = 1 << 30  # of one file, and of the arrays once unpacked
 _DAMAGED: Final = "save the predictor again, or fetch the folder again from where it came"
 
@@ -38,6 +39,7 @@ class Artifact:
         params: constructor parameters that have a JSON form.
         state: what was learned, as plain JSON data.
         device: the device's identity, plain JSON data; for people and for comparisons.
+        training: what it was fitted to and how well, plain JSON data; for people.
         arrays: what was learned, as arrays of numbers.
         texts: larger texts, by file name.
     """
@@ -46,6 +48,7 @@ class Artifact:
     params: Mapping[str, Any] = field(default_factory=dict)
     state: Mapping[str, Any] = field(default_factory=dict)
     device: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,6 +120,7 @@ def read_artifact(path: str | os.PathLike[str]) -> Artifact:
             params=card["params"],
             state=card["state"],
             device=card["device"],
+            training=card.get("training", {}),
             arrays=arrays,
             texts={name: content.decode() for name, content in contents.items()},
         )
@@ -138,7 +142,8 @@ def _files(artifact: Artifact) -> dict[str, bytes]:
         "params": dict(artifact.params),
         "state": dict(artifact.state),
         "device": dict(artifact.device),
-        "libraries": {"lutra": _library("lutra"), "numpy": _library("numpy")},
+        "training": dict(artifact.training),
+        "libraries": {name: _library(name) for name in _LIBRARIES},
         "saved_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
     }

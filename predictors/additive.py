@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import NormalDist, median
+from statistics import NormalDist
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..luts import Answer, Nearest, Table
-from ..luts.compose import compose
+from ..luts.compose import Composition, compose
 from ..luts.interpolation import UNKNOWN_HALFWIDTH
 from ..luts.table import CALIBRATION_DOCUMENT
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
@@ -21,13 +21,13 @@ from ..networks.lowering import Kernel, LoweredNetwork
 from ._artifact import Artifact
 from ._lowering import Lowerer
 from ._registry import register
-from .base import InputShapes, LatencyPredictor, NetworkLike, checked_coverage, training_latencies
+from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike, checked_coverage, training_latencies
+from .metrics import require_one_unit
 from .prediction import Part, Prediction, Source, significant
 
 _ROW_SIGMAS: Final = NormalDist().inv_cdf(0.975)  # rows hold half of a 95 % interval
 _TRUSTED: Final = 5  # degrees of freedom from which on the prior error no longer counts
 _LEAST_FOR_CONSTANT: Final = 5  # networks; fewer cannot tell a constant from a scale
-_PLAUSIBLE: Final = 20.0  # a median ratio beyond this, either way, is another unit
 _TOLD: Final = 5  # kernels without a number that an error tells about
 _NEAREST_TOLD: Final = 2  # rows that are told of each
 _TABLE_FILE: Final = "table.json"
@@ -101,7 +101,7 @@ class TablePredictor(LatencyPredictor):
         """The device's name."""
         return self.name or self.table.name or self.table.fingerprint.digest[:12]
 
-    def fit(self, networks: Sequence[NetworkLike], latencies_ms: ArrayLike) -> Self:
+    def fit(self, networks: Inputs, latencies_ms: ArrayLike) -> Self:
         """Learn one factor, and from five networks on a constant, by least squares on relative errors.
 
         Minimises the sum of ``((scale * sum + constant) / measured - 1)**2`` with ``constant >= 0``. Afterwards the
@@ -134,9 +134,7 @@ class TablePredictor(LatencyPredictor):
         missing = max(0, _TRUSTED - degrees)
         return math.sqrt((float(errors @ errors) + missing * self.prior_error**2) / (degrees + missing))
 
-    def explain(
-        self, network: NetworkLike, *, coverage: float = 0.9, input_shapes: InputShapes | None = None
-    ) -> Prediction:
+    def explain(self, network: Input, *, coverage: float = 0.9, input_shapes: InputShapes | None = None) -> Prediction:
         """Predict one network, with the interval and the time of each kernel.
 
         Args:
@@ -173,7 +171,7 @@ class TablePredictor(LatencyPredictor):
             notes=tuple(self._notes(summed)),
         )
 
-    def predict_batch(self, networks: Sequence[NetworkLike]) -> NDArray[np.float64]:
+    def predict_batch(self, networks: Inputs) -> NDArray[np.float64]:
         """Latencies of n networks, shape ``[n]``, in ms."""
         sums = np.array([self._sum(network).total_ns / 1e6 for network in networks], dtype=np.float64)
         latencies: NDArray[np.float64] = self.scale_ * sums + self.constant_ms_
@@ -189,7 +187,7 @@ class TablePredictor(LatencyPredictor):
         residuals = self.log_residuals_
         return Artifact(
             kind=self.kind,
-            params={"name": self.name, "prior_error": self.prior_error, "interpolate": self.interpolate},
+            params={name: value for name, value in self.get_params().items() if name != "table"},
             state={"scale": self.scale_, "constant_ms": self.constant_ms_, "coefficients": self._coefficients},
             device={"name": self.device, "fingerprint": self.table.fingerprint.to_dict()},
             arrays={} if residuals is None else {"log_residuals": residuals},
@@ -215,10 +213,12 @@ class TablePredictor(LatencyPredictor):
     def _lowerer(self) -> Lowerer:
         return Lowerer()
 
-    def _sum(self, network: NetworkLike, input_shapes: InputShapes | None = None) -> _Sum:
+    def _sum(self, network: Input, input_shapes: InputShapes | None = None) -> _Sum:
+        if isinstance(network, np.ndarray):
+            raise UsageError("a table predicts networks, not encodings", hint="decode the architectures first")
         name, lowered = self._lowerer(network, self.table, input_shapes)
         counts = Counter(kernel.key for kernel in lowered.kernels)
-        composed = compose(self.table, lowered.kernels, interpolate=self.interpolate)
+        composed = self._composed(lowered.kernels)
         answers = {answer.key: answer for answer in composed.kernels}
         rows = [(kernel, counts[key], answers[key]) for key, kernel in lowered.distinct.items()]
         missing = [(kernel, answer) for kernel, _, answer in rows if not answer.covered]
@@ -226,6 +226,10 @@ class TablePredictor(LatencyPredictor):
             source = network if isinstance(network, str | os.PathLike) else name
             raise self._not_covered(name, os.fspath(source), lowered, missing)
         return _Sum(name, tuple(rows), composed.run, composed.total_ns)
+
+    def _composed(self, kernels: Sequence[Kernel]) -> Composition:
+        """What is known of a network's kernels, given in execution order."""
+        return compose(self.table, kernels, interpolate=self.interpolate)
 
     def _not_covered(
         self, name: str, source: str, lowered: LoweredNetwork, missing: Sequence[tuple[Kernel, Answer]]
@@ -333,11 +337,7 @@ def _described(kernel: Kernel, answer: Answer) -> str:
 def _require_one_unit(sums_ms: NDArray[np.float64], measured_ms: NDArray[np.float64]) -> None:
     if not (sums_ms > 0).all():
         raise UsageError("the table's rows of some network add up to 0", hint="profile it again")
-    ratio = median(measured_ms / sums_ms)
-    if not 1 / _PLAUSIBLE < ratio < _PLAUSIBLE:
-        raise UsageError(
-            f"the measured latencies are {ratio:.3g} times what the table says", hint="give them in milliseconds"
-        )
+    require_one_unit(measured_ms, sums_ms, what="what the table says")
 
 
 def _least_squares(sums: NDArray[np.float64], measured: NDArray[np.float64]) -> tuple[float, float]:

@@ -6,13 +6,14 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, Union, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeGuard, Union, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..luts import Fingerprint
 from ..networks import Network
-from ..networks.errors import ArtifactError, UsageError
+from ..networks.errors import ArtifactError, FingerprintMismatchError, UsageError
 from . import metrics
 from ._artifact import Artifact, read_artifact, write_artifact
 from ._registry import predictor_class
@@ -27,12 +28,21 @@ NetworkLike: TypeAlias = Union[Network, str, os.PathLike[str], "nn.Module"]
 InputShapes: TypeAlias = Sequence[Sequence[int]]
 """Shapes of a torch module's inputs."""
 
+Inputs: TypeAlias = Sequence[NetworkLike] | NDArray[Any]
+"""n networks; or their encodings: an array of numbers of shape ``[n, d]``, one row of d numbers each."""
+
+Input: TypeAlias = NetworkLike | NDArray[Any]
+"""One network, or its encoding of shape ``[d]``."""
+
 
 class LatencyPredictor(ABC):
     """Estimates latencies, in ms, on scikit-learn's contract.
 
     ``__init__`` only stores its parameters, under their own names; ``fit`` returns self and writes what it learned to
     attributes with a trailing underscore; a failed ``fit`` changes nothing.
+
+    Where networks are asked for, a predictor may also take *encodings*: an array of shape ``[n, d]`` in which each row
+    describes one architecture of a search space. What it was fitted to is what it predicts.
 
     A subclass gives `fit`, `explain`, `to_artifact` and `from_artifact`, and registers itself under a name
     (`register`); it may override `predict_batch` and `predict_interval` with something quicker than one network at a
@@ -47,11 +57,11 @@ class LatencyPredictor(ABC):
     # -- what a predictor must give -----------------------------------------------------------------------
 
     @abstractmethod
-    def fit(self, networks: Sequence[NetworkLike], latencies_ms: ArrayLike) -> Self:
+    def fit(self, networks: Inputs, latencies_ms: ArrayLike) -> Self:
         """Learn from measured networks.
 
         Args:
-            networks: n networks.
+            networks: n networks, or encodings of shape ``[n, d]``.
             latencies_ms: their measured latencies, shape ``[n]``, in ms.
 
         Raises:
@@ -59,9 +69,7 @@ class LatencyPredictor(ABC):
         """
 
     @abstractmethod
-    def explain(
-        self, network: NetworkLike, *, coverage: float = 0.9, input_shapes: InputShapes | None = None
-    ) -> Prediction:
+    def explain(self, network: Input, *, coverage: float = 0.9, input_shapes: InputShapes | None = None) -> Prediction:
         """Predict one network, with the interval and where the time goes.
 
         Args:
@@ -87,7 +95,7 @@ class LatencyPredictor(ABC):
             CorruptArtifactError: the description is not one of this kind.
         """
 
-    def predict_batch(self, networks: Sequence[NetworkLike]) -> NDArray[np.float64]:
+    def predict_batch(self, networks: Inputs) -> NDArray[np.float64]:
         """Latencies of n networks, shape ``[n]``, in ms."""
         return np.array([self.explain(network).latency_ms for network in networks], dtype=np.float64)
 
@@ -101,25 +109,29 @@ class LatencyPredictor(ABC):
     @overload
     def predict(self, networks: Sequence[NetworkLike]) -> NDArray[np.float64]: ...
 
+    @overload
+    def predict(self, networks: NDArray[Any]) -> Any: ...  # one row or several: only the array knows
+
     def predict(
-        self, networks: NetworkLike | Sequence[NetworkLike], *, input_shapes: InputShapes | None = None
+        self, networks: Input | Inputs, *, input_shapes: InputShapes | None = None
     ) -> Prediction | NDArray[np.float64]:
         """Predict one network, or several.
 
         Args:
-            networks: one network, or a list of n.
+            networks: one network or encoding of shape ``[d]``; or a list of n networks, or encodings of shape
+                ``[n, d]``.
             input_shapes: shapes of the inputs, for one torch module.
 
         Returns:
-            For one network a `Prediction`; for a list the latencies in ms, shape ``[n]``.
+            For one network a `Prediction`; for several the latencies in ms, shape ``[n]``.
         """
-        if isinstance(networks, str) or not isinstance(networks, Sequence):
-            return self.explain(networks, input_shapes=input_shapes)
+        if not are_several(networks):
+            return self.explain(cast(Input, networks), input_shapes=input_shapes)
         if input_shapes is not None:
             raise UsageError("input_shapes with a list of networks", hint="predict torch modules one by one")
         return self.predict_batch(networks)
 
-    def predict_interval(self, networks: Sequence[NetworkLike], coverage: float = 0.9) -> NDArray[np.float64]:
+    def predict_interval(self, networks: Inputs, coverage: float = 0.9) -> NDArray[np.float64]:
         """Intervals that hold the measured latencies with probability ``coverage``.
 
         Args:
@@ -134,7 +146,7 @@ class LatencyPredictor(ABC):
         ends = [(prediction.low_ms, prediction.high_ms) for prediction in predictions]
         return np.array(ends, dtype=np.float64).reshape(-1, 2)
 
-    def score(self, networks: Sequence[NetworkLike], latencies_ms: ArrayLike) -> float:
+    def score(self, networks: Inputs, latencies_ms: ArrayLike) -> float:
         """Share of networks, in [0, 1], that are predicted within ±10 % of their measured latency."""
         measured = training_latencies(networks, latencies_ms)
         return metrics.within(measured, self.predict_batch(networks), 10)
@@ -180,10 +192,15 @@ class LatencyPredictor(ABC):
         return write_artifact(self.to_artifact(), path, overwrite=overwrite)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str], *, device: Fingerprint | str | None = None) -> Self:
         """Read a predictor that `save` wrote. ``LatencyPredictor.load`` reads any kind.
 
+        Args:
+            path: the folder.
+            device: what it must be a predictor of: a fingerprint, or a name; None takes any.
+
         Raises:
+            FingerprintMismatchError: it is a predictor of another device.
             ArtifactError: there is none, or it is of another kind than the class.
             CorruptArtifactError: it is damaged, or was altered after it was saved.
             FormatVersionError: a newer version of Lutra wrote it.
@@ -195,17 +212,45 @@ class LatencyPredictor(ABC):
             raise ArtifactError(
                 f"{path} holds a {found.__name__}, not a {cls.__name__}", hint="load it with LatencyPredictor.load"
             )
+        if device is not None:
+            _require_device(artifact, path, device)
         return found.from_artifact(artifact)
 
 
-def listed(networks: Sequence[NetworkLike]) -> Sequence[NetworkLike]:
-    """The networks, if they are a list.
+def _require_device(artifact: Artifact, path: str | os.PathLike[str], device: Fingerprint | str) -> None:
+    saved = artifact.device.get("fingerprint")
+    if isinstance(device, str):
+        name = artifact.device.get("name")
+        differences = [] if name == device else [f"name: {device} -> {name}"]
+    elif saved is None:
+        differences = [f"fingerprint: {device.digest[:12]} -> none was saved"]
+    else:
+        differences = device.differences(Fingerprint.from_dict(saved))
+    if differences:
+        raise FingerprintMismatchError(
+            f"the predictor at {path} is for another device (wanted -> saved)",
+            differences,
+            hint="load the predictor of this device, or fit one on its measurements",
+        )
+
+
+def are_several(networks: Input | Inputs) -> TypeGuard[Inputs]:
+    """Whether this is a list of networks or a table of encodings, and not one of them."""
+    if isinstance(networks, np.ndarray):
+        return networks.ndim != 1
+    return isinstance(networks, Sequence) and not isinstance(networks, str)
+
+
+def listed(networks: Inputs) -> Inputs:
+    """The networks or encodings, if they are several.
 
     Raises:
         UsageError: one network alone, or something else.
     """
-    if isinstance(networks, str) or not isinstance(networks, Sequence):
-        raise UsageError(f"networks is one {type(networks).__name__}", hint="give a list of networks")
+    if not are_several(networks):
+        raise UsageError(
+            f"networks is one {type(networks).__name__}", hint="give a list of networks, or encodings [n, d]"
+        )
     return networks
 
 
@@ -220,7 +265,7 @@ def checked_coverage(coverage: float) -> float:
     return float(coverage)
 
 
-def training_latencies(networks: Sequence[NetworkLike], latencies_ms: ArrayLike) -> NDArray[np.float64]:
+def training_latencies(networks: Inputs, latencies_ms: ArrayLike) -> NDArray[np.float64]:
     """The latencies, shape ``[n]``, if there is a positive one for each of the n networks.
 
     Raises:

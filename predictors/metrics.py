@@ -48,6 +48,22 @@ def checked_latencies(values: ArrayLike, what: str, *, least: int = 1) -> Latenc
     return array
 
 
+PLAUSIBLE: Final = 20.0
+"""A median ratio of measured to predicted latencies beyond this, either way, is another unit."""
+
+
+def require_one_unit(measured: ArrayLike, predicted: ArrayLike, *, what: str = "what was predicted") -> None:
+    """Refuse latencies that seem to be in another unit than the predictions.
+
+    Raises:
+        UsageError: the median of measured / predicted is beyond `PLAUSIBLE`, either way.
+    """
+    truth, guess = _pair(measured, predicted)
+    ratio = float(np.median(truth / guess))
+    if not 1 / PLAUSIBLE < ratio < PLAUSIBLE:
+        raise UsageError(f"the measured latencies are {ratio:.3g} times {what}", hint="give them in milliseconds")
+
+
 def _pair(measured: ArrayLike, predicted: ArrayLike, *, least: int = 1) -> tuple[Latencies, Latencies]:
     truth = checked_latencies(measured, "measured", least=least)
     guess = checked_latencies(predicted, "predicted", least=least)
@@ -210,6 +226,30 @@ class Summary:
     kendall: float | None
 
 
+def summary_of(measured: ArrayLike, predicted: ArrayLike, intervals: ArrayLike) -> Summary:
+    """The agreement of n predictions with their measurements.
+
+    Args:
+        measured: shape ``[n]``, in ms.
+        predicted: shape ``[n]``, in ms.
+        intervals: lower and upper ends, shape ``[n, 2]``, in ms.
+    """
+    truth, guess = _pair(measured, predicted)
+    low, high = np.asarray(intervals, np.float64).T
+    ordered = len(set(truth)) > 1 and len(set(guess)) > 1
+    return Summary(
+        networks=len(truth),
+        mape_pct=mape(truth, guess),
+        rmspe_pct=rmspe(truth, guess),
+        rmse_ms=rmse(truth, guess),
+        within_5=within(truth, guess, 5),
+        within_10=within(truth, guess, 10),
+        inside=float(np.mean((low <= truth) & (truth <= high))),
+        spearman=spearman(truth, guess) if ordered else None,
+        kendall=kendall(truth, guess) if ordered else None,
+    )
+
+
 @dataclass(frozen=True)
 class Report:
     """Predicted and measured latencies side by side.
@@ -257,18 +297,7 @@ class Report:
         """The agreement over all rows."""
         measured = np.array([row.measured_ms for row in self.rows])
         predicted = np.array([row.predicted_ms for row in self.rows])
-        ordered = len(set(measured)) > 1 and len(set(predicted)) > 1
-        return Summary(
-            networks=len(self.rows),
-            mape_pct=mape(measured, predicted),
-            rmspe_pct=rmspe(measured, predicted),
-            rmse_ms=rmse(measured, predicted),
-            within_5=within(measured, predicted, 5),
-            within_10=within(measured, predicted, 10),
-            inside=float(np.mean([row.inside for row in self.rows])),
-            spearman=spearman(measured, predicted) if ordered else None,
-            kendall=kendall(measured, predicted) if ordered else None,
-        )
+        return summary_of(measured, predicted, np.array([(row.low_ms, row.high_ms) for row in self.rows]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data; units are in the names."""

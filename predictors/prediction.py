@@ -48,6 +48,8 @@ class Prediction:
         parts: the split by kernel, in order of first use; empty for a predictor that has none.
         overhead_us: what one inference costs beside its kernels, in microseconds.
         simulated: the device's numbers are computed, not timed on hardware.
+        extrapolated: the network lies beyond what the predictor has learned from; the interval is widened for it, and
+            the notes say in what. Where there are parts, each says this for itself.
         notes: doubts and explanations, a sentence each.
     """
 
@@ -62,6 +64,7 @@ class Prediction:
     parts: tuple[Part, ...] = ()
     overhead_us: float = 0.0
     simulated: bool = False
+    extrapolated: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -99,7 +102,8 @@ class Prediction:
             f"{significant(self.latency_ms)} ms, {100 * self.coverage:g} % interval "
             f"{significant(self.low_ms)} .. {significant(self.high_ms)} ms"
         )
-        lines = [f"{head}: {number}{' [SIMULATED]' * self.simulated}"]
+        marks = f"{' [SIMULATED]' * self.simulated}{' [EXTRAPOLATED]' * self.extrapolated}"
+        lines = [f"{head}: {number}{marks}"]
         if self.parts:
             shares = (f"{100 * self._share(s):.0f} % {self._told(s)}" for s in SOURCES if self._share(s))
             lines += ["  " + (", ".join(shares) or "no time in any kernel"), *self._table()]

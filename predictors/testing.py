@@ -9,15 +9,23 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ..luts import Fingerprint, Measurement, Table
 from ..networks import Network, NetworkBuilder
-from ..networks.errors import ArtifactError, CorruptArtifactError, FormatVersionError, LutraError, UsageError
+from ..networks.errors import (
+    ArtifactError,
+    CorruptArtifactError,
+    FingerprintMismatchError,
+    FormatVersionError,
+    LutraError,
+    UsageError,
+)
 from ..networks.lowering import Kernel, LoweredNetwork, lower
 from .base import LatencyPredictor
 from .prediction import Prediction
@@ -64,6 +72,7 @@ def synthetic_table(
     run_ns: int | None = 5_000,
     rel_halfwidth: float | None = 0.02,
     check_errors: Sequence[float] = (),
+    with_kernels: bool = False,
 ) -> Table:
     """A table that covers lowered networks with `synthetic_ns`.
 
@@ -74,16 +83,27 @@ def synthetic_table(
         run_ns: the constant of one inference; None leaves it out.
         rel_halfwidth: of every row.
         check_errors: one self-check each, with this relative error of the prediction (0.1 is 10 % too high).
+        with_kernels: rows say what their kernels are, so that others can be judged by them.
     """
     kernels = {key: kernel for network in lowered for key, kernel in network.distinct.items()}
-    rows = [_row("kernel", key, k.label, synthetic_ns(k), rel_halfwidth) for key, k in kernels.items()]
+    rows = [
+        _row("kernel", key, k.label, synthetic_ns(k), rel_halfwidth, k.to_json() if with_kernels else {})
+        for key, k in kernels.items()
+    ]
     if run_ns is not None:
         rows.append(_row("constant", "run", "one inference", run_ns, rel_halfwidth))
     rows += [_check(number, error) for number, error in enumerate(check_errors)]
     return Table(fingerprint, rows, name=name)
 
 
-def _row(kind: str, key: str, label: str, latency_ns: int, rel_halfwidth: float | None) -> Measurement:
+def _row(
+    kind: str,
+    key: str,
+    label: str,
+    latency_ns: int,
+    rel_halfwidth: float | None,
+    spec: Mapping[str, Any] | None = None,
+) -> Measurement:
     samples = np.full(8, latency_ns, np.int64)
     rounds = np.arange(8, dtype=np.int32) // 2
     return Measurement(
@@ -94,6 +114,7 @@ def _row(kind: str, key: str, label: str, latency_ns: int, rel_halfwidth: float 
         rounds=rounds,
         rel_halfwidth=rel_halfwidth,
         measured_at=_MOMENT,
+        spec=spec or {},
     )
 
 
@@ -115,9 +136,13 @@ class PredictorContract(ABC):
     def make(self) -> LatencyPredictor:
         """A new predictor that has not been fitted."""
 
-    def networks(self) -> list[Network]:
-        """Different networks the predictor can learn from and predict; at least six."""
+    def networks(self) -> Any:
+        """Different networks (or encodings) the predictor can learn from and predict; at least six."""
         return small_networks()
+
+    def name_of(self, network: Any) -> str:
+        """What a prediction calls one of `networks`."""
+        return str(network.name)
 
     def latencies_ms(self) -> list[float]:
         """Measured latencies of `networks`."""
@@ -174,11 +199,11 @@ class PredictorContract(ABC):
         for network, latency in zip(self.networks(), fitted.predict(self.networks()), strict=True):
             prediction = fitted.predict(network)
             assert isinstance(prediction, Prediction)
-            assert prediction.network == network.name
+            assert prediction.network == self.name_of(network)
             assert prediction.latency_ms == pytest.approx(latency, rel=1e-6)
             assert prediction.low_ms <= prediction.latency_ms <= prediction.high_ms
             assert json.loads(prediction.to_json()) == prediction.to_dict()
-            assert network.name in str(prediction)
+            assert self.name_of(network) in str(prediction)
             if prediction.parts:
                 parts_us = sum(part.count * part.latency_us for part in prediction.parts)
                 assert parts_us + prediction.overhead_us == pytest.approx(1e3 * latency, rel=1e-6)
@@ -234,7 +259,7 @@ class PredictorContract(ABC):
         networks, latencies = self.networks(), self.latencies_ms()
         for bad_networks, bad_latencies in ((networks, latencies[:-1]), ([], []), (networks[0], latencies[:1])):
             with pytest.raises(UsageError):
-                self.make().fit(bad_networks, bad_latencies)  # type: ignore[arg-type]
+                self.make().fit(bad_networks, bad_latencies)
 
     # -- saving -------------------------------------------------------------------------------------------
 
@@ -274,7 +299,33 @@ class PredictorContract(ABC):
             path.write_bytes(content)
         LatencyPredictor.load(folder)
 
+    def test_another_device_is_refused(self, fitted: LatencyPredictor, tmp_path: Path) -> None:
+        folder = fitted.save(tmp_path / "saved")
+        name = fitted.to_artifact().device["name"]
+        assert type(LatencyPredictor.load(folder, device=name)) is type(fitted)
+        other = synthetic_fingerprint(threads=7)
+        for wanted in ("another device", other):
+            with pytest.raises(FingerprintMismatchError, match="another device"):
+                LatencyPredictor.load(folder, device=wanted)
+
     def test_errors_name_the_fix(self, tmp_path: Path) -> None:
         with pytest.raises(LutraError) as caught:
             LatencyPredictor.load(tmp_path / "nothing")
         assert caught.value.hint
+
+
+class EncodingContract(PredictorContract):
+    """The contract for a predictor that is fitted to encodings instead of networks."""
+
+    def networks(self) -> Any:
+        """Sixty different encodings: five choices of three each, and one column of other numbers."""
+        rng = np.random.default_rng(0)
+        choices = np.unique(rng.integers(0, 3, (80, 5)), axis=0)[:60]
+        return np.column_stack([choices, rng.uniform(1, 9, len(choices))])
+
+    def name_of(self, network: Any) -> str:
+        return "-".join(f"{value:g}" for value in network)
+
+    def latencies_ms(self) -> list[float]:
+        rows = self.networks()
+        return [float(ms) for ms in 1 + rows[:, :5] @ [0.1, 0.2, 0.3, 0.4, 0.5] + 0.05 * rows[:, 5]]

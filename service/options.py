@@ -154,6 +154,20 @@ def split_numbers(text: str, option: str) -> list[int]:
     return list(dict.fromkeys(map(int, words)))
 
 
+def split_decimals(text: str, option: str) -> list[float]:
+    """The numbers in a list separated by commas, in order.
+
+    Raises:
+        UsageError: something else is in it.
+    """
+    from ..networks.errors import UsageError
+
+    try:
+        return [float(word) for word in text.split(",")]
+    except ValueError:
+        raise UsageError(f"{option} {text!r} is not a list of numbers", hint=f"write it as {option} 0,2,1.5") from None
+
+
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh])", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)

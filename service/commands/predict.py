@@ -1,6 +1,6 @@
 """``lutra predict``: the latency of a network on a device that was profiled."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,23 +10,33 @@ from ..options import (
     EngineOption,
     InputShapesOption,
     JsonOption,
-    NetworksArgument,
+    OptionalNetworksArgument,
     ResolutionOption,
     RuntimeOption,
     StoreOption,
     echo_json,
     sources_of,
+    split_decimals,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ...networks import Network
+    from ...predictors import Prediction
     from ...profiler import Device
 
 
 def predict(
-    networks: NetworksArgument,
+    networks: OptionalNetworksArgument = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="FOLDER", help="A saved predictor (lutra fit) instead of --device."),
+    ] = None,
+    encoding: Annotated[
+        list[str] | None,
+        typer.Option("--encoding", metavar="N,N...", help="An encoding instead of a network; may be repeated."),
+    ] = None,
     device: DeviceOption = "host",
     runtime: RuntimeOption = None,
     threads: Annotated[
@@ -69,25 +79,80 @@ def predict(
     A microcontroller's board needs no profile: the machine code of its int8 layers is simulated, with the cycles of
     each, memory, and whether the network fits.
     """
-    from ...networks.errors import NotCoveredError, UnknownNameError, UsageError
-    from ...predictors import load_predictor
+    from ...networks.errors import UsageError
 
-    sources = sources_of(networks, batch=batch, resolution=resolution, input_shapes=input_shape)
-    if _is_board(device):
+    networks = networks or []
+    subjects = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
+    if model is not None:
+        given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
+        given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
+        given |= {"--engine": engine, "--no-simulate": None if simulate else True}
+        if any(value is not None for value in given.values()):
+            names = ", ".join(name for name, value in given.items() if value is not None)
+            raise UsageError(f"--model and {names}", hint="a saved predictor has its device in it")
+        predictions = _asked(model, networks, encoding or [], coverage, subjects)
+    elif encoding:
+        raise UsageError("an encoding without --model", hint="name a predictor that was fitted to encodings")
+    elif not networks:
+        raise UsageError("no network to predict", hint="name one: lutra predict mobilenet_v2")
+    elif _is_board(device):
         resolved = _resolved(device, engine, runtime, threads)
+        sources = sources_of(networks, **subjects)
         _on_board(resolved, sources, store, as_json, simulate=simulate or exact, coverage=coverage)
         return
-    if engine is not None or not simulate:
+    elif engine is not None or not simulate:
         raise UsageError(f"device {device!r} is not simulated", hint="leave --engine and --no-simulate out")
-    wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
-    wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision, "--batch": batch}
-    wanted |= {"--resolution": resolution, "--store": store}
-    command = _profile_command(networks, wanted, input_shape or [])
+    else:
+        wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
+        wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision}
+        wanted |= {"--batch": batch, "--resolution": resolution, "--store": store}
+        command = _profile_command(networks, wanted, input_shape or [])
+        setting = {"store": store, "runtime": runtime, "threads": threads, "precision": precision}
+        predictions = _of_device(device, setting, networks, coverage, subjects, exact=exact, command=command)
+    if as_json:
+        echo_json([prediction.to_dict() for prediction in predictions])
+        return
+    typer.echo("\n\n".join(map(str, predictions)))
+
+
+def _asked(
+    model: str, networks: list[str], encodings: list[str], coverage: float, subjects: dict[str, Any]
+) -> "list[Prediction]":
+    """What a saved predictor says of networks or encodings."""
+    import numpy as np
+
+    from ...networks.errors import UsageError
+    from ...predictors import LatencyPredictor
+
+    predictor = LatencyPredictor.load(model)
+    if bool(networks) == bool(encodings):
+        raise UsageError("networks and encodings" if networks else "nothing to predict", hint="give one of the two")
+    if networks:
+        return [predictor.explain(source, coverage=coverage) for source in sources_of(networks, **subjects)]
+    rows = [np.array(split_decimals(text, "--encoding")) for text in encodings]
+    return [predictor.explain(row, coverage=coverage) for row in rows]
+
+
+def _of_device(
+    device: str,
+    setting: dict[str, Any],
+    networks: list[str],
+    coverage: float,
+    subjects: dict[str, Any],
+    *,
+    exact: bool,
+    command: str,
+) -> "list[Prediction]":
+    """What the rows of a device say of networks; ``command`` would measure what they lack."""
+    from ...networks.errors import NotCoveredError, UnknownNameError
+    from ...predictors import load_predictor
+
+    sources = sources_of(networks, **subjects)
     try:
-        predictor = load_predictor(device, store=store, runtime=runtime, threads=threads, precision=precision)
+        predictor = load_predictor(device, **setting)
         if exact:
             predictor.set_params(interpolate=False)
-        predictions = [predictor.explain(source, coverage=coverage) for source in sources]
+        return [predictor.explain(source, coverage=coverage) for source in sources]
     except NotCoveredError as error:
         if device not in ("host", "null"):  # that has to be done on the device itself
             raise
@@ -98,10 +163,6 @@ def predict(
             raise
         hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
-    if as_json:
-        echo_json([prediction.to_dict() for prediction in predictions])
-        return
-    typer.echo("\n\n".join(map(str, predictions)))
 
 
 def _is_board(device: str) -> bool:

@@ -2,9 +2,9 @@
 that are made from code are current.
 
 In a ``console`` block, lines that start with ``$ lutra`` are run, page by page, each page in one temporary folder with
-an empty store, a small ``model.onnx`` and the example ``my_space.py``. Lines below a command are its output, ``...``
-standing for anything; a command without such lines may print whatever it likes. ``# exit N`` (``# exit N or M``) at
-its end says with which exit code it is to end.
+an empty store, a small ``model.onnx`` and the examples ``my_space.py`` and ``made_up_latencies.csv``. Lines below a
+command are its output, ``...`` standing for anything; a command without such lines may print whatever it likes.
+``# exit N`` (``# exit N or M``) at its end says with which exit code it is to end.
 ``python`` blocks run in the same folder. ``$ make`` lines are not run here, but must name a target.
 """
 
@@ -29,7 +29,19 @@ from lutra.networks.errors import LutraError
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-COMMANDS = ("devices", "doctor", "ops", "predict", "profile", "spaces", "table", "validate", "validate-mcu")
+COMMANDS = (
+    "devices",
+    "doctor",
+    "fit",
+    "ops",
+    "predict",
+    "profile",
+    "spaces",
+    "table",
+    "transfer",
+    "validate",
+    "validate-mcu",
+)
 RUN_LUTRA = "from lutra.service.cli import main; main()"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -94,7 +106,8 @@ def page_folder(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     (work / "model.onnx").write_bytes(to_onnx(network).SerializeToString())
-    shutil.copy(ROOT / "examples" / "my_space.py", work)
+    for example in ("my_space.py", "made_up_latencies.csv"):
+        shutil.copy(ROOT / "examples" / example, work)
     hidden = {"LUTRA_STORE", "COLUMNS", "FORCE_COLOR", "XDG_DATA_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
     environment |= {"HOME": str(tmp_path), "NO_COLOR": "1", "COLUMNS": "120"}

@@ -17,7 +17,7 @@ def test_everything_that_is_promised_is_there() -> None:
 
 
 def test_importing_it_brings_no_heavy_library() -> None:
-    heavy = ("torch", "onnx", "onnxruntime", "sqlalchemy", "alembic", "pyarrow", "lutra.profiler")
+    heavy = ("torch", "sklearn", "scipy", "onnx", "onnxruntime", "sqlalchemy", "alembic", "pyarrow", "lutra.profiler")
     code = f"import sys, lutra.predictors; print([m for m in {heavy!r} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
