@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 FOLDERS := $(patsubst %/py.typed,%,$(wildcard */py.typed))
 SOURCES := pyproject.toml constraints.txt CMakeLists.txt \
 	$(shell find $(FOLDERS) csrc -type f ! -path '*/__pycache__/*' ! -name '*.so')
-NATIVE_SOURCES = $(shell find csrc tests/native -type f -name '*.[ch]pp' -o -type f -name '*.inl')
+NATIVE_SOURCES = $(shell find csrc tests/native -type f -name '*.[ch]pp' -o -type f -name '*.inl' -o -type f -name '*.[ch]')
 PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 # What runs from the source tree instead of the installed package sees it as the namespace `lutra`.
 FROM_SOURCE := PYTHONPATH=$(CURDIR)/build/dev
@@ -17,10 +17,11 @@ MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test test-slow dev links contracts lint format native sanitize bench-kernels bench-measuring bench-predictors bench-spine bench-tables scoreboard docs clean
+.PHONY: help quickstart test test-slow dev links contracts lint format native firmware check-firmware sanitize \
+	bench-kernels bench-mcu bench-measuring bench-predictors bench-spine bench-tables scoreboard docs clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # What doctor finds is advice, whatever its exit code: the profile judges its own conditions.
 quickstart: $(VENV)/.package ## set up, profile this CPU for MobileNetV2, predict it and compare with the clock
@@ -75,7 +76,7 @@ lint: $(VENV)/.dev contracts ## ruff, mypy, clang-format, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run -Werror $(NATIVE_SOURCES)
-	$(BIN)/mypy build/dev/lutra benchmarks docs/generate.py
+	$(BIN)/mypy build/dev/lutra benchmarks docs/generate.py tools
 
 format: $(VENV)/.dev ## rewrite the sources in the house style
 	$(BIN)/ruff check --fix .
@@ -84,6 +85,16 @@ format: $(VENV)/.dev ## rewrite the sources in the house style
 
 native: $(VENV)/.cmake ## build the native part with warnings as errors, run its tests
 	$(call cmake,release,-DPython_EXECUTABLE=$(abspath $(BIN))/python)
+
+firmware: $(VENV)/.ziglang ## rebuild the int8 kernels of the simulated microcontrollers with the pinned compiler
+	$(BIN)/python tools/firmware.py
+
+check-firmware: $(VENV)/.ziglang ## check that the shipped int8 kernels are what the sources make
+	$(BIN)/python tools/firmware.py --check
+
+$(VENV)/.ziglang: $(VENV)/.created constraints.txt
+	$(PIP) 'ziglang==0.17.*'
+	@touch $@
 
 sanitize: $(VENV)/.cmake ## run the native tests under the address and undefined-behaviour sanitizers
 	$(call cmake,asan)
@@ -101,6 +112,9 @@ bench-kernels: $(VENV)/.package ## measure our kernels beside oneDNN's into benc
 
 bench-spine: $(VENV)/.package ## measure this area's figures into benchmarks/results/spine.json
 	$(BIN)/python -m benchmarks.spine
+
+bench-mcu: $(VENV)/.package ## measure simulated boards beside real ones into benchmarks/results/mcu.json
+	$(BIN)/python -m benchmarks.mcu
 
 bench-measuring: $(VENV)/.package ## measure how well sums agree with the clock, and render docs/accuracy.md (two hours)
 	$(BIN)/python -m benchmarks.measuring

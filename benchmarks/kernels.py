@@ -1,4 +1,4 @@
-"""Our own convolution kernels beside oneDNN's, timed in turns in one process.
+"""Our own convolution kernels beside oneDNN's, timed in turns in one process for each instruction set.
 
 ``python -m benchmarks.kernels`` measures them (under a minute; keep the machine quiet) into
 `benchmarks/results/kernels.json`.
@@ -7,193 +7,41 @@
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 
-import numpy as np
+from lutra.profiler._native import available_isas
+from lutra.profiler.runtimes import runtime_class
 
-from lutra.networks import Network, NetworkBuilder
-from lutra.networks.lowering import Kernel, lower
-from lutra.networks.lowering.kernel import freeze_attrs
-from lutra.profiler._native import EntryResult, measure_interleaved
-from lutra.profiler.runtimes import Prepared, runtime_class
-
+from ._kernel_times import FAMILIES, ROUNDS, Family, Times, measure
 from ._results import Figure, note, write
 
 COMMAND = "make bench-kernels"
-SUBJECT, PEER = "native", "onednn"
-ROUNDS = 40
-SAMPLES_PER_VISIT = 3
+PEER = "onednn"
 
 
-@dataclass(frozen=True)
-class Case:
-    """A convolution with bias over one square image, padded so that stride 1 keeps the size.
+def _names_by_isa() -> dict[str, str]:
+    """Instruction sets to measure, and what the names of their figures begin with, behind the family's.
 
-    Attributes:
-        channels: of the input.
-        filters: of the output.
-        size: height and width of the input.
-        window: height and width of the window.
-        stride: step in both directions.
-        groups: independent slices of the channels.
+    The best of the machine, and AVX2, which most machines have at least, where that is not it.
     """
-
-    channels: int
-    filters: int
-    size: int
-    window: int
-    stride: int = 1
-    groups: int = 1
-
-    @property
-    def network(self) -> Network:
-        """The convolution alone."""
-        b = NetworkBuilder(str(self))
-        x = b.input((1, self.channels, self.size, self.size))
-        y = b.op(
-            "conv2d",
-            x,
-            out_channels=self.filters,
-            kernel_size=self.window,
-            stride=self.stride,
-            padding=self.window // 2,
-            groups=self.groups,
-        )
-        return b.build(y)
-
-    def __str__(self) -> str:
-        step = f"/{self.stride}" if self.stride > 1 else ""
-        channels = str(self.channels) if self.groups > 1 else f"{self.channels}->{self.filters}"
-        return f"{self.window}x{self.window}{step} {channels} @{self.size}"
+    best = available_isas()[-1]
+    return {best: ""} | ({"avx2": "avx2_"} if "avx2" in available_isas() and best != "avx2" else {})
 
 
-def _depthwise(channels: int, size: int, window: int, stride: int = 1) -> Case:
-    return Case(channels, channels, size, window, stride, channels)
-
-
-@dataclass(frozen=True)
-class Family:
-    """Convolutions of one kind, and the share of the peer's speed that is wanted, in %."""
-
-    name: str
-    goal: float
-    cases: tuple[Case, ...]
-
-
-FAMILIES = (
-    Family(
-        "dense3x3",
-        85,
-        (Case(64, 64, 56, 3), Case(128, 128, 28, 3), Case(256, 256, 14, 3), Case(512, 512, 7, 3)),
-    ),
-    Family(
-        "pointwise",
-        85,
-        (
-            *(Case(256, 64, 56, 1), Case(64, 256, 56, 1), Case(96, 576, 14, 1), Case(576, 96, 14, 1)),
-            Case(320, 1280, 7, 1),
-        ),
-    ),
-    Family(
-        "depthwise",
-        80,
-        (
-            *(_depthwise(32, 112, 3), _depthwise(192, 28, 3), _depthwise(144, 56, 3, 2)),
-            *(_depthwise(240, 14, 5), _depthwise(576, 14, 3)),
-        ),
-    ),
-)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A case as both sides run it.
-
-    Attributes:
-        case: the convolution.
-        subject_us: lower quartile of one run of our kernel.
-        peer_us: that of the peer's, in the layout that the peer prefers.
-        peer_blocked_us: that of the peer's in blocks of 8 channels, which may be faster than what it prefers.
-        peer_implementation: the peer's name of what it prefers.
-    """
-
-    case: Case
-    subject_us: float
-    peer_us: float
-    peer_blocked_us: float
-    peer_implementation: str
-
-    @property
-    def pct(self) -> float:
-        """Our speed as a share of the peer's."""
-        return 100 * self.peer_us / self.subject_us
-
-    @property
-    def best_pct(self) -> float:
-        """Our speed as a share of the faster of the peer's two."""
-        return 100 * min(self.peer_us, self.peer_blocked_us) / self.subject_us
-
-    def __str__(self) -> str:
-        times = f"{self.subject_us:.1f} us beside {self.peer_us:.1f} us ({self.peer_implementation})"
-        return f"{self.case} {self.pct:.0f} %: {times} and {self.peer_blocked_us:.1f} us in blocks"
-
-
-def _convolution(case: Case, runtime: str) -> Kernel:
-    """The kernel that computes; layouts are changed in others."""
-    return max(lower(case.network, runtime).kernels, key=lambda kernel: kernel.macs)
-
-
-def _in_blocks(kernel: Kernel) -> Kernel:
-    """The peer's kernel with its input and output in blocks of 8 channels."""
-    (node,) = kernel.nodes
-    layouts = ("blocked8", *("plain" for _ in node.inputs[1:]), "blocked8")
-    return replace(kernel, nodes=(replace(node, attrs=freeze_attrs(dict(node.attrs) | {"layouts": layouts})),))
-
-
-def _microseconds(entry: EntryResult) -> float:
-    """Lower quartile of the thread's CPU time for one run."""
-    if entry.error is not None:
-        raise RuntimeError(entry.error)
-    samples = entry.samples
-    return float(np.quantile(samples.cpu_ns / samples.batch, 0.25)) / 1e3
-
-
-def compare(cases: Sequence[Case], rounds: int = ROUNDS) -> list[Outcome]:
-    """Time both sides of all cases against each other, on one thread."""
-    subject, peer = runtime_class(SUBJECT)(1), runtime_class(PEER)(1)
-    prepared: list[tuple[Prepared, Prepared, Prepared]] = []
-    for case in cases:
-        theirs = _convolution(case, PEER)
-        ours = subject.prepare(_convolution(case, SUBJECT), 1, seed=0)
-        prepared.append((ours, peer.prepare(theirs, 1, seed=0), peer.prepare(_in_blocks(theirs), 1, seed=0)))
-    measured = measure_interleaved(
-        [side.runnable for sides in prepared for side in sides],
-        min_rounds=rounds,
-        max_rounds=rounds,
-        samples_per_visit=SAMPLES_PER_VISIT,
-        target_halfwidth=0.0,
-        metric="cpu",
-        seed=0,
-    )
-    times = iter(map(_microseconds, measured.entries))
-    return [
-        Outcome(case, next(times), next(times), next(times), preferred.implementation)
-        for case, (_, preferred, _) in zip(cases, prepared, strict=True)
-    ]
-
-
-def _figures(outcomes: Sequence[Outcome], version: str) -> Iterator[Figure]:
-    by_case = {outcome.case: outcome for outcome in outcomes}
+def _figures(measured: Sequence[Times], isa: str, mark: str, version: str) -> Iterator[Figure]:
+    by_case = {times.case: times for times in measured}
     for family in FAMILIES:
-        own = [by_case[case] for case in family.cases]
-        shares = {str(outcome.case): outcome.pct for outcome in own}
-        yield _figure(f"{family.name}_vs_onednn_pct", shares, family.goal, version, "in the layout that it prefers")
-        best = {str(outcome.case): outcome.best_pct for outcome in own}
-        layouts = "in the faster of the layout that it prefers and blocks of 8 channels"
-        yield _figure(f"{family.name}_vs_fastest_onednn_pct", best, None, version, layouts)
+        own = [by_case[str(case)] for case in family.cases]
+        name = f"{family.name}_{mark}vs"
+        preferred = {times.case: 100 * times.peer_us / times.ours_us for times in own}
+        yield _share(f"{name}_onednn_pct", preferred, family.goal, (isa, version), "in the layout that it prefers")
+        fastest = {t.case: 100 * min(t.peer_us, t.peer_blocked_us) / t.ours_us for t in own}
+        layouts = "in the faster of the layout that it prefers and blocks of channels as long as a vector"
+        yield _share(f"{name}_fastest_onednn_pct", fastest, None, (isa, version), layouts)
+        yield _gain(family, mark, {times.case: times.ours_us / times.ours_int8_us for times in own}, isa)
 
 
-def _figure(name: str, shares: Mapping[str, float], goal: float | None, version: str, layouts: str) -> Figure:
+def _share(name: str, shares: Mapping[str, float], goal: float | None, sides: tuple[str, str], layouts: str) -> Figure:
+    isa, version = sides
     listed = ", ".join(f"{case} {share:.0f} %" for case, share in shares.items())
     worst = min(shares, key=shares.__getitem__)
     return Figure(
@@ -203,11 +51,31 @@ def _figure(name: str, shares: Mapping[str, float], goal: float | None, version:
         goal=goal,
         better="higher",
         peer=f"oneDNN {version}",
-        protocol=f"Our speed as a share of the peer's, geometric mean of {listed}; worst {worst}. Convolutions alone "
-        f"with bias, ours as lowered, the peer's {layouts}, reorders not counted, weights warm, float32, batch 1, "
-        f"1 thread. Lower quartiles of the thread's CPU time, all in random order in {ROUNDS} rounds of one process.",
+        protocol=f"Our speed as a share of the peer's, both held to {isa}, geometric mean of {listed}; worst {worst}. "
+        f"Convolutions alone with bias, ours as lowered, the peer's {layouts}, reorders not counted, {_PROTOCOL}",
         command=COMMAND,
     )
+
+
+def _gain(family: Family, mark: str, gains: Mapping[str, float], isa: str) -> Figure:
+    listed = ", ".join(f"{case} {gain:.2f}" for case, gain in gains.items())
+    return Figure(
+        figure=f"{family.name}_{mark}int8_vs_fp32_x",
+        value=statistics.geometric_mean(gains.values()),
+        unit="x",
+        goal=None,
+        better="higher",
+        peer="our own kernels in float32",
+        protocol=f"Speed of our kernels in 8 bits over that in float32 on {isa}, geometric mean of {listed}. "
+        f"Convolutions alone with bias, requantised, changes of type and layout not counted, {_PROTOCOL}",
+        command=COMMAND,
+    )
+
+
+_PROTOCOL = (
+    "weights warm, batch 1, 1 thread. Lower quartiles of the thread's CPU time, all in random order in "
+    f"{ROUNDS} rounds of one process."
+)
 
 
 def main() -> int:
@@ -216,11 +84,12 @@ def main() -> int:
     if not info.available:
         note(f"oneDNN is {info.note}")
         return 1
-    version = runtime_class(PEER)(1).describe()[PEER]
-    outcomes = compare([case for family in FAMILIES for case in family.cases])
-    for outcome in outcomes:
-        note(str(outcome))
-    figures = list(_figures(outcomes, version))
+    figures: list[Figure] = []
+    for isa, mark in _names_by_isa().items():
+        measured = measure(isa)
+        for times in measured:
+            note(f"{isa}: {times}")
+        figures += _figures(measured, isa, mark, info.version)
     for figure in figures:
         met = "no goal" if figure.met is None else "met" if figure.met else "MISSED"
         note(f"{met}: {figure.figure}: {figure.value:.3g} {figure.unit}")

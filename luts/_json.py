@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..networks.errors import UsageError
+
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)  # once: rows are many
 
 
 def canonical(value: object) -> str:
@@ -14,7 +16,7 @@ def canonical(value: object) -> str:
         UsageError: the value has no JSON form (NaN, infinity, an object that is not plain data).
     """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"not representable as JSON: {error}", hint="use plain str, int, finite float, bool, list and dict"
@@ -29,7 +31,7 @@ def plain_dict(value: Mapping[str, Any], what: str) -> dict[str, Any]:
     """
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
         raise UsageError(f"{what} is {value!r}", hint="give a dict with text keys")
-    copy: dict[str, Any] = json.loads(canonical(dict(value)))
+    copy: dict[str, Any] = json.loads(canonical(dict(value))) if value else {}
     return copy
 
 

@@ -23,7 +23,6 @@ _FOLDS: Final = 5
 _FOLD_ROWS: Final = 100  # rows of each fold that are predicted
 _PRIOR_SCALE: Final = 1.2
 _PRIOR_ROWS: Final = 10
-_FITTED: Final = 5  # coefficients of the trend, and the level
 _BEYOND: Final = 1.5  # factor on the deviation outside the range of the rows
 _Z90: Final = NormalDist().inv_cdf(0.95)
 
@@ -59,8 +58,9 @@ class HeldOut:
 class FamilyModel:
     """Latency of kernels of one family from the rows of some of them.
 
-    A trend with non-negative coefficients, ``c0 + c1 macs + c2 activation bytes + c3 weight bytes``, fitted to
-    relative errors, says how latency grows; what is left over, in logarithms, is interpolated by `Kriging` in
+    A trend with non-negative coefficients, ``c0 + c1 macs + c2 activation bytes + c3 weight bytes`` (or a sum of what
+    else `KernelShape.amounts` are), fitted to relative errors, says how latency grows; what is left over, in
+    logarithms, is interpolated by `Kriging` in
 
     * the sizes of all tensors, in logarithms;
     * how much the sizes grow when rounded up to whole vectors, and to whole tiles of four vectors: kernels compute
@@ -93,6 +93,7 @@ class FamilyModel:
         self._kind_names = {kind: number for number, kind in enumerate(sorted({s.kind for s in self.shapes}))}
         self._axes = _Axes(self._sizes)
         self._coefficients = _fitted_trend(self.shapes, log_ns) if trend else None
+        self._fitted = 1 + len(self.shapes[0].amounts)
         residual = log_ns - self._trend_of(self.shapes)
         self._level = float(np.median(residual))
         points = self.points(self.shapes)
@@ -117,11 +118,12 @@ class FamilyModel:
         """Say what m kernels of this family cost.
 
         The deviation is what cross-validation found it to be (`held_out`), and half as much again outside the range
-        of the rows. Its factor ``1 + 5 / n`` is for the coefficients that were fitted to the same n rows that the
-        errors are judged by (Akaike, "Fitting autoregressive models for prediction", 1969, to the first order).
+        of the rows. Its factor ``1 + k / n`` is for the k coefficients, the level among them, that were fitted to the
+        same n rows that the errors are judged by (Akaike, "Fitting autoregressive models for prediction", 1969, to the
+        first order).
         """
         estimates = self._raw(shapes)
-        factors = self.scale * (1 + _FITTED / len(self.shapes)) * np.where(estimates.inside, 1.0, _BEYOND)
+        factors = self.scale * (1 + self._fitted / len(self.shapes)) * np.where(estimates.inside, 1.0, _BEYOND)
         return Estimates(estimates.log_ns, estimates.deviation * factors, estimates.inside)
 
     @cached_property
@@ -234,13 +236,12 @@ class _Axes:
 
 
 def _amounts(shapes: Sequence[KernelShape]) -> Floats:
-    """What latency grows with, shape ``[n, 4]``."""
-    rows = [(1.0, shape.macs, shape.activation_bytes, shape.weight_bytes) for shape in shapes]
-    return np.array(rows, np.float64)
+    """What latency grows with, shape ``[n, amounts]``."""
+    return np.array([shape.amounts for shape in shapes], np.float64)
 
 
 def _fitted_trend(shapes: Sequence[KernelShape], log_ns: Floats) -> Floats:
-    """Non-negative coefficients, shape ``[4]``, with the least sum of squared relative errors."""
+    """Non-negative coefficients, one for each amount, with the least sum of squared relative errors."""
     amounts = _amounts(shapes)
     largest = np.maximum(amounts.max(axis=0), 1e-300)
     typical = float(np.exp(np.median(log_ns)))

@@ -1,5 +1,6 @@
 """Database faults in Lutra's terms: each names the store, what is wrong and the fix."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "55P03", "40001", 
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, "XX001", "XX002"}
 # A write that the system cuts short for any reason but ENOSPC (a quota, a limit on the size of a file).
 _CUT_SHORT: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+
+
+def salvaging(where: str) -> str:
+    """The command that saves what stands in a damaged store, for a hint."""
+    return f"'lutra table salvage {shlex.quote(where)} NEW.db'"
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def translate(where: str, error: BaseException) -> StoreError:
     if code in _CORRUPT:
         return StoreCorruptError(
             f"{where} is damaged, or not a Lutra store ({error})",
-            hint=f"save what stands with 'lutra table salvage', restore it from a backup, {_ELSEWHERE}",
+            hint=f"save what stands with {salvaging(where)}, restore it from a backup, {_ELSEWHERE}",
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreError(f"{where} cannot be opened ({error})", hint=f"check path and permissions, {_ELSEWHERE}")

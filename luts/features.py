@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from . import mcu_terms
+
 if TYPE_CHECKING:
     from ..networks.lowering import Kernel
     from ..networks.lowering.kernel import AttrValue, KernelNode
@@ -44,6 +46,7 @@ class KernelShape:
         macs: multiply-accumulates.
         activation_bytes: bytes of inputs and outputs.
         weight_bytes: bytes of stored tensors.
+        amounts: what latency is a sum of, each at a rate of its own.
     """
 
     family: str
@@ -53,6 +56,7 @@ class KernelShape:
     macs: int
     activation_bytes: int
     weight_bytes: int
+    amounts: tuple[float, ...]
 
     @property
     def bytes_moved(self) -> int:
@@ -81,14 +85,20 @@ def shape_of(kernel: "Kernel") -> KernelShape:
     shapes = {name: type_.shape for name, type_ in types.items()}
     attributes = "; ".join(",".join(_chosen(node, shapes, weights)) for node in kernel.nodes)
     weight_bytes = kernel.weight_bytes
+    activation_bytes = max(kernel.bytes_moved - weight_bytes, 0)
     return KernelShape(
         family=family,
         kind=f"{family} | {attributes}",
         ops=tuple(node.op for node in kernel.nodes),
         sizes=tuple(sizes),
         macs=kernel.macs,
-        activation_bytes=max(kernel.bytes_moved - weight_bytes, 0),
+        activation_bytes=activation_bytes,
         weight_bytes=weight_bytes,
+        amounts=(
+            mcu_terms.amounts_of(kernel)
+            if kernel.runtime == mcu_terms.RUNTIME and not kernel.lacks
+            else (1.0, float(kernel.macs), float(activation_bytes), float(weight_bytes))
+        ),
     )
 
 

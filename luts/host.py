@@ -18,7 +18,7 @@ CACHE_MODES = ("warm", "cold-weights", "cold-all")
 
 DEFAULT_CACHE = "cold-weights"
 
-KERNEL_CODE_VERSION = 2
+KERNEL_CODE_VERSION = 3
 """Raised whenever a change to the measuring protocol or to our own kernels makes older rows incomparable."""
 
 _SHIFTS = {"K": 0, "M": 10}  # the units of a cache's size, in KiB

@@ -112,7 +112,7 @@ class Lease:
         return StoreLockedError(
             f"{self._device} is being profiled by process {holder['pid']} on {holder['host']} "
             f"since {holder['acquired_at']} (last heard of {age_s:.0f} s ago)",
-            hint="wait until it is done, or stop that process",
+            hint="wait until it is done, as lutra profile --wait does, or stop that process",
         )
 
     def _mine(self) -> tuple[ColumnElement[bool], ...]:

@@ -18,6 +18,7 @@ from ..networks.errors import (
     StoreReadOnlyError,
     UsageError,
 )
+from .faults import salvaging
 
 ENVIRONMENT: Final = "LUTRA_STORE"
 _MAGIC: Final = b"SQLite format 3\0"  # sqlite.org/fileformat.html, section 1.3
@@ -126,7 +127,7 @@ def _require_database(path: Path) -> None:
     if not begins_well or size < _SMALLEST_PAGE:
         raise StoreCorruptError(
             f"{path} is damaged, or not a Lutra store",
-            hint=f"save what stands with 'lutra table salvage', restore it from a backup, or {_ANOTHER}",
+            hint=f"save what stands with {salvaging(str(path))}, restore it from a backup, or {_ANOTHER}",
         )
 
 

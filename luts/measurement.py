@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..networks.errors import MeasurementError, UsageError
 from ._json import canonical, parse_object, plain_dict
 from .normalisation import Normalisation
+from .statistics import quantiles
 
 SUBJECT_KINDS: Final = ("kernel", "resident", "network", "constant", "block")
 STATUSES: Final = ("ok", "noisy", "failed")
 _FLAG: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_QUANTILES: Final = (0.10, 0.25, 0.50, 0.75, 0.90)
+_QUANTILES: Final = np.array([0.10, 0.25, 0.50, 0.75, 0.90])
 
 
 def utc_now() -> str:
@@ -100,8 +101,8 @@ class Measurement:
         _check_names(self)
         set_field = object.__setattr__
         set_field(self, "samples_ns", _integers(self.samples_ns, np.int64, "samples_ns"))
-        rounds = _integers(self.rounds, np.int32, "rounds")
-        set_field(self, "rounds", rounds if len(rounds) else _integers(np.zeros(self.n, np.int32), np.int32, "rounds"))
+        rounds = self.rounds if len(self.rounds) else np.zeros(self.n, np.int32)
+        set_field(self, "rounds", _integers(rounds, np.int32, "rounds"))
         _check_samples(self)
         for name in ("conditions", "versions", "spec"):
             set_field(self, name, plain_dict(getattr(self, name), name))
@@ -175,8 +176,8 @@ class Measurement:
                 f"{self.label or self.subject_key} has no latency: its measurement failed ({self.reason})",
                 hint="measure it again, or leave it out",
             )
-        totals = np.quantile(self.normalised_ns, _QUANTILES) - self.overhead_ns
-        return tuple(float(total) for total in np.maximum(totals, 0.0) / self.executions_per_sample)
+        totals = quantiles(self.normalised_ns, _QUANTILES) - self.overhead_ns
+        return tuple((np.maximum(totals, 0.0) / self.executions_per_sample).tolist())
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Measurement):
@@ -288,7 +289,7 @@ def _integers(values: Any, dtype: type[np.signedinteger[Any]], name: str) -> NDA
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise UsageError(f"{name} has type {array.dtype} and shape {array.shape}", hint="give 1-D integers")
     copy = array.astype(dtype)
-    if not np.array_equal(copy, array):
+    if array.dtype != dtype and not np.array_equal(copy, array):
         raise UsageError(f"{name} does not fit {np.dtype(dtype)}", hint="give nanoseconds below 2^63")
     copy.setflags(write=False)
     return copy

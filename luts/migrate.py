@@ -1,6 +1,7 @@
 """Bringing a database to this version's schema. Alembic is imported only when there is something to do."""
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ def require_current_schema(database: Database, *, create: bool) -> None:
     if database.read_only:
         raise StoreReadOnlyError(
             f"{database.where} has the older schema {revision}, which must be upgraded to {schema.REVISIONS[-1]}",
-            hint="open it once without read_only",
+            hint=f"lutra table upgrade --store {shlex.quote(database.where)}",
         )
     database.use_wal()
     if database.location.path and revision is not None:

@@ -1,6 +1,7 @@
 """Reading rows from the database: one, all of a device in bounded memory, or how many there are."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final
@@ -35,6 +36,14 @@ class DeviceSummary:
         return plain | {"counts": self.counts}
 
 
+def by_kind(subjects: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    """Return the keys of subjects, given as kind and key, by kind."""
+    keys: dict[str, set[str]] = defaultdict(set)
+    for kind, key in subjects:
+        keys[kind].add(key)
+    return keys
+
+
 def select_subject(kind: str, keys: Collection[str]) -> Select[Any]:
     """Return the query of the subjects of one kind with these keys."""
     return select(schema.subject).where(schema.subject.c.kind == kind, schema.subject.c.key.in_(list(keys)))
@@ -53,6 +62,15 @@ def select_one() -> Select[Any]:
 def select_rows(device_id: int) -> Select[Any]:
     """Return the query of a device's measurements, with their subjects' columns as ``subject_*``."""
     return _whole_rows().where(schema.measurement.c.device_id == device_id)
+
+
+def select_some(device_id: int, kind: str, keys: Collection[str]) -> Select[Any]:
+    """Return the query of a device's measurements of the subjects of one kind with these keys.
+
+    The subjects are found first: SQLite would otherwise go through all rows of the device.
+    """
+    wanted = select(schema.subject.c.id).where(schema.subject.c.kind == kind, schema.subject.c.key.in_(list(keys)))
+    return select_rows(device_id).where(schema.measurement.c.subject_id.in_(wanted))
 
 
 def _whole_rows() -> Select[Any]:

@@ -45,15 +45,15 @@ def subject_columns(row: Measurement) -> dict[str, Any]:
     }
 
 
-def measurement_columns(row: Measurement, subject: Mapping[Any, Any], device_digest: str) -> dict[str, Any]:
+def measurement_columns(row: Measurement, spec: str, subject: Mapping[Any, Any], device_digest: str) -> dict[str, Any]:
     """Return the columns of a measurement, without the device and subject it belongs to.
 
     Args:
         row: the measurement.
+        spec: its canonical spec, which `subject_columns` has too.
         subject: the subject's stored columns; what equals them is not stored again.
         device_digest: digest of the device it belongs to.
     """
-    spec = canonical(row.spec)
     columns = {
         "status": row.status,
         **_statistics(row),

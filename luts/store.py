@@ -20,7 +20,7 @@ from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
 from .numbers import NumberColumns, RowNumbers, stream_numbers
-from .queries import DeviceSummary, count_rows, select_keys, select_one, stream_rows
+from .queries import DeviceSummary, by_kind, count_rows, select_keys, select_one, select_some, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
 from .table import Table
@@ -207,6 +207,16 @@ class Store:
             values = {"device_id": found["id"], "kind": kind, "key": key}
             columns = connection.execute(select_one(), values).mappings().one_or_none()
         return None if columns is None else measurement_from(columns, found["name"])
+
+    def get_many(self, device: DeviceLike, subjects: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Measurement]:
+        """Return the rows of some hundred subjects, given as kind and key; those without a row are left out."""
+        rows: dict[tuple[str, str], Measurement] = {}
+        with self._database.read() as connection:
+            found = find_device(connection, device)
+            for kind, keys in by_kind(subjects).items():
+                for columns in connection.execute(select_some(found["id"], kind, keys)).mappings():
+                    rows[kind, columns["subject_key"]] = measurement_from(columns, found["name"])
+        return rows
 
     def has(self, device: DeviceLike, kind: str, key: str, *, statuses: Collection[str] | None = None) -> bool:
         """Say whether there is a row of a subject (with one of these statuses, if given)."""

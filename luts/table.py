@@ -25,6 +25,8 @@ FUSION_DOCUMENT: Final = "fusion"
 """Document with the fusion rules that the device's runtime shows in its graphs."""
 MEASURED_FUSION_DOCUMENT: Final = "measured fusion"
 """Document with the fusion rules that were detected by timing."""
+CALIBRATION_DOCUMENT: Final = "calibration"
+"""Document with what scales the numbers of a simulated device to real ones: `scale`, `source`, and the `error` left."""
 ALIASES_DOCUMENT: Final = "aliases"
 """Document that says which rows stand for the kernels that those rules give."""
 FORMAT_VERSION: Final = 2  # 1: rows without a normalisation

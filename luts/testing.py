@@ -193,6 +193,8 @@ class StoreContract:
             for row in rows:
                 assert store.get("host", row.subject_kind, row.subject_key) == row
             assert store.get("host", "kernel", "absent") is None
+            by_subject = {(row.subject_kind, row.subject_key): row for row in rows}
+            assert store.get_many("host", [*by_subject, ("kernel", "absent")]) == by_subject
             assert store.check().ok
             assert store.check().rows == len(rows)
 

@@ -1,5 +1,6 @@
 """Keeping a store sound: checking it, copying it, giving back the space of what was deleted."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, delete, exists
 from ..networks.errors import StoreCorruptError, StoreError, StoreLockedError
 from . import schema
 from .database import Database
+from .faults import translate
 from .queries import stream_rows
 from .records import all_devices, device_record
 from .rows import row_problems
@@ -110,6 +112,12 @@ def backup(database: Database, path: Path) -> None:
     with database.autocommit() as connection:
         try:
             connection.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.Error as error:
+            path.unlink(missing_ok=True)
+            fault = translate(str(path), error)
+            if isinstance(fault, StoreCorruptError | StoreLockedError):  # of the store, not of the copy
+                raise
+            raise type(fault)(fault.message, hint="give the backup another place, with as much room") from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise

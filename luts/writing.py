@@ -1,6 +1,5 @@
 """Writing rows: the subject once for all devices, the measurement beside it."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -10,7 +9,7 @@ from sqlalchemy import Connection, RowMapping
 from . import schema
 from .dialects import insert_into
 from .measurement import Measurement
-from .queries import select_subject
+from .queries import by_kind, select_subject
 from .rows import measurement_columns, subject_columns
 
 _BATCH: Final = 256
@@ -39,10 +38,10 @@ def _write_batch(connection: Connection, device: RowMapping, rows: Sequence[Meas
     connection.execute(insert_into(connection, schema.subject, described[0], ("kind", "key")), described)
     subjects = _subjects(connection, rows)
     columns = []
-    for row in rows:
+    for row, known in zip(rows, described, strict=True):
         subject = subjects[row.subject_kind, row.subject_key]
         owner = {"device_id": device["id"], "subject_id": subject["id"]}
-        columns.append(owner | measurement_columns(row, subject, device["digest"]))
+        columns.append(owner | measurement_columns(row, known["spec"], subject, device["digest"]))
     unique = ("device_id", "subject_id")
     statement = insert_into(connection, schema.measurement, columns[0], unique, replace=replace)
     return connection.execute(statement, columns).rowcount
@@ -50,11 +49,8 @@ def _write_batch(connection: Connection, device: RowMapping, rows: Sequence[Meas
 
 def _subjects(connection: Connection, rows: Sequence[Measurement]) -> dict[tuple[str, str], RowMapping]:
     """The stored subjects of the rows, by kind and key."""
-    keys: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        keys[row.subject_kind].add(row.subject_key)
     found = {}
-    for kind, wanted in keys.items():
+    for kind, wanted in by_kind((row.subject_kind, row.subject_key) for row in rows).items():
         for subject in connection.execute(select_subject(kind, wanted)).mappings():
             found[kind, subject["key"]] = subject
     return found

@@ -14,7 +14,7 @@ from .gnn import GnnPredictor
 from .kernels import KernelPredictor
 from .learned import LearnedPredictor
 from .linear import AdditivePredictor
-from .load import StoreLike, load_predictor
+from .load import StoreLike, load_predictor, table_predictor
 from .metrics import Report, ReportRow, Summary
 from .mlp import MlpPredictor
 from .prediction import Part, Prediction
@@ -52,4 +52,5 @@ __all__ = [
     "predictor_class",
     "predictor_kinds",
     "register",
+    "table_predictor",
 ]

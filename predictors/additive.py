@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..luts import Answer, Nearest, Table
 from ..luts.compose import Composition, compose
 from ..luts.interpolation import UNKNOWN_HALFWIDTH
+from ..luts.table import CALIBRATION_DOCUMENT
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
 from ..networks.lowering import Kernel, LoweredNetwork
 from ._artifact import Artifact
@@ -292,8 +293,12 @@ class TablePredictor(LatencyPredictor):
         judged = sum(answer.source != "measured" for answer in answers)
         checks = len(self._known_errors())
         kind = self.table.fingerprint.kind
+        calibration = self.table.documents.get(CALIBRATION_DOCUMENT, {}).get("source", "")
+        uncalibrated_ms = significant(summed.total_ns / 1e6)
         notes = {
             "these are numbers of a simulated device, not timed on hardware": kind == "simulated",
+            f"scaled by {self.scale_:.3g}: {calibration}; {uncalibrated_ms} ms without": calibration
+            and not self._coefficients,
             "these are numbers of the null device, made up for tests": kind == "null",
             f"{noisy} of {len(answers)} rows are noisy: spread too wide, or other work on the machine": noisy,
             f"{judged} of {len(answers)} kernels have no row, and are judged by rows of their like": judged,

@@ -5,8 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TypeAlias, Union
 
-from ..luts import Fingerprint
-from ..networks.errors import FingerprintMismatchError, NotCoveredError, UnknownNameError, UsageError
+from ..luts import Fingerprint, Table
+from ..luts.table import CALIBRATION_DOCUMENT
+from ..networks.errors import (
+    CorruptModelError,
+    FingerprintMismatchError,
+    NotCoveredError,
+    NotSupportedError,
+    UnknownNameError,
+    UsageError,
+)
 from .additive import TablePredictor
 from .base import LatencyPredictor
 
@@ -46,6 +54,7 @@ def load_predictor(
         NotCoveredError: this machine has not been profiled yet.
         FingerprintMismatchError: the host's rows were measured on another machine, runtime version or setting.
         UsageError: several devices match.
+        NotSupportedError: the device's rows were imported without their runtime.
         StoreError: the store cannot be read.
         ArtifactError: the folder holds no predictor (or a child, when it is damaged).
         FormatVersionError: a newer version of Lutra saved it.
@@ -63,7 +72,29 @@ def load_predictor(
             record = _named_record(records, device, (runtime, threads, precision))
         assert opened is not None  # without a store there are no records, and both raise
         table = opened.table(record)
-    return TablePredictor(table, HOST if device == HOST else record.name)
+    return table_predictor(table, HOST if device == HOST else record.name)
+
+
+def table_predictor(table: Table, name: str | None = None) -> TablePredictor:
+    """The predictor of a table, with what calibrates it where the table has such a document.
+
+    Args:
+        table: the rows of one device.
+        name: what people call the device; None takes the table's name.
+
+    Raises:
+        CorruptModelError: the document is damaged.
+    """
+    document = table.documents.get(CALIBRATION_DOCUMENT)
+    if document is None:
+        return TablePredictor(table, name)
+    try:
+        scale, error = float(document["scale"]), float(document["error"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise CorruptModelError(f"the calibration of {name or table.name} is damaged: {problem!r}") from None
+    predictor = TablePredictor(table, name, prior_error=error)
+    predictor.scale_ = scale
+    return predictor
 
 
 @contextmanager
@@ -99,11 +130,21 @@ def _host_record(
         raise FingerprintMismatchError(
             "the host's rows were measured under other conditions (then -> now)",
             min(others, key=len),
-            hint=f"profile it as it is now: {hint}",
+            hint=f"profile it as it is now: {hint} --new-table",
         )
     raise NotCoveredError(
         f"this machine has not been profiled yet ({_setting(wanted)})", (), hint=f"profile it first: {hint}"
     )
+
+
+def _with_kernels(record: "DeviceRecord") -> "DeviceRecord":
+    """The record, unless its rows were imported from a file that does not say which runtime they are of."""
+    if record.fingerprint.kind == "imported":
+        raise NotSupportedError(
+            f"the rows of {record.name} were imported without their runtime: no network can be taken apart into them",
+            hint="profile the device itself, or add its building blocks up with lutra.luts.BlockTable",
+        )
+    return record
 
 
 def _named_record(
@@ -115,7 +156,7 @@ def _named_record(
         raise UnknownNameError("device", device, {HOST, *(record.name for record in records)})
     matching = [record for record in named if _has_setting(record.fingerprint, setting)]
     if len(matching) == 1:
-        return matching[0]
+        return _with_kernels(matching[0])
     listed = "; ".join(f"{record.digest[:12]} ({_setting(record.fingerprint)})" for record in matching or named)
     if matching:
         raise UsageError(

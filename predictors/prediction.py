@@ -105,9 +105,13 @@ class Prediction:
         marks = f"{' [SIMULATED]' * self.simulated}{' [EXTRAPOLATED]' * self.extrapolated}"
         lines = [f"{head}: {number}{marks}"]
         if self.parts:
-            shares = (f"{100 * self._share(source):.0f} % {source}" for source in SOURCES if self._share(source))
+            shares = (f"{100 * self._share(s):.0f} % {self._told(s)}" for s in SOURCES if self._share(s))
             lines += ["  " + (", ".join(shares) or "no time in any kernel"), *self._table()]
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+    def _told(self, source: Source) -> str:
+        """What a source is called: rows of a simulated device were not measured."""
+        return "simulated" if self.simulated and source == "measured" else source
 
     def _table(self) -> list[str]:
         """The parts that take longest, the rest in one line, and the overhead."""

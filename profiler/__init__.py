@@ -6,7 +6,7 @@ if __name__ != "lutra.profiler":
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
+from .devices import Device, DeviceInfo, devices, is_simulated, resolve_device, runtimes
 from .environment import Finding
 from .events import CampaignEvent
 from .machine import examine_machine
@@ -35,6 +35,7 @@ __all__ = [
     "Subject",
     "devices",
     "examine_machine",
+    "is_simulated",
     "make_plan",
     "make_space_plan",
     "register_runtime",

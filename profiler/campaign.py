@@ -42,6 +42,7 @@ from .runtimes import runtime_class
 from .sequences import per_round
 from .session import CONSTANT, COPIES, KERNEL, NETWORK, Session, entry_name
 from .settings import Settings
+from .simulation import run_simulation
 from .waiting import Patience, leased
 
 _LEAST_GROUP_S = 1.0  # of timing, however little is left of a budget
@@ -62,7 +63,7 @@ def run_campaign(
     cancel: Event | None = None,
     settings: Settings | None = None,
 ) -> CampaignResult:
-    """Measure what ``plan`` asks for and ``store`` does not have.
+    """Measure what ``plan`` asks for and ``store`` does not have; a simulated device is simulated (`run_simulation`).
 
     Args:
         plan: what to measure.
@@ -85,6 +86,18 @@ def run_campaign(
         MeasurementError: the runtime cannot be started at all.
         StoreError: the store cannot be written; what was committed stands.
     """
+    if plan.device.simulator is not None:
+        return run_simulation(
+            plan,
+            store,
+            fresh=fresh,
+            wait_s=wait_s,
+            budget_s=budget_s,
+            target_error=target_error,
+            progress=progress,
+            events=events,
+            cancel=cancel,
+        )
     settings, cancel = settings or Settings(), cancel or Event()
     require_share(target_error)
     budget = Budget(budget_s, plan.kernel_s())
@@ -124,7 +137,7 @@ class _Campaign:
     def choose_extra(self, target_error: float | None, fresh: bool) -> None:
         """Measure no more of the extra kernels than interpolation needs, or the budget has time for."""
         pending, done = self._pending(fresh), self._announcer.done
-        self._chooser = Chooser(self._plan.kernels, pending, done, self._recorder, target_error, self._settings.seed)
+        self._chooser = Chooser(self._plan, pending, done, self._recorder, target_error, self._settings.seed)
 
     def run(self, fresh: bool, recheck: bool) -> CampaignResult:
         pending = self._pending(fresh)

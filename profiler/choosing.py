@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 
 from ..networks.errors import UsageError
 from ..networks.lowering import Kernel
+from .plan import Plan
 from .recording import Recorder
 from .sampling import AdaptiveSampler
 from .session import KERNEL
@@ -27,7 +28,7 @@ class Chooser:
     """Drives an `AdaptiveSampler` with what a campaign measures.
 
     Args:
-        candidates: all kernels of the plan, by key.
+        plan: what the campaign is to measure.
         pending: those that have no row yet, or are to get another.
         finished: those of them that got theirs in this campaign; grows as it goes on.
         recorder: where the rows are.
@@ -37,7 +38,7 @@ class Chooser:
 
     def __init__(
         self,
-        candidates: Mapping[str, Kernel],
+        plan: Plan,
         pending: Mapping[str, Kernel],
         finished: Set[str],
         recorder: Recorder,
@@ -45,8 +46,10 @@ class Chooser:
         seed: int,
     ) -> None:
         self._pending, self._finished, self._recorder = pending, finished, recorder
-        self._sampler = AdaptiveSampler(candidates, target_error=target_error or _OUT_OF_REACH, seed=seed)
-        self._untold = dict(candidates)
+        self._sampler = AdaptiveSampler(
+            plan.kernels, target_error=target_error or _OUT_OF_REACH, seed=seed, usage=plan.usage
+        )
+        self._untold = dict(plan.kernels)
         self._tell()
 
     @property

@@ -1,11 +1,16 @@
-"""Devices: this machine under each runtime, and the null device."""
+"""Devices: this machine under each runtime, the null device, and simulated boards."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..luts import Fingerprint
 from ..luts.host import DEFAULT_CACHE, default_runtime, host_fingerprint
 from ..networks.errors import MissingDependencyError, UnknownNameError, UsageError
+from ..networks.lowering.mcu import RUNTIME as MCU
 from .runtimes import RuntimeInfo, runtime_class, runtime_classes
+from .simulation import Simulator
+
+ENGINE_MARK = ":"
+"""Stands between a board and an engine in the name of a device, such as ``stm32f746:tflm-like``."""
 
 
 @dataclass(frozen=True)
@@ -15,10 +20,12 @@ class Device:
     Attributes:
         name: what people call it.
         fingerprint: its identity; the key of its rows.
+        simulator: what computes its rows; None for devices that are timed.
     """
 
     name: str
     fingerprint: Fingerprint
+    simulator: Simulator | None = field(default=None, compare=False, repr=False)
 
     @property
     def runtime(self) -> str:
@@ -38,6 +45,11 @@ class Device:
     def cache(self) -> str:
         """What is in the caches when a kernel starts."""
         return str(dict(self.fingerprint.settings).get("cache", DEFAULT_CACHE))
+
+    @property
+    def in_sequence(self) -> bool:
+        """Whether kernels are timed in the order of their network only (`Runtime.in_sequence`)."""
+        return self.simulator is None and runtime_class(self.runtime).in_sequence
 
     @property
     def kind(self) -> str:
@@ -68,11 +80,14 @@ def runtimes() -> list[RuntimeInfo]:
 
 def devices() -> list[DeviceInfo]:
     """Every device that can be profiled from this machine, the usable ones first."""
+    from .mcu.boards import boards
+
     listed = []
     for info in runtimes():
         name = "null" if info.kind == "null" else "host"
         note = f"{info.note}, version {info.version}" if info.available else info.note
         listed.append(DeviceInfo(name, info.kind, info.name, info.available, note))
+    listed += [DeviceInfo(board.name, "simulated", MCU, True, board.note) for board in boards().values()]
     return sorted(listed, key=lambda d: (not d.available, d.kind != "real", d.runtime != default_runtime()))
 
 
@@ -83,24 +98,33 @@ def resolve_device(
     threads: int = 1,
     precision: str = "float32",
     cache: str = DEFAULT_CACHE,
+    engine: str | None = None,
 ) -> Device:
     """The device called ``name``.
 
     Args:
-        name: "host" for this machine, or "null".
+        name: "host" for this machine, "null", or a microcontroller's board: a name (``stm32f746``), one with an engine
+            (``stm32f746:tflm-like``), or the path of a board's YAML file.
         runtime: what runs the networks; None takes the best one installed.
         threads: how many threads it may use.
         precision: number format that networks are run in.
         cache: what is in the caches when a kernel starts: "warm", "cold-weights" (as in a network) or "cold-all".
+        engine: of a board: "lean", "tflm-like", or the path of an ELF file; None for what the name says, or "lean".
 
     Raises:
-        UnknownNameError: no such device or runtime.
+        UnknownNameError: no such device, runtime or engine.
         UsageError: the runtime does not belong to the device or does not run in that precision, or a wrong number of
             threads.
         MissingDependencyError: the runtime is not installed.
     """
+    if is_simulated(name):
+        return _board_device(name, engine, runtime, threads)
     if name not in ("host", "null"):
-        raise UnknownNameError("device", name, ("host", "null"))
+        from .mcu.boards import boards
+
+        raise UnknownNameError("device", name, ("host", "null", *boards()))
+    if engine is not None:
+        raise UsageError(f"device {name!r} has no engines", hint="leave --engine out, or name a board with --device")
     if name == "null":
         if runtime not in (None, "null"):
             raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
@@ -123,3 +147,27 @@ def resolve_device(
         )
     fingerprint = host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
     return Device(name, fingerprint)
+
+
+def is_simulated(name: str) -> bool:
+    """Whether a device's name means a board that is simulated."""
+    from .mcu.boards import is_board
+
+    return is_board(name.partition(ENGINE_MARK)[0])
+
+
+def _board_device(name: str, engine: str | None, runtime: str | None, threads: int) -> Device:
+    """A board under an engine. Its networks are in int8, whatever precision is asked for."""
+    from .mcu.boards import board_of
+    from .mcu.engines import DEFAULT, engine_of
+    from .mcu.simulator import McuSimulator
+
+    board_name, _, named = name.partition(ENGINE_MARK)
+    if engine is not None and named not in ("", engine):
+        raise UsageError(f"two engines for {board_name}: {named!r} and {engine!r}", hint="give one of them")
+    if runtime not in (None, MCU) or threads != 1:
+        raise UsageError(f"a board runs {MCU!r} on 1 thread", hint="leave --runtime and --threads out")
+    board, chosen = board_of(board_name), engine_of(engine or named or DEFAULT)
+    simulator = McuSimulator(board, chosen)
+    full_name = board.name if chosen.name == DEFAULT else f"{board.name}{ENGINE_MARK}{chosen.name}"
+    return Device(full_name, simulator.fingerprint, simulator)

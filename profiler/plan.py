@@ -11,7 +11,6 @@ from ..networks.lowering import Kernel, LoweredNetwork, lower_given
 from ..networks.lowering.blocks import BlockSpace, Layout, LoweredBlock, LoweredSpace, lower_blocks
 from .devices import Device
 from .estimate import NETWORK_S, kernel_s
-from .runtimes import runtime_class
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,9 @@ class Plan:
 
     def kernel_s(self, pace: float = 1.0) -> float:
         """Rough seconds that one of the kernels takes, on average; ``pace`` as in `estimate_s`."""
-        return sum(kernel_s(kernel, pace) for kernel in self.kernels.values()) / max(len(self.kernels), 1)
+        simulator = self.device.simulator
+        seconds = [kernel_s(k, pace) if simulator is None else simulator.estimate_s(k) for k in self.kernels.values()]
+        return sum(seconds) / max(len(seconds), 1)
 
     def estimate_s(self, kernels: int, pace: float = 1.0) -> float:
         """Rough duration of measuring so many of the kernels, and the whole networks if they are checked.
@@ -91,6 +92,7 @@ def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]
         LutraError: the runtime cannot take one of the networks.
     """
     subjects = []
+    check = check and device.simulator is None  # a simulated network is the sum of its kernels
     for given in networks:
         network, model = given if isinstance(given, tuple) else (given, None)
         lowered, model = lower_given(network, model, device.runtime, precision=device.precision, threads=device.threads)
@@ -124,7 +126,7 @@ def make_space_plan(
         MissingDependencyError: the runtime that lowers is not installed.
         LutraError: the runtime cannot take one of the blocks.
     """
-    if runtime_class(device.runtime).in_sequence:
+    if device.in_sequence:
         raise NotSupportedError(
             f"runtime {device.runtime!r} times kernels in the order of their network, not those of a space",
             hint="name networks of the space instead, or another --runtime",
@@ -143,7 +145,7 @@ def make_space_plan(
         for key, share in part.usage.items():
             usage[key] = usage.get(key, 0.0) + share / len(parts)
     extra = {key: kernels[key] for key in sorted(kernels, key=lambda key: -usage[key]) if key not in plan.kernels}
-    return Plan(device, plan.subjects, check, extra, usage, sum(part.uses for part in parts))
+    return Plan(device, plan.subjects, plan.check, extra, usage, sum(part.uses for part in parts))
 
 
 @dataclass(frozen=True)

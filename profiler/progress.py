@@ -114,7 +114,7 @@ class Announcer:
     def preparing(self, kind: str, key: str, label: str) -> None:
         """Something is being made ready."""
         self.event(Preparing(kind=kind, key=key, label=label))
-        self._show(f"preparing {label}")
+        self.show(f"preparing {label}")
 
     def waiting(self, what: str, reason: str) -> None:
         """Something is waited for. Told often while it lasts; an event only when it begins.
@@ -126,7 +126,7 @@ class Announcer:
         if what != self._waits_for:
             self.event(Waiting(reason=reason))
         self._waits_for = what
-        self._show(f"waiting: {reason}")
+        self.show(f"waiting: {reason}")
 
     def group(self, size: int) -> None:
         """So many kernels are timed from now on."""
@@ -138,7 +138,7 @@ class Announcer:
         # On a busy machine nothing converges until the rounds are used up.
         share = max(converged, counts["round"] / self._rounds)
         self._converged, self._worked = int(converged * self._group_size), share * self._group_size
-        self._show(current)
+        self.show(current)
 
     def row(self, row: Measurement) -> None:
         """A row was committed."""
@@ -155,7 +155,8 @@ class Announcer:
         if row.rel_halfwidth is not None:
             self._halfwidths[row.subject_key] = row.rel_halfwidth
 
-    def _show(self, current: str) -> None:
+    def show(self, current: str) -> None:
+        """Tell who looks at progress where the campaign stands."""
         if self._progress is None:
             return
         done = min(len(self.done) + self._converged, self.total)

@@ -60,7 +60,7 @@ def remeasure(
         raise FingerprintMismatchError(
             f"the table of {record.name} cannot be measured again: the device changed",
             differences,
-            hint="profile it as it is now: lutra profile",
+            hint="profile it as it is now: lutra profile --new-table ...",
         )
     if runtime_class(device.runtime).in_sequence:
         raise NotSupportedError(

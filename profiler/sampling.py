@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ _WINDOW: Final = 24  # held-out errors of a family that its error is judged by
 _LEAST_ERRORS: Final = 8
 _TAIL: Final = 4.0  # times the target, that the 90 % quantile of held-out errors may be
 _FAIR: Final = 4  # every so many kernels one is drawn at random
+_USED_BY_ALL: Final[Mapping[str, float]] = MappingProxyType({})
 _MEDIAN_OF_NORMAL: Final = 0.6745  # median of |z| of a standard normal z
 
 
@@ -115,8 +117,9 @@ class AdaptiveSampler:
 
     First comes a seed set: of each family of kernels (`lutra.luts.features`) the extremes and a spread between them,
     with some of each kind; families with few shapes wholly. Then comes what is least certain, weighted with the root
-    of its latency (between relative and absolute error), and every fourth kernel at random, so that a model that is
-    wrong without knowing it is found out. Rows that are told are predicted before they are used, which gives the
+    of what it costs a network on average, its latency times the share of networks that run it (the root is between
+    relative and absolute error), and every fourth kernel at random, so that a model that is wrong without knowing it is
+    found out. Rows that are told are predicted before they are used, which gives the
     held-out error; it is on the cautious side, because the rows were chosen as those that are hard to predict. A
     family is done when the median of its last errors, and of what its model expects of the kernels that are left, are
     under the target and the 90 % quantile of those errors under four times that; or when all of it is measured.
@@ -126,13 +129,20 @@ class AdaptiveSampler:
         target_error: relative error, in (0, 1), under which the median of a family's held-out errors is to come.
         batch: how many kernels `ask` gives if not told.
         seed: of the random choices.
+        usage: share of the space's networks that run a kernel, by key, in (0, 1]; 1 for kernels that are not in it.
 
     Raises:
         UsageError: a target or a batch that makes no sense.
     """
 
     def __init__(
-        self, candidates: Mapping[str, Kernel], *, target_error: float = 0.03, batch: int = 24, seed: int = 0
+        self,
+        candidates: Mapping[str, Kernel],
+        *,
+        target_error: float = 0.03,
+        batch: int = 24,
+        seed: int = 0,
+        usage: Mapping[str, float] = _USED_BY_ALL,
     ) -> None:
         if not 0 < target_error < 1:
             raise UsageError(f"the target error is {target_error!r}", hint="give a ratio such as 0.03")
@@ -140,6 +150,7 @@ class AdaptiveSampler:
             raise UsageError(f"the batch is {batch!r}", hint="give 1 or more")
         self.target_error, self.batch = target_error, batch
         self._rng = np.random.default_rng(seed)
+        self._usage = usage
         self._groups: dict[str, _Group] = {}
         self._group_of: dict[str, _Group] = {}
         self._picks = 0
@@ -250,7 +261,8 @@ class AdaptiveSampler:
 
     def _least_certain(self, n: int) -> list[str]:
         """Up to n kernels of the families that are not done, one after the other, and marked as asked for."""
-        choices = [_Choice(group) for group in self._groups.values() if not self._is_done(group) and group.open]
+        unfinished = [group for group in self._groups.values() if not self._is_done(group) and group.open]
+        choices = [_Choice(group, self._usage) for group in unfinished]
         keys: list[str] = []
         while len(keys) < n and (left := [choice for choice in choices if choice.keys]):
             self._picks += 1
@@ -266,16 +278,16 @@ class AdaptiveSampler:
 class _Choice:
     """The open candidates of a family with what measuring each is worth, as some are taken."""
 
-    def __init__(self, group: _Group) -> None:
+    def __init__(self, group: _Group, usage: Mapping[str, float]) -> None:
         self._group = group
         self.keys = group.open
+        self.scores: Floats = np.sqrt(np.array([usage.get(key, 1.0) for key in self.keys]))
         if group.model is None:  # its seeds failed, or are still being measured
-            self.scores: Floats = np.ones(len(self.keys))
             return
         keys, log_ns, deviations = group.predict()
         places = {key: place for place, key in enumerate(keys)}
         index = np.array([places[key] for key in self.keys])
-        self.scores = deviations[index] * np.exp(log_ns[index] / 2)
+        self.scores *= deviations[index] * np.exp(log_ns[index] / 2)
 
     def take(self, place: int) -> str:
         """Take one; those that are closely related to it are worth less from now on."""

@@ -14,7 +14,7 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..networks.errors import LutraError
-from .commands import devices, doctor, fit, ops, predict, profile, spaces, table, transfer, validate
+from .commands import devices, doctor, fit, ops, predict, profile, spaces, table, transfer, validate, validate_mcu
 
 FAILED, INTERRUPTED = 1, 5
 
@@ -37,6 +37,7 @@ app.command("transfer", short_help="A new device from few samples: which to meas
     transfer.transfer
 )
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
+app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
 app.add_typer(table.app, name="table")
 
 

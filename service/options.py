@@ -57,7 +57,21 @@ WaitOption = Annotated[
     bool, typer.Option("--wait", help="Wait for another process that is profiling the device, instead of giving up.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option("--device", "-d", metavar="NAME", help="Device: 'host' is this machine, 'null' a stand-in.")
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="NAME",
+        help="Device: 'host' is this machine, 'null' a stand-in; a board (lutra devices) or its .yaml is simulated.",
+    ),
+]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="What runs networks on a board: lean, tflm-like, or your own .elf; lean if omitted.",
+    ),
 ]
 RuntimeOption = Annotated[
     str | None,

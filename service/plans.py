@@ -22,7 +22,7 @@ _SHAPES = re.compile(r" (?:\d+(?:->\d+)?(?= |$)(?! x )|\d+(?:x\d+){2,}|@\S+)")
 _LOOKED_AT = 20  # random networks of a space that is no chain: is the plan enough for them?
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Outlook:
     """What a plan comes to before anything is measured.
 
@@ -33,6 +33,7 @@ class Outlook:
         uses: kernels of all networks and blocks, equal ones counted each time.
         kernels: labels of the distinct ones by key, in the order of measuring.
         known: keys of those that the table has already.
+        lacking: what the runtime lacks to run a kernel, by the keys of those that cannot be measured.
         estimate_s: rough duration of measuring the others.
     """
 
@@ -42,12 +43,14 @@ class Outlook:
     uses: int
     kernels: dict[str, str]
     known: frozenset[str]
+    lacking: dict[str, tuple[str, ...]]
     estimate_s: float
 
     @property
     def pending(self) -> list[str]:
         """Labels of what would be measured."""
-        return [label for key, label in self.kernels.items() if key not in self.known]
+        left_out = self.known | self.lacking.keys()
+        return [label for key, label in self.kernels.items() if key not in left_out]
 
     @property
     def kinds(self) -> list[tuple[str, int, int]]:
@@ -63,8 +66,9 @@ class Outlook:
             "covered": self.covered,
             "uses": self.uses,
             "kernels": len(self.kernels),
-            "known": len(self.kernels) - len(self.pending),
+            "known": len(self.known),
             "pending": self.pending,
+            "lacking": [{"kernel": self.kernels[key], "lacks": lacks} for key, lacks in self.lacking.items()],
             "kinds": [{"kind": kind, "kernels": n, "pending": pending} for kind, n, pending in self.kinds],
             "estimate_s": round(self.estimate_s),
         }
@@ -75,11 +79,16 @@ class Outlook:
         lines.append(
             f"{self.device}: {len(self.kernels)} distinct kernels, {pending} to measure, about {self.estimate_s:.0f} s"
         )
+        if self.lacking:
+            ops = Counter(reason for lacks in self.lacking.values() for reason in lacks)
+            named = ", ".join(f"{reason} x{n}" for reason, n in sorted(ops.items()))
+            lines.append(f"{len(self.lacking)} cannot be measured, the runtime has no {named}: use another --runtime")
         if self.spaces:
             lines.append(f"  {'kernels':>7}  {'to measure':>10}  kind")
             lines += [f"  {n:7}  {left:10}  {kind}" for kind, n, left in self.kinds]
         else:
             lines += [f"  {label}" for label in self.pending]
+            lines += [f"  {self.kernels[key]} (not supported: {', '.join(why)})" for key, why in self.lacking.items()]
         return "\n".join(lines)
 
     def _limit(self, name: str) -> str:
@@ -141,10 +150,16 @@ def outlook(plan: "Plan", spaces: "Sequence[SearchSpace]", store: "Store | None"
         known = set() if fresh else store.keys(fingerprint, "kernel", statuses=("ok", "noisy"))
     kernels = {key: kernel.label for key, kernel in plan.kernels.items()}
     known &= set(kernels)
-    estimate_s = plan.estimate_s(len(kernels) - len(known), pace)
-    sizes = {space.name: space.size for space in spaces}
+    lacking = {key: tuple(dict.fromkeys(kernel.lacks)) for key, kernel in plan.kernels.items() if kernel.lacks}
     return Outlook(
-        str(plan.device), sizes, covered_shares(spaces, plan), plan.uses, kernels, frozenset(known), estimate_s
+        device=str(plan.device),
+        spaces={space.name: space.size for space in spaces},
+        covered=covered_shares(spaces, plan),
+        uses=plan.uses,
+        kernels=kernels,
+        known=frozenset(known),
+        lacking=lacking,
+        estimate_s=plan.estimate_s(len(kernels) - len(known) - len(lacking), pace),
     )
 
 

@@ -8,6 +8,8 @@ namespace lutra {
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
+    case Isa::kAvx512Vnni:
+      return "avx512_vnni";
     case Isa::kAvx512:
       return "avx512";
     case Isa::kAvx2:
@@ -29,8 +31,10 @@ std::vector<Isa> available_isas() {
 #if LUTRA_X86_VARIANTS
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(Isa::kAvx2);
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")) {
     found.push_back(Isa::kAvx512);
+    if (__builtin_cpu_supports("avx512vnni")) found.push_back(Isa::kAvx512Vnni);
+  }
 #endif
   return found;
 }

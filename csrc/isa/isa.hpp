@@ -28,13 +28,15 @@
 
 #define LUTRA_TARGET_AVX2 "avx2,fma"
 #define LUTRA_TARGET_AVX512 "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"
+#define LUTRA_TARGET_AVX512_VNNI "avx512vnni,avx512f,avx512vl,avx512bw,avx512dq,avx2,fma"
 
 namespace lutra {
 
-/// Instruction sets that code is compiled for. The baseline is whatever the compiler targets by default.
-enum class Isa { kBaseline, kAvx2, kAvx512 };
+/// Instruction sets that code is compiled for. The baseline is whatever the compiler targets by default. One
+/// that is an extension of another (VNNI: sums of products of 8-bit numbers) replaces only what gains by it.
+enum class Isa { kBaseline, kAvx2, kAvx512, kAvx512Vnni };
 
-/// "avx512", "avx2", "sse2", "neon" or "generic".
+/// "avx512_vnni", "avx512", "avx2", "sse2", "neon" or "generic".
 std::string_view isa_name(Isa isa);
 
 /// What this machine can run, slowest first; never empty.

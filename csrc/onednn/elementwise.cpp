@@ -15,6 +15,16 @@ Operand result(const StepContext& context) {
   return {kDst, context.output_number(), context.desc(context.output())};
 }
 
+/// A step that reads its first input; its primitive is still to come.
+PlannedStep from_source_to_result(const StepContext& context) {
+  PlannedStep planned;
+  planned.operands.push_back(activation(context, kSrc, 0));
+  planned.operands.push_back(result(context));
+  return planned;
+}
+
+Desc desc_of(const PlannedStep& planned, std::size_t operand) { return planned.operands[operand].desc.get(); }
+
 /// A tensor as an argument of as many axes as `rank`, ones in front of those it has.
 Operand widened(const StepContext& context, int argument, std::size_t index, std::size_t rank) {
   const TensorSpec& tensor = context.input(index);
@@ -49,14 +59,11 @@ Algorithm reduction_named(const std::string& name) {
 
 PlannedStep plan_eltwise(const StepContext& context) {
   const PostProcessing post(context);
-  PlannedStep planned;
-  planned.operands.push_back(activation(context, kSrc, 0));
-  planned.operands.push_back(result(context));
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().eltwise_forward_primitive_desc_create,
-      context.engine(), kForwardInference, eltwise_named(context.text("algorithm")),
-      Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()},
-      context.number("alpha", 0.0F), context.number("beta", 0.0F), post.get());
+  PlannedStep planned = from_source_to_result(context);
+  planned.primitive =
+      primitive_desc(context, context.api().eltwise_forward_primitive_desc_create, kForwardInference,
+                     eltwise_named(context.text("algorithm")), desc_of(planned, 0), desc_of(planned, 1),
+                     context.number("alpha", 0.0F), context.number("beta", 0.0F), post.get());
   return planned;
 }
 
@@ -67,53 +74,41 @@ PlannedStep plan_binary(const StepContext& context) {
   planned.operands.push_back(widened(context, kSrc, 0, rank));
   planned.operands.push_back(widened(context, kSrc1, 1, rank));
   planned.operands.push_back(result(context));
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().binary_primitive_desc_create, context.engine(),
-      binary_named(context.text("algorithm")), Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, Desc{planned.operands[2].desc.get()}, post.get());
+  planned.primitive = primitive_desc(context, context.api().binary_primitive_desc_create,
+                                     binary_named(context.text("algorithm")), desc_of(planned, 0),
+                                     desc_of(planned, 1), desc_of(planned, 2), post.get());
   return planned;
 }
 
 PlannedStep plan_softmax(const StepContext& context) {
   const PostProcessing post(context);
-  PlannedStep planned;
-  planned.operands.push_back(activation(context, kSrc, 0));
-  planned.operands.push_back(result(context));
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().softmax_forward_primitive_desc_create,
-      context.engine(), kForwardInference, kSoftmaxAccurate, Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, static_cast<int>(context.integer("axis")), post.get());
+  PlannedStep planned = from_source_to_result(context);
+  planned.primitive = primitive_desc(
+      context, context.api().softmax_forward_primitive_desc_create, kForwardInference, kSoftmaxAccurate,
+      desc_of(planned, 0), desc_of(planned, 1), static_cast<int>(context.integer("axis")), post.get());
   return planned;
 }
 
 PlannedStep plan_layer_normalization(const StepContext& context) {
   const PostProcessing post(context);
-  PlannedStep planned;
-  planned.operands.push_back(activation(context, kSrc, 0));
-  planned.operands.push_back(result(context));
+  PlannedStep planned = from_source_to_result(context);
   const unsigned flags = add_affine(context, 1, planned.operands);
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().layer_normalization_forward_primitive_desc_create,
-      context.engine(), kForwardInference, Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, Desc{nullptr}, context.number("epsilon", 1e-5F), flags,
-      post.get());
+  planned.primitive = primitive_desc(context, context.api().layer_normalization_forward_primitive_desc_create,
+                                     kForwardInference, desc_of(planned, 0), desc_of(planned, 1),
+                                     Desc{nullptr}, context.number("epsilon", 1e-5F), flags, post.get());
   return planned;
 }
 
 PlannedStep plan_batch_normalization(const StepContext& context) {
   const PostProcessing post(context);
-  PlannedStep planned;
-  planned.operands.push_back(activation(context, kSrc, 0));
-  planned.operands.push_back(result(context));
+  PlannedStep planned = from_source_to_result(context);
   const unsigned affine = add_affine(context, 1, planned.operands);
   const std::size_t statistics = affine == 0 ? 1 : 3;
   planned.operands.push_back(activation(context, kMean, statistics));
   planned.operands.push_back(activation(context, kVariance, statistics + 1));
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().batch_normalization_forward_primitive_desc_create,
-      context.engine(), kForwardInference, Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, context.number("epsilon", 1e-5F), affine | kUseGlobalStats,
-      post.get());
+  planned.primitive = primitive_desc(context, context.api().batch_normalization_forward_primitive_desc_create,
+                                     kForwardInference, desc_of(planned, 0), desc_of(planned, 1),
+                                     context.number("epsilon", 1e-5F), affine | kUseGlobalStats, post.get());
   return planned;
 }
 
@@ -121,15 +116,12 @@ PlannedStep plan_pooling(const StepContext& context) {
   const PostProcessing post(context);
   const Shape window = context.integers("window");
   const Shape gaps(window.size(), 0);
-  PlannedStep planned;
-  planned.operands.push_back(activation(context, kSrc, 0));
-  planned.operands.push_back(result(context));
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().pooling_forward_primitive_desc_create,
-      context.engine(), kForwardInference, pooling_named(context.text("algorithm")),
-      Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()},
-      context.integers("strides").data(), window.data(), gaps.data(), context.integers("pads_begin").data(),
-      context.integers("pads_end").data(), post.get());
+  PlannedStep planned = from_source_to_result(context);
+  planned.primitive =
+      primitive_desc(context, context.api().pooling_forward_primitive_desc_create, kForwardInference,
+                     pooling_named(context.text("algorithm")), desc_of(planned, 0), desc_of(planned, 1),
+                     context.integers("strides").data(), window.data(), gaps.data(),
+                     context.integers("pads_begin").data(), context.integers("pads_end").data(), post.get());
   return planned;
 }
 
@@ -142,10 +134,9 @@ PlannedStep plan_reduction(const StepContext& context) {
   // Whether reduced axes stay makes no difference in memory.
   planned.operands.push_back(
       {kDst, context.output_number(), describe_strided(context.library(), kept, plain_strides(kept))});
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().reduction_primitive_desc_create, context.engine(),
-      reduction_named(context.text("algorithm")), Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, 0.0F, 0.0F, post.get());
+  planned.primitive = primitive_desc(context, context.api().reduction_primitive_desc_create,
+                                     reduction_named(context.text("algorithm")), desc_of(planned, 0),
+                                     desc_of(planned, 1), 0.0F, 0.0F, post.get());
   return planned;
 }
 

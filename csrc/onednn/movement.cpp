@@ -87,10 +87,10 @@ PlannedStep plan_concat(const StepContext& context) {
     sources.push_back(planned.operands.back().desc.get());
   }
   planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().concat_primitive_desc_create, context.engine(),
-      Desc{planned.operands.back().desc.get()}, static_cast<int>(sources.size()),
-      static_cast<int>(context.integer("axis")), sources.data(), post.get());
+  planned.primitive =
+      primitive_desc(context, context.api().concat_primitive_desc_create,
+                     Desc{planned.operands.back().desc.get()}, static_cast<int>(sources.size()),
+                     static_cast<int>(context.integer("axis")), sources.data(), post.get());
   return planned;
 }
 
@@ -100,10 +100,10 @@ PlannedStep plan_resampling(const StepContext& context) {
   planned.operands.push_back({kSrc, context.input_number(0), context.desc(context.input(0))});
   planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
   const Algorithm algorithm = context.text("algorithm") == "nearest" ? kResamplingNearest : kResamplingLinear;
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().resampling_forward_primitive_desc_create,
-      context.engine(), kForwardInference, algorithm, static_cast<const float*>(nullptr),
-      Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()}, post.get());
+  planned.primitive =
+      primitive_desc(context, context.api().resampling_forward_primitive_desc_create, kForwardInference,
+                     algorithm, static_cast<const float*>(nullptr), Desc{planned.operands[0].desc.get()},
+                     Desc{planned.operands[1].desc.get()}, post.get());
   return planned;
 }
 
@@ -112,11 +112,10 @@ PlannedStep plan_shuffle(const StepContext& context) {
   PlannedStep planned;
   planned.operands.push_back({kSrc, context.input_number(0), context.desc(context.input(0))});
   planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().shuffle_forward_primitive_desc_create,
-      context.engine(), kForwardInference, Desc{planned.operands[0].desc.get()},
-      Desc{planned.operands[1].desc.get()}, static_cast<int>(context.integer("axis")),
-      context.integer("group_size"), post.get());
+  planned.primitive =
+      primitive_desc(context, context.api().shuffle_forward_primitive_desc_create, kForwardInference,
+                     Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()},
+                     static_cast<int>(context.integer("axis")), context.integer("group_size"), post.get());
   return planned;
 }
 

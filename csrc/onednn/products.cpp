@@ -97,11 +97,10 @@ PlannedStep plan_window(const StepContext& context, const Weights& weights, Wind
   const MemoryDesc bias = bias_desc(context);
   PostProcessing post(context, residual_desc(context));
   PlannedStep planned;
-  planned.primitive = create<PrimitiveDesc>(
-      library, context.what(), function, context.engine(), kForwardInference, algorithm, src.get(), any.get(),
-      bias.get(), dst.get(), context.integers("strides").data(),
-      less_one(context.integers("dilations")).data(), context.integers("pads_begin").data(),
-      context.integers("pads_end").data(), post.get());
+  planned.primitive = primitive_desc(
+      context, function, kForwardInference, algorithm, src.get(), any.get(), bias.get(), dst.get(),
+      context.integers("strides").data(), less_one(context.integers("dilations")).data(),
+      context.integers("pads_begin").data(), context.integers("pads_end").data(), post.get());
   planned.operands.push_back({kSrc, context.input_number(0), std::move(src)});
   add_weights(context, weights, planned);
   planned.operands.push_back({kDst, context.output_number(), std::move(dst)});
@@ -135,9 +134,9 @@ PlannedStep plan_inner_product(const StepContext& context) {
   MemoryDesc src = rows_of(context, context.input(0));
   MemoryDesc dst = rows_of(context, context.output());
   PlannedStep planned;
-  planned.primitive = create<PrimitiveDesc>(
-      library, context.what(), context.api().inner_product_forward_primitive_desc_create, context.engine(),
-      kForwardInference, src.get(), any.get(), bias.get(), dst.get(), post.get());
+  planned.primitive =
+      primitive_desc(context, context.api().inner_product_forward_primitive_desc_create, kForwardInference,
+                     src.get(), any.get(), bias.get(), dst.get(), post.get());
   planned.operands.push_back({kSrc, context.input_number(0), std::move(src)});
   add_weights(context, weights, planned);
   planned.operands.push_back({kDst, context.output_number(), std::move(dst)});
@@ -157,10 +156,9 @@ PlannedStep plan_matmul(const StepContext& context) {
                               matrix_of(context, context.input(1), rank, transposed),
                               matrix_of(context, context.input(1), rank, transposed)});
   planned.operands.push_back({kDst, context.output_number(), context.desc(context.output())});
-  planned.primitive = create<PrimitiveDesc>(
-      context.library(), context.what(), context.api().matmul_primitive_desc_create, context.engine(),
-      Desc{planned.operands[0].desc.get()}, Desc{planned.operands[1].desc.get()}, Desc{nullptr},
-      Desc{planned.operands[2].desc.get()}, post.get());
+  planned.primitive = primitive_desc(
+      context, context.api().matmul_primitive_desc_create, Desc{planned.operands[0].desc.get()},
+      Desc{planned.operands[1].desc.get()}, Desc{nullptr}, Desc{planned.operands[2].desc.get()}, post.get());
   return planned;
 }
 

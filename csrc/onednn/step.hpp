@@ -79,6 +79,12 @@ class StepContext {
   const std::map<std::string, std::size_t, std::less<>>& numbers_;
 };
 
+/// What a creating function of the library makes of `args` for the step's engine.
+template <typename Function, typename... Args>
+PrimitiveDesc primitive_desc(const StepContext& context, Function function, Args... args) {
+  return create<PrimitiveDesc>(context.library(), context.what(), function, context.engine(), args...);
+}
+
 /// Attributes of a primitive: scratchpad memory is ours, and what is computed behind the op itself, in the
 /// order scale ("scale": a factor), residual ("residual": "sum" adds to what is in the output's memory,
 /// "binary" reads the last input), activation ("activation", with "alpha" and "beta").

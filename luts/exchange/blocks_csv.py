@@ -1,7 +1,7 @@
 """One line a block, for several devices and image sizes in one file."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +9,7 @@ from ...networks.errors import TableFileError
 from ..blockkeys import parse_ofa
 from ..blocktable import Block, BlockTable
 from .collect import Collector, deviation_ns
-from .files import integer, number, placed, read_csv
+from .files import integer, number, placed, read_csv, read_header
 from .registry import BlockFile, BlockFormat, BlockOptions, register
 from .units import column_with_unit
 
@@ -53,17 +53,16 @@ class BlocksCsv(BlockFormat):
     def read(self, path: Path, options: BlockOptions) -> BlockFile:
         """Read the blocks, one table a source. ``key`` and a mean are required; other columns may be absent."""
         collector = Collector(path, options)
-        reader: _Columns | None = None
+        columns = _Columns(path, read_header(path), options.unit)
         for row, cells in read_csv(path):
-            reader = reader or _Columns(path, tuple(cells), options.unit)
-            reader.add(collector, row, cells)
+            columns.add(collector, row, cells)
         return collector.finish()
 
 
 class _Columns:
     """Which columns hold what."""
 
-    def __init__(self, path: Path, columns: tuple[str, ...], unit: str | None) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], unit: str | None) -> None:
         self._path = path
         mean = column_with_unit(columns, "mean", path, unit)
         if mean is None or "key" not in columns:

@@ -126,9 +126,7 @@ class Collector:
                 hint="leave such rows out and count them with --drop-negative",
             )
         if not self._blocks:
-            wanted, known = self._options.source, ", ".join(sorted(self._seen))
-            problem = "has no blocks" if not known or wanted is None else f"has no device {wanted!r}"
-            raise TableFileError(self._path, problem, hint=f"known: {known}" if known else "export it again")
+            raise self._without_blocks()
         if self._implied is not None:
             found = [block.latency_ns for blocks in self._blocks.values() for block, _ in blocks.values()]
             check_plausible(found, self._implied, self._path)
@@ -136,6 +134,15 @@ class Collector:
             BlockTable(source, (block for block, _ in blocks.values())) for source, blocks in self._blocks.items()
         )
         return BlockFile(tables, {"negative latency": len(self._negative)} if self._negative else {})
+
+    def _without_blocks(self) -> TableFileError:
+        wanted = self._options.source
+        if self._seen and wanted is not None and wanted not in self._seen:
+            known = ", ".join(sorted(self._seen))
+            return TableFileError(self._path, f"has no device {wanted!r}", hint=f"known: {known}")
+        if self._negative:
+            return TableFileError(self._path, "has no blocks but negative ones", hint="measure them again")
+        return TableFileError(self._path, "has no blocks", hint="export it again")
 
 
 def deviation_ns(spread: float | None, variance: bool, path: Path, row: int | None, column: str) -> float | None:

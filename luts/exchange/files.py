@@ -108,16 +108,40 @@ def read_json(path: Path) -> Any:
         raise TableFileError(path, f"is not usable JSON: {error}", hint="export it again") from error
 
 
+def read_header(path: Path) -> list[str]:
+    """Return the columns of a CSV file.
+
+    Raises:
+        TableFileError: it cannot be read, is empty, or has a column twice.
+    """
+    with _csv_reader(path) as reader:
+        return _header(path, reader)
+
+
 def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the line number and the cells of each line, by column.
 
     Raises:
         TableFileError: it cannot be read, has no header, a column twice, or a line of another length.
     """
+    with _csv_reader(path) as reader:
+        header = _header(path, reader)
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise TableFileError(
+                    path, f"{len(cells)} cells under {len(header)} columns", row=reader.line_num, hint="export it again"
+                )
+            if cells:
+                yield reader.line_num, dict(zip(header, cells, strict=True))
+
+
+@contextmanager
+def _csv_reader(path: Path) -> Iterator[Any]:
+    """Give a reader of CSV, and say in which file an error of it arose."""
     check_readable(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _csv_lines(path, csv.reader(file, strict=True))
+            yield csv.reader(file, strict=True)
     except UnicodeDecodeError as error:
         raise TableFileError(
             path, f"is not UTF-8 text: {error.reason} at byte {error.start}", hint="convert it"
@@ -128,17 +152,13 @@ def read_csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         raise _unreadable(path, error) from error
 
 
-def _csv_lines(path: Path, reader: Any) -> Iterator[tuple[int, dict[str, str]]]:
+def _header(path: Path, reader: Any) -> list[str]:
     header: list[str] = next(reader, [])
-    if not header or len(set(header)) != len(header):
+    if not header:
+        raise TableFileError(path, "is empty", row=1, hint="export it again, with a line that names the columns")
+    if len(set(header)) != len(header):
         raise TableFileError(path, f"the header is {','.join(header)[:100]!r}", row=1, hint="name each column once")
-    for cells in reader:
-        if cells and len(cells) != len(header):
-            raise TableFileError(
-                path, f"{len(cells)} cells under {len(header)} columns", row=reader.line_num, hint="export it again"
-            )
-        if cells:
-            yield reader.line_num, dict(zip(header, cells, strict=True))
+    return header
 
 
 def number(text: Any, path: Path, row: int | None, column: str) -> float:

@@ -51,8 +51,8 @@ class OfaYaml(BlockFormat):
             with placed(path, row):
                 attributes = parse_ofa(key)
             if "mean" not in fields or {"std", "var"} <= set(fields):
-                named = ", ".join(fields) or "nothing"
-                raise TableFileError(path, f"{key} has {named}", row=row, column="mean", hint=_HINT)
+                wrong = "no mean" if "mean" not in fields else "both std and var"
+                raise TableFileError(path, f"{key} has {wrong}", row=row, column="mean", hint=_HINT)
             collector.add(
                 key,
                 fields["mean"],
@@ -89,7 +89,12 @@ def _entries(path: Path, text: str) -> Iterator[tuple[int, str, dict[str, str]]]
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         events = yaml.parse(text, Loader=loader)
-        yield from _blocks(path, events, yaml)
+        try:
+            yield from _blocks(path, events, yaml)
+        except TableFileError:
+            for _ in events:  # what is no YAML further down is said to be that
+                pass
+            raise
     except yaml.MarkedYAMLError as error:
         row = error.problem_mark.line + 1 if error.problem_mark else None
         raise TableFileError(path, f"is not YAML: {error.problem}", row=row, hint="export it again") from error

@@ -4,11 +4,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ...networks.errors import TableFileError, UnknownNameError, UsageError
-from ..blocktable import BLOCK, Block, BlockTable
+from ..blocktable import BLOCK, BlockTable
 from ..fingerprint import Fingerprint
 from ..measurement import Measurement
 from ..store import DeviceLike, DeviceRecord, Store
@@ -16,7 +17,11 @@ from .files import placed, replacing
 from .registry import BlockFile, BlockFormat, BlockOptions, Head, Imported, TableFormat, format_of
 from .table_parquet import TableParquet, write_stored
 
+_BATCH: Final = 256  # rows that are looked up at a time
 _ANYHOW: Final = BlockOptions()
+
+_Numbered: TypeAlias = tuple[int | None, Measurement]
+"""A row, and where it stands in its file if that is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +129,12 @@ class _PreparedRows(PreparedImport):
         fingerprint = head.fingerprint if self.form.lossless or name is None else Fingerprint.imported(name)
         record = _register(store, fingerprint, name, head.name or path.stem)
         _take_documents(store, record, path, head.documents, replace)
-        rows, written = _record(store, record, head.rows, replace)
-        if replace or written < rows:  # some were there already, or stand twice in the file
-            again = self.form.read(path).rows
-            _require_equal(store, record, path, again, replace, first=1 + self.form.header_rows)
+        first = 1 + self.form.header_rows
+        if replace:
+            rows, written = _replace(store, record, head.rows)
+            _require_taken(store, record, path, enumerate(self.form.read(path).rows, first))
+        else:
+            rows, written = _add(store, record, path, enumerate(head.rows, first))
         return [ImportReport(device=record, rows=rows, written=written, dropped={})]
 
 
@@ -141,9 +148,11 @@ class _PreparedBlocks(PreparedImport):
         for table in self.found.tables:
             source = self.name or table.source
             record = _register(store, Fingerprint.imported(source), self.name, source)
-            rows, written = _record(store, record, table.rows(conditions), replace)
-            if written < rows and not replace:
-                _require_equal(store, record, self.path, table.rows(conditions), replace, first=None)
+            blocks = table.rows(conditions)
+            if replace:
+                rows, written = _replace(store, record, blocks)
+            else:
+                rows, written = _add(store, record, self.path, ((None, row) for row in blocks))
             reports.append(ImportReport(device=record, rows=rows, written=written, dropped=self.found.dropped))
         return reports
 
@@ -206,8 +215,30 @@ def _register(store: Store, fingerprint: Fingerprint, name: str | None, own_name
     return store.register_device(fingerprint, wanted)
 
 
-def _record(store: Store, record: DeviceRecord, rows: Iterable[Measurement], replace: bool) -> tuple[int, int]:
-    """Write rows; return how many there are, and how many were written."""
+def _add(store: Store, record: DeviceRecord, path: Path, rows: Iterable[_Numbered]) -> tuple[int, int]:
+    """Write the rows that are not there yet; return how many there are, and how many were written.
+
+    Raises:
+        TableFileError: one is not what is there already; names it.
+    """
+    count = written = 0
+    for batch, held in _beside_stored(store, record, rows):
+        new = []
+        for number, row in batch:
+            # A row that stands twice in the file meets itself here.
+            known = held.setdefault((row.subject_kind, row.subject_key), row)
+            if known is row:
+                new.append(row)
+            elif not _agree(known, row):
+                hint = "take the file's rows with --replace, or import under another --name"
+                raise _disagreement(path, number, row, "the row that is there already", hint)
+        count += len(batch)
+        written += store.record_many(record, new)
+    return count, written
+
+
+def _replace(store: Store, record: DeviceRecord, rows: Iterable[Measurement]) -> tuple[int, int]:
+    """Write rows in place of what is there; return how many there are, and how many were written."""
     count = 0
 
     def counted() -> Iterator[Measurement]:
@@ -216,8 +247,30 @@ def _record(store: Store, record: DeviceRecord, rows: Iterable[Measurement], rep
             count += 1
             yield row
 
-    written = store.record_many(record, counted(), replace=replace)
+    written = store.record_many(record, counted(), replace=True)
     return count, written
+
+
+def _require_taken(store: Store, record: DeviceRecord, path: Path, rows: Iterable[_Numbered]) -> None:
+    """Refuse rows that others of the same file have replaced.
+
+    Raises:
+        TableFileError: names the first one.
+    """
+    for batch, held in _beside_stored(store, record, rows):
+        for number, row in batch:
+            known = held.get((row.subject_kind, row.subject_key))
+            if known is None or not _agree(known, row):
+                raise _disagreement(path, number, row, "another row of the file", "keep one of them")
+
+
+def _beside_stored(
+    store: Store, record: DeviceRecord, rows: Iterable[_Numbered]
+) -> Iterator[tuple[list[_Numbered], dict[tuple[str, str], Measurement]]]:
+    """The rows some at a time, each time with what the store has of their subjects."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, _BATCH)):
+        yield batch, store.get_many(record, ((row.subject_kind, row.subject_key) for _, row in batch))
 
 
 def _take_documents(
@@ -235,27 +288,12 @@ def _take_documents(
             store.set_document(record, name, value)
 
 
-def _require_equal(
-    store: Store, record: DeviceRecord, path: Path, rows: Iterable[Measurement], replace: bool, first: int | None
-) -> None:
-    """Refuse rows that are not what the store now has of their subjects.
-
-    Raises:
-        TableFileError: names the first one.
-    """
-    for number, row in enumerate(rows, first or 0):
-        held = store.get(record, row.subject_kind, row.subject_key)
-        if held is None or not _agree(held, row):
-            there = "another row of the file" if replace else "the row that is there already"
-            hint = (
-                "keep one of them" if replace else "take the file's rows with --replace, or import under another --name"
-            )
-            where = number if first is not None else None
-            raise TableFileError(path, f"{row.subject_kind} {row.label} disagrees with {there}", row=where, hint=hint)
+def _disagreement(path: Path, number: int | None, row: Measurement, other: str, hint: str) -> TableFileError:
+    return TableFileError(path, f"{row.subject_kind} {row.label} disagrees with {other}", row=number, hint=hint)
 
 
 def _agree(held: Measurement, row: Measurement) -> bool:
     """Whether two rows say the same; of an imported block the time of its import says nothing."""
     if row.subject_kind == BLOCK and "mean_ns" in held.spec and "mean_ns" in row.spec:
-        return Block.from_row(held) == Block.from_row(row)
+        return held.spec == row.spec
     return held == row

@@ -18,7 +18,7 @@ from ..columns import CSV_COLUMNS, csv_row
 from ..fingerprint import Fingerprint
 from ..measurement import Measurement
 from ..quality import QualityFlag
-from .files import check_readable, integer, number, placed, read_csv
+from .files import integer, number, placed, read_csv, read_header
 from .registry import Head, Imported, TableFormat, register
 
 REQUIRED: Final = ("kind", "key", "label", "status", "latency_ms", "measured_at")
@@ -53,18 +53,15 @@ class TableCsv(TableFormat):
 
     def read(self, path: Path) -> Imported:
         """Read the lines as rows of an imported device that is called as the file is."""
-        check_readable(path)
+        lacking = [name for name in REQUIRED if name not in read_header(path)]
+        if lacking:
+            raise TableFileError(path, "is absent", row=1, column=lacking[0], hint=f"give {', '.join(CSV_COLUMNS)}")
         name = path.stem
         return Imported(fingerprint=Fingerprint.imported(name), name=name, rows=_rows(path))
 
 
 def _rows(path: Path) -> Iterator[Measurement]:
-    lines = read_csv(path)
-    for row, cells in lines:
-        lacking = [name for name in REQUIRED if name not in cells]
-        if lacking:
-            raise TableFileError(path, "is absent", row=1, column=lacking[0], hint=f"give {', '.join(CSV_COLUMNS)}")
-        yield _row(path, row, cells)
+    return (_row(path, row, cells) for row, cells in read_csv(path))
 
 
 def _row(path: Path, row: int, cells: Mapping[str, str]) -> Measurement:

@@ -3,9 +3,14 @@
 The head of the table stands in the schema's metadata under ``lutra`` as JSON. Raw samples are packed
 (`lutra.luts.packing`), as in the store: a store is written out and read in without unpacking them, and the file is a
 fraction of what lists of integers take.
+
+Parquet guards its pages, but not what says where they are: a byte of the footer can make rows vanish. So the file's
+metadata hold a `_Seal` under ``lutra.seal``: how many rows there are, and a checksum over the head and theirs.
 """
 
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
 FORMAT: Final = "lutra.table"
 VERSION: Final = 1
 _KEY: Final = b"lutra"
+_SEAL_KEY: Final = b"lutra.seal"
 
 TYPES: Final[dict[str, str]] = {
     "subject_kind": "string",
@@ -71,7 +77,34 @@ _NULLABLE: Final = frozenset(
     }
 )
 _WIDE: Final = ("spec", "conditions", "versions", "samples", "rounds", "compute_reference", "memory_reference")
+_DAMAGED: Final = "copy or export it again"
 _NO_SUBJECT: Final[Mapping[str, Any]] = {"label": None, "spec": None}
+
+
+@dataclass
+class _Seal:
+    """What the head and the rows in their order add up to.
+
+    Attributes:
+        checksum: CRC-32 of the head's text, then of each row's own checksum.
+        rows: how many there are.
+    """
+
+    checksum: int
+    rows: int = 0
+
+    @classmethod
+    def of(cls, head: bytes) -> "_Seal":
+        """The seal of a table whose rows are still to come."""
+        return cls(zlib.crc32(head))
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take the next row."""
+        self.checksum = zlib.crc32(f"{row['checksum']},".encode(), self.checksum)
+        self.rows += 1
+
+    def __bytes__(self) -> bytes:
+        return canonical({"rows": self.rows, "checksum": self.checksum}).encode()
 
 
 @register
@@ -93,6 +126,7 @@ class TableParquet(TableFormat):
         with opened(path) as file:
             head = _head(path, file)
             _check_columns(path, file)
+            _check_count(path, file)
         return Imported(**vars(head), rows=_rows(path, head.fingerprint.digest))
 
 
@@ -124,20 +158,23 @@ def write_records(path: Path, head: Head, groups: Iterable[Sequence[Mapping[str,
     """
     import pyarrow as pa
 
-    schema, count = _schema(head), 0
+    schema = _schema(head)
+    seal = _Seal.of(schema.metadata[_KEY])
     with group_writer(path, schema) as writer:
         for group in groups:
             arrays = [pa.array([record[field.name] for record in group], type=field.type) for field in schema]
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema), row_group_size=len(group))
-            count += len(group)
-    return count
+            for record in group:
+                seal.add(record)
+        writer.add_key_value_metadata({_SEAL_KEY: bytes(seal)})
+    return seal.rows
 
 
 def _record(row: Measurement, digest: str) -> dict[str, Any]:
     from ..rows import measurement_columns  # stands on the database library
 
     subject = {"subject_kind": row.subject_kind, "subject_key": row.subject_key}
-    return subject | measurement_columns(row, _NO_SUBJECT, digest)
+    return subject | measurement_columns(row, canonical(row.spec), _NO_SUBJECT, digest)
 
 
 def _schema(head: Head) -> "pa.Schema":
@@ -182,13 +219,36 @@ def _check_columns(path: Path, file: "pq.ParquetFile") -> None:
             raise TableFileError(path, f"{is_}, not {kind}", column=name, hint="export it again")
 
 
+def _check_count(path: Path, file: "pq.ParquetFile") -> None:
+    """Refuse before any row is read what would be refused after the last one."""
+    with placed(path, column="metadata lutra.seal"):
+        sealed = parse_object(_sealed(path, file), "the metadata")
+    found = file.metadata.num_rows
+    if sealed.get("rows") != found:
+        raise TableFileError(path, f"has {found} rows, not the {sealed.get('rows')} that were written", hint=_DAMAGED)
+
+
+def _sealed(path: Path, file: "pq.ParquetFile") -> bytes:
+    held: bytes | None = file.metadata.metadata.get(_SEAL_KEY)
+    if held is None:
+        raise TableFileError(path, "is absent", column="metadata lutra.seal", hint=_DAMAGED)
+    return held
+
+
 def _rows(path: Path, digest: str) -> Iterator[Measurement]:
     with opened(path) as file:
         names = tuple(TYPES)
+        seal = _Seal.of(file.schema_arrow.metadata[_KEY])
         for first, columns in batches(path, file, names):
             values = zip(*(columns[name] for name in names), strict=True)
-            for number, record in enumerate(values, first):
-                yield _row(path, number, dict(zip(names, record, strict=True)), digest)
+            for number, values_of_row in enumerate(values, first):
+                record = dict(zip(names, values_of_row, strict=True))
+                yield _row(path, number, record, digest)
+                seal.add(record)
+        if bytes(seal) != _sealed(path, file):
+            raise TableFileError(
+                path, f"its {seal.rows} rows are not what was written: their checksum differs", hint=_DAMAGED
+            )
 
 
 def _row(path: Path, number: int, record: dict[str, Any], digest: str) -> Measurement:

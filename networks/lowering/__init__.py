@@ -2,7 +2,8 @@
 
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
 optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
-"torch-compile" run the network once and write down what is called; "native", "null" and "xnnpack" follow fixed rules.
+"torch-compile" run the network once and write down what is called; "native", "null", "xnnpack" and "mcu" follow fixed
+rules.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from .blocked import plain_name
 from .by_rules import Aliases, lower_by_rules
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, require_supported
+from .mcu import lower_mcu
 from .native import lower_native
 from .native_int8 import float_name, weight_scale_name
 from .onednn import OneDnnPlan, lower_onednn, plan_onednn
@@ -63,8 +65,8 @@ def lower(network: Network, runtime: str, *, precision: str = "float32", threads
         MissingDependencyError: the runtime's own optimiser is needed and not installed.
         UnsupportedOpError: the runtime's own optimiser or compiler refuses an op.
     """
-    if runtime not in _LOWERINGS:
-        raise UnknownNameError("runtime", runtime, _LOWERINGS)
+    if runtime not in lowerings():
+        raise UnknownNameError("runtime", runtime, lowerings())
     if runtime not in _BY_PRECISION.get(precision, ()):
         able = [name for name, lowerings in _BY_PRECISION.items() if runtime in lowerings]
         raise UsageError(f"runtime {runtime!r} does not run in {precision!r}", hint=f"it runs in {', '.join(able)}")
@@ -110,7 +112,7 @@ def known_by_lowering(runtime: str) -> Known:
 
 def lowerings() -> tuple[str, ...]:
     """Names of the runtimes that networks can be lowered for."""
-    return tuple(_LOWERINGS)
+    return tuple(dict.fromkeys((*_LOWERINGS, *_INT8_LOWERINGS)))
 
 
 def _version(runtime: str) -> str:
@@ -160,6 +162,7 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_int8_by_onnxruntime,
     "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
+    "mcu": lower_mcu,
 }
 
 _BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
@@ -180,6 +183,7 @@ __all__ = [
     "lower",
     "lower_by_rules",
     "lower_given",
+    "lower_mcu",
     "lower_native",
     "lower_onednn",
     "lower_onnx",

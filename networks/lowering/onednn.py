@@ -5,14 +5,14 @@ that they prefer (`onednn_layouts`); what follows stays in the layout until an o
 two layouts meet there is a reorder, which is a kernel of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..graph import Network, prune
 from ..ops import TensorType, make_op
-from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs, lacking_node
-from .labels import MAX_LENGTH, native_label
-from .onednn_fusion import Fused, Fusion, bias_type
+from .kernel import Kernel, LoweredNetwork, lacking_node
+from .labels import native_label
+from .onednn_fusion import Fused
 from .onednn_layouts import BLOCKS, Isa, Layout, convolution_layouts, fills, host_isa
 from .onednn_primitives import (
     BINARY,
@@ -29,17 +29,7 @@ from .onednn_primitives import (
     resampling_attrs,
     window_attrs,
 )
-
-RUNTIME = "onednn"
-
-
-@dataclass(frozen=True)
-class View:
-    """A tensor that is another one's memory, read in another shape or layout."""
-
-    source: str
-    type: TensorType
-    layout: Layout
+from .onednn_steps import RUNTIME, Steps, Tensor, View
 
 
 @dataclass(frozen=True)
@@ -76,29 +66,14 @@ def plan_onednn(network: Network, isa: Isa | None = None) -> OneDnnPlan:
     return _Lowerer(prune(network), isa or host_isa()).run()
 
 
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor as one primitive reads or makes it."""
-
-    name: str
-    type: TensorType
-    layout: Layout = "plain"
-    constant: Constant | None = None
-
-
 class _Lowerer:
     """One pass over what fusion left."""
 
     def __init__(self, network: Network, isa: Isa) -> None:
         self._network, self._isa = network, isa
-        self._fusion = Fusion(network)
-        self._root = dict(self._fusion.root)
+        self._steps = Steps(network)
+        self._fusion = self._steps.fusion
         self._last_reads = self._fusion.last_reads()
-        self._kernels: list[Kernel] = []
-        self._views: dict[str, View] = {}
-        self._versions: dict[str, dict[Layout, _Tensor]] = {}
-        for name, type_ in network.inputs:
-            self._made(_Tensor(name, type_))
 
     def run(self) -> OneDnnPlan:
         for index, entry in enumerate(self._fusion.fused):
@@ -107,8 +82,8 @@ class _Lowerer:
             else:
                 self._handler(entry.op.kind)(entry, index)
         types = self._network.types
-        outputs = tuple(self._read(value, types[value], "plain").name for value in self._network.outputs)
-        return OneDnnPlan(tuple(self._kernels), self._views, outputs)
+        outputs = tuple(self._steps.read(value, types[value], "plain").name for value in self._network.outputs)
+        return OneDnnPlan(tuple(self._steps.kernels), self._steps.views, outputs)
 
     def _handler(self, kind: str) -> Callable[[Fused, int], None]:
         if kind in POOLS:
@@ -137,78 +112,6 @@ class _Lowerer:
         }
         return handlers.get(kind, self._eltwise)
 
-    # --- tensors and their layouts ---
-
-    def _made(self, tensor: _Tensor) -> None:
-        self._versions[tensor.name] = {tensor.layout: tensor}
-
-    def _layout(self, value: str, type_: TensorType) -> Layout:
-        """The layout in which ``value`` is there already, as its reader may take it."""
-        versions = self._versions.get(self._root[value])
-        if versions is None:
-            return "plain"
-        first = next(iter(versions.values()))
-        return first.layout if first.type == type_ else "plain"
-
-    def _common_layout(self, values: Sequence[str], types: Sequence[TensorType]) -> Layout:
-        """The first layout among ``values`` that is not plain."""
-        layouts = (self._layout(value, type_) for value, type_ in zip(values, types, strict=True))
-        return next((layout for layout in layouts if layout != "plain"), "plain")
-
-    def _read(self, value: str, type_: TensorType, layout: Layout) -> _Tensor:
-        """``value`` in ``layout``: as it is, as a view, or reordered."""
-        if value in self._fusion.constants:
-            return _Tensor(value, type_, layout, self._fusion.constants[value])
-        root = self._root[value]
-        versions = self._versions[root]
-        first = next(iter(versions.values()))
-        if first.type != type_:
-            rows = self._version(root, "plain")
-            return rows if rows.type == type_ else self._view(f"{rows.name} as {type_}", rows, type_, "plain")
-        return self._version(root, layout)
-
-    def _version(self, root: str, layout: Layout) -> _Tensor:
-        versions = self._versions[root]
-        if layout not in versions:
-            first = next(iter(versions.values()))
-            name = f"{root} in {layout}"
-            if _same_memory(first, layout):
-                versions[layout] = self._view(name, first, first.type, layout)
-            else:
-                versions[layout] = _Tensor(name, first.type, layout)
-                self._emit("reorder", [first], versions[layout], {}, _reorder_label(first, layout))
-        return versions[layout]
-
-    def _view(self, name: str, source: _Tensor, type_: TensorType, layout: Layout) -> _Tensor:
-        self._views[name] = View(source.name, type_, layout)
-        return _Tensor(name, type_, layout)
-
-    # --- kernels ---
-
-    def _emit(
-        self, primitive: str, inputs: Sequence[_Tensor], made: _Tensor, attrs: Attrs, label: str, macs: int = 0
-    ) -> None:
-        layouts = (*(tensor.layout for tensor in inputs), made.layout)
-        names = tuple(tensor.name for tensor in inputs)
-        node = KernelNode(primitive, "", freeze_attrs(attrs | {"layouts": layouts}), names, (made.name,))
-        self._append(node, inputs, [made], label, macs)
-
-    def _append(
-        self, node: KernelNode, inputs: Sequence[_Tensor], made: Sequence[_Tensor], label: str, macs: int
-    ) -> None:
-        distinct = {tensor.name: tensor for tensor in inputs}
-        kernel = Kernel(
-            runtime=RUNTIME,
-            nodes=(node,),
-            inputs=tuple((t.name, t.type) for t in distinct.values() if t.constant is None),
-            constants=tuple((t.name, t.constant) for t in distinct.values() if t.constant is not None),
-            outputs=tuple((t.name, t.type) for t in made),
-            macs=macs,
-            bytes_moved=sum(t.type.nbytes for t in (*distinct.values(), *made)),
-            label=label,
-        )
-        self._kernels.append(kernel)
-
     def _lacking(self, entry: Fused) -> str:
         """What oneDNN lacks to compute ``entry``, in words; "" if nothing."""
         by_tensor = entry.op.kind == "pow" and self._by_number(entry) is None
@@ -217,33 +120,12 @@ class _Lowerer:
     def _lack(self, entry: Fused, reason: str) -> None:
         """A kernel for an op without a primitive: it reads what is there and leaves its outputs row by row."""
         reads = zip(entry.node.inputs, entry.op.inputs, strict=True)
-        inputs = [self._read(value, type_, self._layout(value, type_)) for value, type_ in reads]
-        made = [_Tensor(name, type_) for name, type_ in zip(entry.outputs, entry.op.outputs, strict=True)]
+        inputs = [self._steps.read(value, type_, self._steps.layout(value, type_)) for value, type_ in reads]
+        made = [Tensor(name, type_) for name, type_ in zip(entry.outputs, entry.op.outputs, strict=True)]
         node = lacking_node(entry.op, reason, [tensor.name for tensor in inputs], entry.outputs)
-        self._append(node, inputs, made, native_label(entry.op, entry.told), entry.op.macs)
+        self._steps.append(node, inputs, made, native_label(entry.op, entry.told), entry.op.macs)
         for tensor in made:
-            self._made(tensor)
-
-    def _step(
-        self, entry: Fused, primitive: str, inputs: Sequence[_Tensor], attrs: Attrs, layout: Layout = "plain"
-    ) -> None:
-        """A kernel that makes the (one) output of ``entry``."""
-        made = _Tensor(entry.outputs[0], entry.op.outputs[0], layout)
-        if entry.activation is not None:
-            attrs = attrs | activation_attrs(entry.activation)
-        self._emit(primitive, inputs, made, attrs, native_label(entry.op, entry.told), entry.op.macs)
-        self._made(made)
-
-    def _inputs(self, entry: Fused, layout: Layout = "plain") -> list[_Tensor]:
-        reads = zip(entry.node.inputs, entry.op.inputs, strict=True)
-        return [self._read(value, type_, layout) for value, type_ in reads]
-
-    def _weights(self, entry: Fused) -> list[_Tensor]:
-        op, owner = entry.op, entry.node.weights_from or entry.node.name
-        types = {name: TensorType(shape, op.dtype) for name, shape in (op.weights | op.buffers).items()}
-        if entry.bias:
-            types["bias"] = bias_type(op)
-        return [_Tensor(f"{owner}.{name}", type_, constant=Constant(type_)) for name, type_ in types.items()]
+            self._steps.made(tensor)
 
     # --- products ---
 
@@ -259,12 +141,12 @@ class _Lowerer:
 
     def _product(self, entry: Fused, index: int, primitive: str, attrs: Attrs, src: Layout, dst: Layout) -> None:
         """A primitive with weights, and perhaps a residual."""
-        inputs = [*self._inputs(entry, src), *self._weights(entry)]
+        inputs = [*self._steps.inputs(entry, src), *self._steps.weights(entry)]
         if entry.residual:
             attrs = attrs | {"residual": "sum" if self._is_last_read(entry, index) else "binary"}
-            inputs.append(self._read(entry.residual, entry.op.outputs[0], dst))
+            inputs.append(self._steps.read(entry.residual, entry.op.outputs[0], dst))
         bias = entry.bias or bool(entry.op["bias"])
-        self._step(entry, primitive, inputs, attrs | ({"bias": 1} if bias else {}), dst)
+        self._steps.step(entry, primitive, inputs, attrs | ({"bias": 1} if bias else {}), dst)
 
     def _is_last_read(self, entry: Fused, index: int) -> bool:
         """Whether nobody needs the residual any more, so that the sum may be written over it."""
@@ -276,41 +158,43 @@ class _Lowerer:
 
     def _matmul(self, entry: Fused, index: int) -> None:
         del index
-        self._step(entry, "matmul", self._inputs(entry), {})
+        self._steps.step(entry, "matmul", self._steps.inputs(entry), {})
 
     def _sdpa(self, entry: Fused, index: int) -> None:
         """Scaled scores, the mask, softmax, and the product with the values."""
         del index
         op, name = entry.op, entry.node.name
-        query, key, value, *mask = self._inputs(entry)
+        query, key, value, *mask = self._steps.inputs(entry)
         type_ = TensorType((*op.outputs[0].shape[:-1], key.type.shape[-2]), op.dtype)
-        scores, weights = _Tensor(f"{name}.scores", type_), _Tensor(f"{name}.weights", type_)
+        scores, weights = Tensor(f"{name}.scores", type_), Tensor(f"{name}.weights", type_)
         scale = float(op["scale"]) or query.type.shape[-1] ** -0.5
         label = f"sdpa %s @{'x'.join(map(str, type_.shape))}"
         macs = type_.numel * query.type.shape[-1]
         attrs: Attrs = {"transposed": 1, "scale": scale}
-        self._emit("matmul", [query, key], scores, attrs, label % f"scores {query.type.shape[-1]}", macs)
+        self._steps.emit("matmul", [query, key], scores, attrs, label % f"scores {query.type.shape[-1]}", macs)
         if mask:
             # Not as a post-op of the product: oneDNN 3.2 has only its reference code for one that is broadcast.
-            masked = _Tensor(f"{name}.masked", type_)
-            self._emit("binary", [scores, *mask], masked, {"algorithm": "add"}, label % "mask")
+            masked = Tensor(f"{name}.masked", type_)
+            self._steps.emit("binary", [scores, *mask], masked, {"algorithm": "add"}, label % "mask")
             scores = masked
-        self._emit("softmax", [scores], weights, {"axis": type_.rank - 1}, label % "softmax")
-        made = _Tensor(entry.outputs[0], op.outputs[0])
+        self._steps.emit("softmax", [scores], weights, {"axis": type_.rank - 1}, label % "softmax")
+        made = Tensor(entry.outputs[0], op.outputs[0])
         depth = value.type.shape[-1]
-        self._emit("matmul", [weights, value], made, {}, label % f"product {depth}", op.macs - macs)
-        self._made(made)
+        self._steps.emit("matmul", [weights, value], made, {}, label % f"product {depth}", op.macs - macs)
+        self._steps.made(made)
 
     # --- functions of elements, pairs, rows and windows ---
 
     def _own_layout(self, entry: Fused) -> Layout:
-        return self._layout(entry.node.inputs[0], entry.op.inputs[0])
+        return self._steps.layout(entry.node.inputs[0], entry.op.inputs[0])
 
     def _eltwise(self, entry: Fused, index: int) -> None:
         del index
         function, layout = eltwise(entry.op), self._own_layout(entry)
         assert function is not None  # `lacking` has looked
-        self._step(entry, "eltwise", self._inputs(entry, layout), activation_attrs(function, "algorithm"), layout)
+        self._steps.step(
+            entry, "eltwise", self._steps.inputs(entry, layout), activation_attrs(function, "algorithm"), layout
+        )
 
     def _binary(self, entry: Fused, index: int) -> None:
         del index
@@ -318,15 +202,15 @@ class _Lowerer:
         function = self._by_number(entry)
         if function is not None:
             layout = self._own_layout(entry)
-            x = self._read(values[0], op.inputs[0], layout)
-            self._step(entry, "eltwise", [x], activation_attrs(function, "algorithm"), layout)
+            x = self._steps.read(values[0], op.inputs[0], layout)
+            self._steps.step(entry, "eltwise", [x], activation_attrs(function, "algorithm"), layout)
             return
         same_rank = len({type_.rank for type_ in op.inputs}) == 1
-        layout = self._common_layout(values, op.inputs) if same_rank else "plain"
-        inputs = self._inputs(entry, layout)
+        layout = self._steps.common_layout(values, op.inputs) if same_rank else "plain"
+        inputs = self._steps.inputs(entry, layout)
         if op.kind in COMMUTES and inputs[0].type != op.outputs[0]:
             inputs.reverse()  # the first one is the larger
-        self._step(entry, "binary", inputs, {"algorithm": op.kind}, layout)
+        self._steps.step(entry, "binary", inputs, {"algorithm": op.kind}, layout)
 
     def _by_number(self, entry: Fused) -> Eltwise | None:
         """The element-wise function that an op of two tensors is where the second is one known number."""
@@ -339,25 +223,27 @@ class _Lowerer:
     def _batch_norm(self, entry: Fused, index: int) -> None:
         del index
         layout = self._own_layout(entry)
-        inputs = [*self._inputs(entry, layout), *self._weights(entry)]
+        inputs = [*self._steps.inputs(entry, layout), *self._steps.weights(entry)]
         attrs: Attrs = {"epsilon": float(entry.op["eps"]), "affine": int(entry.op["affine"])}
-        self._step(entry, "batch_normalization", inputs, attrs, layout)
+        self._steps.step(entry, "batch_normalization", inputs, attrs, layout)
 
     def _layer_norm(self, entry: Fused, index: int) -> None:
         del index
-        inputs = [*self._inputs(entry), *self._weights(entry)]
+        inputs = [*self._steps.inputs(entry), *self._steps.weights(entry)]
         attrs: Attrs = {"epsilon": float(entry.op["eps"]), "affine": int(entry.op["affine"])}
-        self._step(entry, "layer_normalization", inputs, attrs)
+        self._steps.step(entry, "layer_normalization", inputs, attrs)
 
     def _softmax(self, entry: Fused, index: int) -> None:
         del index
-        self._step(entry, "softmax", self._inputs(entry), {"axis": entry.op["axis"] % entry.op.inputs[0].rank})
+        self._steps.step(
+            entry, "softmax", self._steps.inputs(entry), {"axis": entry.op["axis"] % entry.op.inputs[0].rank}
+        )
 
     def _pooling(self, entry: Fused, index: int) -> None:
         del index
         attrs, layout = pooling_attrs(entry.op), self._own_layout(entry)
         assert attrs is not None  # `lacking` has looked
-        self._step(entry, "pooling", self._inputs(entry, layout), attrs, layout)
+        self._steps.step(entry, "pooling", self._steps.inputs(entry, layout), attrs, layout)
 
     def _reduction(self, entry: Fused, index: int) -> None:
         del index
@@ -366,18 +252,18 @@ class _Lowerer:
         if op.kind == "mean" and type_.rank == 4 and axes == (2, 3):
             self._global_pooling(entry)
         else:
-            self._step(entry, "reduction", self._inputs(entry), {"algorithm": op.kind, "axes": axes})
+            self._steps.step(entry, "reduction", self._steps.inputs(entry), {"algorithm": op.kind, "axes": axes})
 
     def _global_pooling(self, entry: Fused) -> None:
         """A mean over the image is a pooling, which need not leave the layout; axes that go are a view."""
         layout = self._own_layout(entry)
         pool = make_op("global_avg_pool2d", entry.op.inputs[0])
-        made = _Tensor(f"{entry.outputs[0]} pooled", pool.outputs[0], layout)
+        made = Tensor(f"{entry.outputs[0]} pooled", pool.outputs[0], layout)
         attrs = pooling_attrs(pool)
         assert attrs is not None
-        self._emit("pooling", self._inputs(entry, layout), made, attrs, native_label(pool, ()))
-        self._made(made)
-        self._root |= {value: made.name for value, root in self._root.items() if root == entry.outputs[0]}
+        self._steps.emit("pooling", self._steps.inputs(entry, layout), made, attrs, native_label(pool, ()))
+        self._steps.made(made)
+        self._steps.take_for(entry.outputs[0], made)
 
     # --- movement ---
 
@@ -385,10 +271,10 @@ class _Lowerer:
         del index
         op = entry.op
         axis = op["axis"] % op.inputs[0].rank
-        layout = self._common_layout(entry.node.inputs, op.inputs)
+        layout = self._steps.common_layout(entry.node.inputs, op.inputs)
         if axis == 1 and not all(fills(layout, type_.shape[1]) for type_ in op.inputs):
             layout = "plain"
-        self._step(entry, "concat", self._inputs(entry, layout), {"axis": axis}, layout)
+        self._steps.step(entry, "concat", self._steps.inputs(entry, layout), {"axis": axis}, layout)
 
     def _split(self, entry: Fused, index: int) -> None:
         del index
@@ -397,12 +283,12 @@ class _Lowerer:
         layout = self._own_layout(entry)
         if axis == 1 and not all(fills(layout, size) for size in op["sizes"]):
             layout = "plain"
-        (x,) = self._inputs(entry, layout)
+        (x,) = self._steps.inputs(entry, layout)
         for name, type_ in zip(entry.outputs, op.outputs, strict=True):
-            made = _Tensor(name, type_, layout)
+            made = Tensor(name, type_, layout)
             attrs: Attrs = {"axis": axis, "start": start}
-            self._emit("slice", [x], made, attrs, native_label(op, ()))
-            self._made(made)
+            self._steps.emit("slice", [x], made, attrs, native_label(op, ()))
+            self._steps.made(made)
             start += type_.shape[axis]
 
     def _slice(self, entry: Fused, index: int) -> None:
@@ -414,7 +300,7 @@ class _Lowerer:
             attrs, layout = attrs | {"step": op["step"]}, "plain"
         elif axis == 1 and layout in BLOCKS:
             layout = "plain"
-        self._step(entry, "slice", self._inputs(entry, layout), attrs, layout)
+        self._steps.step(entry, "slice", self._steps.inputs(entry, layout), attrs, layout)
 
     def _pad(self, entry: Fused, index: int) -> None:
         del index
@@ -422,37 +308,23 @@ class _Lowerer:
         rank = op.inputs[0].rank
         if layout in BLOCKS:
             layout = "plain"
-        self._step(entry, "pad", self._inputs(entry, layout), {"pads_begin": op["pads"][:rank]}, layout)
+        self._steps.step(entry, "pad", self._steps.inputs(entry, layout), {"pads_begin": op["pads"][:rank]}, layout)
 
     def _transpose(self, entry: Fused, index: int) -> None:
         del index
-        self._step(entry, "transpose", self._inputs(entry), {"perm": entry.op["perm"]})
+        self._steps.step(entry, "transpose", self._steps.inputs(entry), {"perm": entry.op["perm"]})
 
     def _shuffle(self, entry: Fused, index: int) -> None:
         del index
         op, layout = entry.op, self._own_layout(entry)
         attrs: Attrs = {"axis": 1, "group_size": op.inputs[0].shape[1] // op["groups"]}
-        self._step(entry, "shuffle", self._inputs(entry, layout), attrs, layout)
+        self._steps.step(entry, "shuffle", self._steps.inputs(entry, layout), attrs, layout)
 
     def _resampling(self, entry: Fused, index: int) -> None:
         del index
         attrs, layout = resampling_attrs(entry.op), self._own_layout(entry)
         assert attrs is not None  # `lacking` has looked
-        self._step(entry, "resampling", self._inputs(entry, layout), attrs, layout)
-
-
-def _same_memory(tensor: _Tensor, layout: Layout) -> bool:
-    """Whether the tensor's elements lie in the same order in ``layout``: where there is one pixel, or one channel."""
-    channels, pixels = tensor.type.shape[1], tensor.type.numel // (tensor.type.shape[0] * tensor.type.shape[1])
-    if not fills(tensor.layout, channels) or not fills(layout, channels):
-        return False
-    blocked = tensor.layout in BLOCKS or layout in BLOCKS
-    return pixels == 1 or (channels == 1 and not blocked)
-
-
-def _reorder_label(tensor: _Tensor, layout: Layout) -> str:
-    size = "x".join(map(str, tensor.type.shape))
-    return f"reorder {tensor.layout} to {layout} @{size}"[:MAX_LENGTH]
+        self._steps.step(entry, "resampling", self._steps.inputs(entry, layout), attrs, layout)
 
 
 __all__ = ["RUNTIME", "OneDnnPlan", "View", "lower_onednn", "plan_onednn"]

@@ -1,19 +1,17 @@
 """What oneDNN computes in one primitive: batch norms folded, activations and residual sums as post-ops."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..graph import Network, Node
 from ..ops import Op, TensorType
 from .kernel import Constant
-from .native import changes_nothing
+from .native import changes_nothing, stored_outputs
 from .onednn_primitives import BINARY, Eltwise, eltwise
 
 _HOSTS = frozenset({"conv1d", "conv2d", "conv_transpose2d", "linear"})
 """Ops that compute ``activation(op(x) + residual)`` in one primitive."""
 
 _ACTIVATION_HOSTS = _HOSTS | BINARY | {"matmul"}
-_MAX_VALUES = 64
 
 
 @dataclass
@@ -71,7 +69,7 @@ class Fusion:
 
     def _take(self, node: Node) -> None:
         if all(value in self.constants for value in node.inputs):
-            self.constants.update(_stored(node))
+            self.constants.update(stored_outputs(node))
         elif node.op.spec.is_view or _changes_nothing(node.op):
             self.root[node.name] = self.root[node.inputs[0]]
         elif not (self._fold_batch_norm(node) or self._fuse_activation(node) or self._fuse_residual(node)):
@@ -129,14 +127,6 @@ def _changes_nothing(op: Op) -> bool:
         return changes_nothing(op)
     kept = [axis for axis in op["perm"] if op.inputs[0].shape[axis] > 1]
     return kept == sorted(kept)
-
-
-def _stored(node: Node) -> Iterator[tuple[str, Constant]]:
-    """The outputs of an op on stored tensors alone, as stored tensors."""
-    op = node.op
-    values = tuple(op["values"]) if op.kind == "constant" else ()
-    for value, type_ in zip(node.outputs, op.outputs, strict=True):
-        yield value, Constant(type_, values if 0 < len(values) <= _MAX_VALUES else None)
 
 
 def bias_type(op: Op) -> TensorType:

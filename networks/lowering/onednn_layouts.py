@@ -1,8 +1,8 @@
 """Stored rules: in which memory layouts oneDNN 3.2 prefers to run a convolution, by instruction set.
 
 They say what the library answers when a convolution is described with any layout, so that graphs can be lowered where
-it is not installed. A test holds those for AVX2 against the library; those for AVX-512 follow its documentation and
-are not checked against a library.
+it is not installed. A test holds those for AVX2 and for AVX-512 against the library, on a machine that has them. Not
+followed is one answer: on AVX-512, groups whose channels and filters come in fours are preferred in blocks of four.
 """
 
 from functools import cache
@@ -34,15 +34,30 @@ def host_isa() -> Isa:
 
 def convolution_layouts(op: Op, isa: Isa) -> tuple[Layout, Layout]:
     """Layouts of the input and the output of a convolution, one- or two-dimensional."""
-    if isa == "avx2":
-        return _avx2(op)
-    block: Layout = "blocked16" if isa == "avx512" else "blocked8"
-    return _blocked(op, block)
+    if isa == "older":
+        return _blocked(op, "blocked8")
+    return _avx2(op) if isa == "avx2" else _avx512(op)
 
 
 def fills(layout: Layout, channels: int) -> bool:
     """Whether so many channels fill whole blocks of ``layout``."""
     return channels % BLOCKS.get(layout, 1) == 0
+
+
+def _avx512(op: Op) -> tuple[Layout, Layout]:
+    """As on AVX2, but for longer blocks, depthwise windows of any dilation, and groups that fill blocks."""
+    input_layout, output_layout = _avx2(op)
+    channels, filters = _per_group(op)
+    if op["groups"] == 1:
+        return input_layout, "blocked16" if output_layout == "blocked8" else output_layout
+    if _is_depthwise(op):
+        return ("plain", "plain") if op.kind == "conv1d" else ("channels_last", "channels_last")
+    if channels <= 16:
+        for block in ("blocked16", "blocked8"):
+            if fills(block, channels) and fills(block, filters):
+                return block, block
+    few = op.inputs[0].shape[1] < 8
+    return ("plain", "plain") if channels <= _FEW_CHANNELS and not few else (input_layout, output_layout)
 
 
 def _avx2(op: Op) -> tuple[Layout, Layout]:

@@ -17,7 +17,7 @@ from .kernel import Kernel, KernelNode, LoweredNetwork
 from .labels import onnx_label
 from .onnx_costs import NCHWC, SourceConvs, node_macs
 from .onnx_graph import OnnxGraph, dtype_name, input_type, parse, read
-from .segments import cut, execution_order, segment_readers
+from .segments import cut, execution_order, segment_kernel, segment_readers
 
 if TYPE_CHECKING:
     import onnx
@@ -265,23 +265,17 @@ def _kernel(
     readers: Mapping[str, set[int]],
 ) -> Kernel:
     """The kernel of segment ``index``."""
-    made = [name for node in segment for name in node.outputs if name]
-    read = list(dict.fromkeys(name for node in segment for name in node.inputs if name and name not in made))
-    inputs = tuple((name, types[name]) for name in read if name not in graph.constants)
-    constants = tuple((name, graph.constants[name]) for name in read if name in graph.constants)
-    outputs = tuple(name for name in made if name in graph.outputs or readers.get(name, set()) - {index})
-    moved = sum(types[name].nbytes for name in (*read, *outputs))
-    opset = OPSET if all(_means_the_same(node, graph.opset) for node in segment) else graph.opset
-    return Kernel(
-        runtime=RUNTIME,
-        nodes=tuple(segment),
-        inputs=inputs,
-        constants=constants,
-        outputs=tuple((name, types[name]) for name in outputs),
+    return segment_kernel(
+        RUNTIME,
+        index,
+        segment,
+        readers,
+        outputs=graph.outputs,
+        types=types,
+        constants=graph.constants,
         macs=sum(macs[node] for node in segment),
-        bytes_moved=moved,
         label=onnx_label(segment, types),
-        opset=opset,
+        opset=OPSET if all(_means_the_same(node, graph.opset) for node in segment) else graph.opset,
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, pairwise
 
-from .kernel import KernelNode
+from ..ops import TensorType
+from .kernel import Constant, Kernel, KernelNode
 
 MAX_NODES = 40
 """Longest segment that is left whole. A residual block has under 16 nodes, an attention half 20 to 32."""
@@ -118,3 +119,46 @@ def segment_readers(segments: Sequence[Sequence[KernelNode]]) -> dict[str, set[i
             for name in node.inputs:
                 readers.setdefault(name, set()).add(i)
     return readers
+
+
+def segment_kernel(
+    runtime: str,
+    index: int,
+    segment: Sequence[KernelNode],
+    readers: Mapping[str, Collection[int]],
+    *,
+    outputs: Collection[str],
+    types: Mapping[str, TensorType],
+    constants: Mapping[str, Constant],
+    macs: int,
+    label: str,
+    opset: int = 0,
+) -> Kernel:
+    """The kernel of a segment: it leaves behind what another segment or the caller of the network reads.
+
+    Args:
+        runtime: who lowered it.
+        index: the segment's place among all.
+        segment: its nodes.
+        readers: which segments read each tensor (`segment_readers`).
+        outputs: what the network returns.
+        types: of all tensors that a segment reads or makes.
+        constants: the stored tensors among them.
+        macs: multiply-accumulates of the segment.
+        label: what people see.
+        opset: as of `Kernel`.
+    """
+    made = [name for node in segment for name in node.outputs if name]
+    read = list(dict.fromkeys(name for node in segment for name in node.inputs if name and name not in made))
+    left = [name for name in made if name in outputs or set(readers.get(name, ())) - {index}]
+    return Kernel(
+        runtime=runtime,
+        nodes=tuple(segment),
+        inputs=tuple((name, types[name]) for name in read if name not in constants),
+        constants=tuple((name, constants[name]) for name in read if name in constants),
+        outputs=tuple((name, types[name]) for name in left),
+        macs=macs,
+        bytes_moved=sum(types[name].nbytes for name in (*read, *left)),
+        label=label,
+        opset=opset,
+    )

@@ -4,14 +4,14 @@ The runtime has an optimiser, but of what a network with folded batch norms hold
 operator before them, which is done here; its kernels are therefore known without it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from ..graph import Network, Node, prune
-from ..ops import Op, TensorType
-from .kernel import Constant, Kernel, KernelNode, LoweredNetwork
+from ..ops import Op
+from .kernel import Kernel, KernelNode, LoweredNetwork
 from .layouts import CHANNELS_LAST, plain
 from .native import FOLDS_BATCH_NORM, changes_nothing, stored_outputs
-from .segments import cut, execution_order, segment_readers
+from .segments import cut, execution_order, segment_kernel, segment_readers
 from .xnnpack_emit import Fused
 from .xnnpack_graph import XnnGraph
 from .xnnpack_label import xnnpack_label
@@ -101,26 +101,17 @@ def _sole_reader(value: str, network: Network, readers: dict[str, list[Node]]) -
 
 
 def _kernel(
-    index: int, segment: list[KernelNode], graph: XnnGraph, readers: dict[str, set[int]], outputs: Iterable[str]
+    index: int, segment: list[KernelNode], graph: XnnGraph, readers: dict[str, set[int]], outputs: Collection[str]
 ) -> Kernel:
     """The kernel of segment ``index``."""
-    made = [name for node in segment for name in node.outputs]
-    read = list(dict.fromkeys(name for node in segment for name in node.inputs if name not in made))
-    left = [name for name in made if name in outputs or readers.get(name, set()) - {index}]
-    inputs: list[tuple[str, TensorType]] = []
-    constants: list[tuple[str, Constant]] = []
-    for name in read:
-        if name in graph.constants:
-            constants.append((name, graph.constants[name]))
-        else:
-            inputs.append((name, graph.types[name]))
-    return Kernel(
-        runtime=RUNTIME,
-        nodes=tuple(segment),
-        inputs=tuple(inputs),
-        constants=tuple(constants),
-        outputs=tuple((name, graph.types[name]) for name in left),
+    return segment_kernel(
+        RUNTIME,
+        index,
+        segment,
+        readers,
+        outputs=outputs,
+        types=graph.types,
+        constants=graph.constants,
         macs=sum(graph.macs[node.outputs[0]] for node in segment),
-        bytes_moved=sum(graph.types[name].nbytes for name in (*read, *left)),
         label=xnnpack_label(segment, graph.types),
     )

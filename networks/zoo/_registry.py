@@ -29,6 +29,7 @@ class Entry:
         fixed: options that the name decides.
         options: options that are left to the caller, with their defaults.
         parameter: the option that is written behind the slash; "" where the name is complete.
+        input_shape: shape of one input where it is no square image of three channels, which then has no resolution.
     """
 
     name: str
@@ -38,13 +39,20 @@ class Entry:
     fixed: Mapping[str, Any]
     options: Mapping[str, Any]
     parameter: str = ""
+    input_shape: tuple[int, ...] = ()
 
 
 _ENTRIES: dict[str, Entry] = {}
 
 
 def register(
-    name: str, *, resolution: int = 224, num_classes: int = 1000, parameter: str = "", **fixed: Any
+    name: str,
+    *,
+    resolution: int = 224,
+    num_classes: int = 1000,
+    parameter: str = "",
+    input_shape: tuple[int, ...] = (),
+    **fixed: Any,
 ) -> Callable[[Body], Body]:
     """Decorator: makes a body available under ``name`` with some of its options fixed; see `Entry`."""
 
@@ -54,7 +62,7 @@ def register(
         parameters = inspect.signature(body).parameters.values()
         options = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in fixed}
         options.pop(parameter, None)
-        _ENTRIES[name] = Entry(name, body, resolution, num_classes, fixed, options, parameter)
+        _ENTRIES[name] = Entry(name, body, resolution, num_classes, fixed, options, parameter, input_shape)
         return body
 
     return add
@@ -82,10 +90,10 @@ def build(
     num_classes: int | None = None,
     **options: Any,
 ) -> Network:
-    """The network of that name, from N x 3 x H x W images to N x ``num_classes`` logits.
+    """The network of that name, from N x 3 x H x W images (or N inputs of its own shape) to N x ``num_classes`` logits.
 
     Args:
-        name: one of `names`.
+        name: one of `names`; "-" may be written for "_".
         batch: N.
         resolution: H = W, or (H, W); None means as published.
         num_classes: None means as published.
@@ -105,22 +113,34 @@ def build(
                 hint=f"its options: {', '.join(('batch', 'resolution', 'num_classes', *left))}",
             )
     classes = positive_int("num_classes", found.num_classes if num_classes is None else num_classes)
-    size = found.resolution if resolution is None else resolution
-    height, width = size if isinstance(size, tuple) and len(size) == 2 else (size, size)
+    shape = _input_shape(found, resolution)
     b = NetworkBuilder(name)
-    x = b.input(
-        (positive_int("batch", batch), 3, positive_int("resolution", height), positive_int("resolution", width))
-    )
+    x = b.input((positive_int("batch", batch), *shape))
     try:
         return b.build(found.body(b, x, classes, **found.fixed, **given, **options))
     except ShapeError as error:
         published = f"the published resolution of {name} is {found.resolution}"
-        message = f"{name} cannot be built for {height}x{width} images: {error.message}"
-        raise ShapeError(message, hint=error.hint or published) from None
+        size = "x".join(map(str, shape[1:]))
+        raise ShapeError(
+            f"{name} cannot be built for {size} images: {error.message}", hint=error.hint or published
+        ) from None
+
+
+def _input_shape(found: Entry, resolution: int | tuple[int, int] | None) -> tuple[int, ...]:
+    """Shape of one input of a network."""
+    if found.input_shape:
+        if resolution is not None:
+            raise UsageError(f"network {found.name!r} does not read square images", hint="leave the resolution out")
+        return found.input_shape
+    size = found.resolution if resolution is None else resolution
+    height, width = size if isinstance(size, tuple) and len(size) == 2 else (size, size)
+    return (3, positive_int("resolution", height), positive_int("resolution", width))
 
 
 def _lookup(name: str) -> tuple[Entry, dict[str, Any]]:
     """The entry and the options that the name itself spells out."""
+    if (underscored := name.replace("-", "_")) in _ENTRIES:
+        name = underscored
     if name in _ENTRIES and not _ENTRIES[name].parameter:
         return _ENTRIES[name], {}
     family, slash, rest = name.partition("/")

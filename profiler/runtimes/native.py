@@ -9,8 +9,9 @@ import numpy as np
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
+from ...networks.errors import UsageError
 from ...networks.lowering import PRECISIONS, Constant, Kernel, float_name, lower, plain_name, weight_scale_name
-from .._native import CpuProgram, isa_name
+from .._native import CpuProgram, available_isas, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
 _Tensor = tuple[str, tuple[int, ...], str, str]
@@ -19,34 +20,49 @@ _Step = tuple[str, tuple[str, ...], tuple[str, ...], dict[str, Any]]
 
 @register_runtime
 class NativeRuntime(Runtime):
-    """One thread, batch norm folded, activations and residual sums fused, images in blocks of channels."""
+    """One thread, batch norm folded, activations and residual sums fused, images in blocks of channels.
+
+    Args:
+        threads: one.
+        precision: number format that networks are run in.
+        isa: instruction set of the kernels, the best that the machine has if None.
+
+    Raises:
+        UsageError: it does not run in that precision, or the machine lacks that instruction set.
+    """
 
     name = "native"
     precisions = PRECISIONS
     max_threads = 1
+
+    def __init__(self, threads: int, precision: str = "float32", isa: str | None = None) -> None:
+        super().__init__(threads, precision)
+        if isa is not None and isa not in available_isas():
+            raise UsageError(f"no kernels for {isa!r} on this machine", hint=f"it runs {', '.join(available_isas())}")
+        self._isa = isa or isa_name()
 
     @classmethod
     def info(cls) -> RuntimeInfo:
         return RuntimeInfo(cls.name, cls.kind, True, str(KERNEL_CODE_VERSION), "Lutra's own kernels")
 
     def describe(self) -> dict[str, str]:
-        return {"native": str(KERNEL_CODE_VERSION), "native isa": isa_name()}
+        return {"native": str(KERNEL_CODE_VERSION), "native isa": self._isa}
 
     def overheads(self) -> Iterator[Overhead]:
         tensors = [("x", (1,), "float32", "input"), ("y", (1,), "float32", "output")]
-        program = CpuProgram(tensors, [("relu", ("x",), ("y",), {})])
+        program = CpuProgram(tensors, [("relu", ("x",), ("y",), {})], isa=self._isa)
         yield Overhead(
             "run", "one call, on a single number", Prepared(program, 1, partial(_finite, program, ["y"]), {})
         )
 
     def prepare(self, kernel: Kernel, copies: int, seed: int) -> Prepared:
-        assembly = _Assembly(dict(kernel.inputs))
+        assembly = _Assembly(dict(kernel.inputs), self._isa)
         assembly.add(kernel)
         return assembly.prepared(tuple(dict(kernel.outputs)), copies, seed)
 
     def prepare_network(self, network: Network, model: bytes | None, seed: int) -> Prepared:
         del model  # our kernels run graphs, not files
-        assembly = _Assembly(dict(network.inputs))
+        assembly = _Assembly(dict(network.inputs), self._isa)
         sources = {node.name: node.inputs[0] for node in network if node.inputs}
         for kernel in lower(network, self.name, precision=self.precision).kernels:
             for name, type_ in kernel.inputs:
@@ -59,8 +75,9 @@ class NativeRuntime(Runtime):
 class _Assembly:
     """Tensors and steps of a program, gathered kernel by kernel."""
 
-    def __init__(self, inputs: dict[str, TensorType]) -> None:
+    def __init__(self, inputs: dict[str, TensorType], isa: str) -> None:
         self._inputs = inputs
+        self._isa = isa
         self._constants: dict[str, Constant] = {}
         self._made: dict[str, TensorType] = dict(inputs)
         self._steps: list[_Step] = []
@@ -110,7 +127,7 @@ class _Assembly:
         for name, type_ in self._made.items():
             role = "input" if name in self._inputs else "output" if name in outputs else "intermediate"
             tensors.append((name, type_.shape, type_.dtype, role))
-        program = CpuProgram(tensors, self._steps, copies=copies, seed=seed)
+        program = CpuProgram(tensors, self._steps, copies=copies, seed=seed, isa=self._isa)
         for name, constant in self._constants.items():
             if constant.values is not None:
                 values = np.asarray(constant.values, constant.type.dtype).reshape(constant.type.shape)

@@ -5,7 +5,6 @@ everything on. With one thread sessions run in the caller; with more they share 
 spinning threads of many private pools would measure each other.
 """
 
-import importlib.util
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from ...networks.exporters import to_onnx, to_onnx_int8
 from ...networks.lowering import Kernel
 from .._native import OrtEnvironment, OrtLibrary
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
+from ._wheel import library_in
 from .contents import Contents
 from .onnx_kernels import (
     CHAIN_LENGTH,
@@ -115,9 +115,7 @@ def library_path() -> Path:
     Raises:
         MissingDependencyError: the package is not installed, or holds no such library.
     """
-    spec = importlib.util.find_spec("onnxruntime")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        found = sorted(Path(folder, "capi").glob("libonnxruntime.*"))
-        if found:
-            return found[0]
-    raise MissingDependencyError("onnxruntime", "ort", "timing networks on ONNX Runtime")
+    found = library_in("onnxruntime", "capi", "libonnxruntime.*")
+    if found is None:
+        raise MissingDependencyError("onnxruntime", "ort", "timing networks on ONNX Runtime")
+    return found

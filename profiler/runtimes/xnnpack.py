@@ -4,7 +4,6 @@ Kernels are segments of the graph that `lutra.networks.lowering` writes, run as 
 are all of that graph at once. With one thread operators run in the caller; with more they share one pool.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -19,6 +18,7 @@ from ...networks.errors import MissingDependencyError
 from ...networks.lowering import Constant, Kernel, KernelNode, lower, require_supported
 from .._native import XnnEnvironment, XnnLibrary, XnnSession, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
+from ._wheel import library_in
 
 Array = np.ndarray[Any, Any]
 
@@ -159,9 +159,7 @@ def library_path() -> Path:
     Raises:
         MissingDependencyError: the package is not installed, or holds no such library.
     """
-    spec = importlib.util.find_spec("executorch")
-    for folder in spec.submodule_search_locations or () if spec else ():
-        found = sorted(Path(folder, "lib").glob("libexecutorch_backend_xnnpack.*"))
-        if found:
-            return found[0]
-    raise MissingDependencyError("executorch", "xnnpack", "timing networks on XNNPACK")
+    found = library_in("executorch", "lib", "libexecutorch_backend_xnnpack.*")
+    if found is None:
+        raise MissingDependencyError("executorch", "xnnpack", "timing networks on XNNPACK")
+    return found

@@ -7,6 +7,7 @@ import typer
 from ..options import (
     BatchOption,
     DeviceOption,
+    EngineOption,
     InputShapesOption,
     JsonOption,
     OptionalNetworksArgument,
@@ -19,7 +20,11 @@ from ..options import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...networks import Network
     from ...predictors import Prediction
+    from ...profiler import Device
 
 
 def predict(
@@ -57,13 +62,24 @@ def predict(
         bool,
         typer.Option("--exact", help="Refuse what has kernels without a row, instead of judging them by their like."),
     ] = False,
+    engine: EngineOption = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate/--no-simulate", help="On a board: simulate layers without a row, instead of interpolating them."
+        ),
+    ] = True,
     batch: BatchOption = None,
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the latency of networks on a profiled device: number, interval, and where the time goes."""
+    """Predict the latency of networks on a profiled device: number, interval, and where the time goes.
+
+    A microcontroller's board needs no profile: the machine code of its int8 layers is simulated, with the cycles of
+    each, memory, and whether the network fits.
+    """
     from ...networks.errors import UsageError
 
     networks = networks or []
@@ -71,6 +87,7 @@ def predict(
     if model is not None:
         given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
         given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
+        given |= {"--engine": engine, "--no-simulate": None if simulate else True}
         if any(value is not None for value in given.values()):
             names = ", ".join(name for name, value in given.items() if value is not None)
             raise UsageError(f"--model and {names}", hint="a saved predictor has its device in it")
@@ -79,6 +96,13 @@ def predict(
         raise UsageError("an encoding without --model", hint="name a predictor that was fitted to encodings")
     elif not networks:
         raise typer.BadParameter("name a network, such as mobilenet_v2", ctx=context)
+    elif _is_board(device):
+        resolved = _resolved(device, engine, runtime, threads)
+        sources = sources_of(networks, **subjects)
+        _on_board(resolved, sources, store, as_json, simulate=simulate or exact, coverage=coverage)
+        return
+    elif engine is not None or not simulate:
+        raise UsageError(f"device {device!r} is not simulated", hint="leave --engine and --no-simulate out")
     else:
         wanted: dict[str, object] = {"--device": None if device == "host" else device, "--runtime": runtime}
         wanted |= {"--threads": threads, "--precision": None if precision == "float32" else precision}
@@ -140,6 +164,40 @@ def _of_device(
             raise
         hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
+
+
+def _is_board(device: str) -> bool:
+    """Whether the device is simulated; without importing the profiler where the name alone tells."""
+    if device in ("host", "null"):
+        return False
+    from ...profiler import is_simulated
+
+    return is_simulated(device)
+
+
+def _resolved(device: str, engine: str | None, runtime: str | None, threads: int | None) -> "Device":
+    from ...profiler import resolve_device
+
+    return resolve_device(device, engine=engine, runtime=runtime, threads=threads or 1)
+
+
+def _on_board(
+    device: "Device",
+    sources: "list[Network | Path]",
+    store: str | None,
+    as_json: bool,
+    *,
+    simulate: bool,
+    coverage: float,
+) -> None:
+    """Predict networks on a simulated board."""
+    from ..boards import board_reports
+
+    reports = board_reports(device, sources, store=store, simulate=simulate, coverage=coverage)
+    if as_json:
+        echo_json([report.to_dict() for report in reports])
+        return
+    typer.echo("\n\n".join(map(str, reports)))
 
 
 def _profile_command(networks: list[str], options: dict[str, object], input_shapes: list[str]) -> str:

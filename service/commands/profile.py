@@ -11,6 +11,7 @@ from ..options import (
     CacheOption,
     CheckNetworksOption,
     DeviceOption,
+    EngineOption,
     EventsOption,
     InputShapesOption,
     JsonOption,
@@ -45,6 +46,7 @@ def profile(
     model: ModelsOption = None,
     space: SpacesOption = None,
     device: DeviceOption = "host",
+    engine: EngineOption = None,
     runtime: RuntimeOption = None,
     threads: ThreadsOption = 1,
     precision: PrecisionOption = "float32",
@@ -69,7 +71,8 @@ def profile(
     """Measure the kernels of networks or search spaces on a device, each once, and put them into the device's table.
 
     The whole networks are measured among their kernels, and shown beside the sum of the kernels. Rows are committed
-    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped.
+    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped. A board of a
+    microcontroller is simulated.
     """
     from ...networks.errors import UsageError
     from ...profiler import resolve_device
@@ -81,11 +84,16 @@ def profile(
     budget_s, target = seconds_of(budget), share_of(target_error)
     if as_json and events == campaigns.STANDARD_OUTPUT:
         raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
-    profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache)
+    profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache, engine=engine)
     spaces = [space_of(text) for text in dict.fromkeys(space or ())]
     named = [*(model or ()), *(networks or ())]
+    if not named and not spaces:
+        raise UsageError(
+            "no network is named, nor a space",
+            hint="name networks or files, such as lutra profile mobilenet_v2, or a search space, such as --space fbnet",
+        )
     sources: list[Network | Path] = []
-    if named or not spaces:
+    if named:
         sources = sources_of(named, batch=batch, resolution=resolution, input_shapes=input_shape)
     elif batch or resolution or input_shape:
         raise UsageError(
@@ -113,7 +121,9 @@ def profile(
         )
         location = require_store(opened).location
     campaigns.summarise(result, location)
-    compared = _compared(result, subjects, work) if check and work.subjects and not result.interrupted else None
+    compared = _compared(result, subjects, work) if work.check and work.subjects and not result.interrupted else None
+    if profiled.simulator is not None and not (result.interrupted or result.failed or as_json):
+        _show_boards(profiled, subjects, store)
     if as_json:
         echo_json(_document(result, profiled) | ({"networks": compared.to_dict()} if compared else {}))
     elif compared and events != campaigns.STANDARD_OUTPUT:
@@ -122,6 +132,14 @@ def profile(
         raise typer.Exit(5)
     if result.failed:
         raise typer.Exit(1)
+
+
+def _show_boards(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:
+    """What the networks that were simulated take on their board."""
+    from ..boards import board_reports
+
+    if sources:
+        typer.echo("\n\n".join(map(str, board_reports(device, sources, store=store))))
 
 
 def _show_plan(work: "Plan", spaces: "list[SearchSpace]", store: str | None, fresh: bool, as_json: bool) -> None:

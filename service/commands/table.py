@@ -11,11 +11,12 @@ from . import table_compare, table_exchange, table_upkeep
 if TYPE_CHECKING:
     from ...luts import Table
 
-app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, merge, exchange, check and keep them.")
+app = typer.Typer(no_args_is_help=True, help="Look at tables, compare, exchange, check and keep them.")
 app.command("export")(table_exchange.export)
 app.command("import")(table_exchange.import_)
 app.command()(table_upkeep.check)
 app.command()(table_upkeep.salvage)
+app.command()(table_upkeep.upgrade)
 app.command()(table_upkeep.compact)
 app.command()(table_upkeep.backup)
 app.command()(table_compare.diff)
@@ -50,15 +51,15 @@ def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
         [
             s.device.name,
             f.kind,
-            f"{f.runtime_name}, {f.precision}, {f.threads}t",
+            "as imported" if f.kind == "imported" else f"{f.runtime_name}, {f.precision}, {f.threads}t",
             s.device.digest[:12],
-            str(s.counts.get("kernel", 0)),
-            str(s.counts.get("network", 0)),
+            *(str(s.counts.get(kind, 0)) for kind in ("kernel", "network", "block")),
             s.device.used_at,
         ]
         for s, f in zip(summaries, settings, strict=True)
     ]
-    console().print(grid(["device", "kind", "setting", "digest", "kernels", "networks", "last used"], cells, left=4))
+    headings = ["device", "kind", "setting", "digest", "kernels", "networks", "blocks", "last used"]
+    console().print(grid(headings, cells, left=4))
 
 
 @app.command()

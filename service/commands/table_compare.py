@@ -1,5 +1,6 @@
 """``lutra table diff`` and ``lutra table merge``: two tables beside each other, and into one."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -97,23 +98,17 @@ def merge(
     if missing := [str(source) for source in sources if not source.is_file()]:
         raise UsageError(f"there is no file {', '.join(missing)}", hint="give stores or tables that exist")
     reports: list[tuple[str, str, MergeReport]] = []
-    with (
-        open_store(into or store, read_only=False, create=True) as opened,
-        require_store(opened).transaction(),
-    ):
-        for source in sources:
-            with open_parts(source) as parts:
-                for part in parts:
-                    report = merge(
-                        require_store(opened),
-                        part.fingerprint,
-                        part.rows,
-                        name=part.name,
-                        documents=part.documents,
-                        prefer=preferred,
-                    )
-                    reports.append((part.title, part.name, report))
-        location = require_store(opened).location
+    with ExitStack() as opening:
+        # All sources are opened before a store is made.
+        parts = [part for source in sources for part in opening.enter_context(open_parts(source))]
+        opened = require_store(opening.enter_context(open_store(into or store, read_only=False, create=True)))
+        opening.enter_context(opened.transaction())
+        for part in parts:
+            report = merge(
+                opened, part.fingerprint, part.rows, name=part.name, documents=part.documents, prefer=preferred
+            )
+            reports.append((part.title, part.name, report))
+        location = opened.location
     if as_json:
         echo_json([_merged(*report) for report in reports])
     else:

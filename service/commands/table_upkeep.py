@@ -1,5 +1,6 @@
-"""``lutra table check``, ``salvage``, ``compact`` and ``backup``: whether a store is sound, and keeping it so."""
+"""``lutra table check``, ``salvage``, ``upgrade``, ``compact`` and ``backup``: is a store sound, and keeping it so."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,19 +37,19 @@ def check(
     if measure is not None:
         _check_drift(measure, device, precision, tolerance, seed, store, as_json)
         return
-    report = _report(store)
+    report, where = _report(store)
     if as_json:
         echo_json({"rows": report.rows, "problems": list(report.problems), "standing": report.standing})
     else:
         typer.echo("\n".join([f"{report.rows} rows, {len(report.problems)} problems", *report.problems]))
         if report.standing is not None:
-            typer.echo(f"{report.standing} rows stand; save them with: lutra table salvage OLD.db NEW.db")
+            typer.echo(f"{report.standing} rows stand; save them with: lutra table salvage {shlex.quote(where)} NEW.db")
     if not report.ok:
         raise typer.Exit(1)
 
 
-def _report(store: str | None) -> "CheckReport":
-    """What is wrong with the store, also if it is too damaged to be opened as one."""
+def _report(store: str | None) -> "tuple[CheckReport, str]":
+    """What is wrong with the store, also if it is too damaged to be opened as one; and where it is."""
     from ...luts.location import locate
     from ...luts.upkeep import check_damaged
     from ...networks.errors import StoreCorruptError
@@ -56,12 +57,12 @@ def _report(store: str | None) -> "CheckReport":
 
     try:
         with open_store(store) as opened:
-            return require_store(opened).check()
+            return require_store(opened).check(), require_store(opened).location
     except StoreCorruptError as error:
         path = locate(store).path
         if path is None or not path.is_file():
             raise
-        return check_damaged(path, error)
+        return check_damaged(path, error), str(path)
 
 
 def _check_drift(
@@ -108,6 +109,18 @@ def salvage(
         typer.echo("\n".join([f"{found.rows} rows saved to {saved}", *(f"lost: {line}" for line in found.lost)]))
     if found.lost:
         raise typer.Exit(1)
+
+
+def upgrade(store: StoreOption = None) -> None:
+    """Bring a store that an earlier version wrote to this version's schema. A copy of the old one is kept beside it.
+
+    Commands that write do it by themselves; those that only read ask for it.
+    """
+    from ...luts.schema import REVISIONS
+    from ..stores import open_store, require_store
+
+    with open_store(store, read_only=False) as opened:
+        typer.echo(f"{require_store(opened).location} has schema {REVISIONS[-1]}, which is this version's")
 
 
 def compact(store: StoreOption = None, as_json: JsonOption = False) -> None:

@@ -59,6 +59,7 @@ def validate(
     Kernels that the table lacks are measured first; whole networks are always measured anew. For the networks that
     come out furthest off, kernels are replayed in place to tell which of them the error comes from.
     """
+    from ...networks.errors import NotSupportedError
     from ...profiler import resolve_device
     from ..stores import open_store, require_store
 
@@ -69,6 +70,11 @@ def validate(
         resolve_device(device, runtime=runtime, threads=number, precision=precision)
         for number in split_numbers(threads, "--threads")
     ]
+    if targets[0].simulator is not None:
+        raise NotSupportedError(
+            f"{device} is simulated: there is no clock to compare with",
+            hint="compare with layers that were measured on the board: lutra validate-mcu",
+        )
     done: list[Validation] = []
     with open_store(store, read_only=False, create=True) as opened:
         for target in targets:

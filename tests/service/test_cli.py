@@ -13,13 +13,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lutra.luts.host import runtime_version
 from lutra.networks import NetworkBuilder
 from lutra.networks.errors import LutraError, UsageError
 from lutra.profiler import Progress, RuntimeInfo
 from lutra.service.options import _parse_shape, sources_of
 from lutra.service.render import campaign_progress
 
-COMMANDS = ("doctor", "devices", "ops", "spaces", "profile", "predict", "validate", "table")
+COMMANDS = ("doctor", "devices", "ops", "spaces", "profile", "predict", "validate", "validate-mcu", "table")
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
 
 
@@ -191,6 +192,25 @@ def test_without_the_check_no_network_is_measured(lutra, tiny):
     assert (outcome.code, outcome.out) == (0, "")
     (summary,) = lutra("table", "list", "--json").document
     assert "network" not in summary["counts"] or summary["counts"]["network"] == 0
+
+
+@pytest.mark.parametrize("runtime", ["onednn", "xnnpack"])
+def test_a_dry_run_says_what_the_runtime_lacks(lutra, tmp_path, runtime):
+    if not runtime_version(runtime):
+        pytest.skip(f"the library of runtime {runtime!r} is not installed")
+    b = NetworkBuilder("lacking")
+    x = b.op("conv2d", b.input((1, 8, 8, 8)), out_channels=8, kernel_size=1)
+    b.build(b.op("conv2d", b.op("erf", x), out_channels=8, kernel_size=3)).save(tmp_path / "lacking.json")
+    words = ("profile", "lacking.json", "-r", runtime, "--dry-run")
+    shown = lutra(*words)
+    assert shown.code == 0
+    assert "1 cannot be measured, the runtime has no erf x1: use another --runtime" in shown.out
+    assert "(not supported: erf)" in shown.out
+    plan = lutra(*words, "--json").document
+    (lacking,) = plan["lacking"]
+    assert lacking["lacks"] == ["erf"]
+    assert lacking["kernel"] not in plan["pending"]
+    assert plan["kernels"] == len(plan["pending"]) + 1
 
 
 def test_a_dry_run_changes_nothing(lutra, tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from lutra.luts import Fingerprint, Store
 from lutra.luts.host import host_fingerprint
 from lutra.luts.schema import REVISION_TABLE
 
+BLOCK = "expanded_conv-input:8x8x16-output:8x8x16-expand:3-kernel:3-stride:1-idskip:1-se:0-hs:0"
+OLDEST = Path(__file__).parents[1] / "unit" / "luts" / "data" / "store-0001.sql"
 RUN = [sys.executable, "-c", "from lutra.service.cli import main; main()"]
 
 
@@ -63,11 +66,12 @@ MODELS = {
 }
 
 WORDS = {
+    "nothing to profile": (("profile", "-d", "null"), 2, "is named, nor a space", "lutra profile mobilenet_v2"),
     "no network": (("validate",), 2, "no network is named", "--networks zoo"),
     "an empty name": (("validate", "-n", "resnet18,,vgg16"), 2, "an empty name", "single commas"),
     "threads that are none": (("validate", "resnet18", "-t", "1,two"), 2, "'1,two' is not a list", "--threads 1,2"),
     "too many threads to validate": (("validate", "resnet18", "-t", "1,4096"), 2, "4096 threads", "--threads between"),
-    "unknown device": (("profile", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: host, null"),
+    "unknown device": (("profile", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: esp32c3, host"),
     "unknown device to predict": (("predict", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: host"),
     "unknown op": (("ops", "convv2d"), 2, "unknown op 'convv2d'", "did you mean: conv2d"),
     "op and networks": (("ops", "conv2d", "--networks"), 2, "--networks", "leave one of the two out"),
@@ -186,8 +190,6 @@ def test_pinning_a_dynamic_shape_mends_it(lutra, tmp_path):
 
 def test_the_fix_for_what_is_not_covered_works(lutra):
     """The command in the hint is the one that helps: with the options that matter, and only those."""
-    import shlex
-
     words = ("shufflenet_v2_x0_5", "-d", "null", "--resolution", "64")
     outcome = lutra("predict", *words, "--coverage", "0.8", "--json")
     assert outcome.code == 3
@@ -216,7 +218,7 @@ def test_a_table_of_another_machine(lutra, tmp_path):
         store.register_device(there, "host")
     before = (tmp_path / "rows.db").read_bytes()
     outcome = lutra("predict", "mcunet_in0", "-r", "native")
-    assert_one_error(outcome, 1, "Another CPU", "lutra profile mobilenet_v2 --runtime native")
+    assert_one_error(outcome, 1, "Another CPU", "lutra profile mobilenet_v2 --runtime native --new-table")
     assert "[LUTRA-E401]" in outcome.err
     assert (tmp_path / "rows.db").read_bytes() == before
 
@@ -283,6 +285,72 @@ def test_stores_that_cannot_be_used(lutra, tmp_path, words, damage):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "words", [("predict", "resnet18", "-d", "null"), ("table", "list"), ("table", "check"), ("devices",)]
+)
+def test_a_store_of_an_earlier_version(lutra, tmp_path, monkeypatch, words):
+    """What only reads names the command that upgrades the store, and that command does."""
+    path = tmp_path / "a store.db"
+    monkeypatch.setenv("LUTRA_STORE", str(path))
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OLDEST.read_text())
+    connection.close()
+    before = path.read_bytes()
+    outcome = lutra(*words)
+    assert_one_error(outcome, 1, "has the older schema 0001", "lutra table upgrade")
+    assert path.read_bytes() == before
+    command = shlex.split(outcome.err.partition("fix: ")[2])
+    assert lutra(*command[1:]).code == 0
+    assert len(lutra("table", "list", "--json").document) == 1
+    assert lutra("table", "list", "--store", f"{path}.schema-0001.bak").code == 1
+
+
+def test_imported_blocks_are_no_kernels_of_networks(lutra, tmp_path):
+    (tmp_path / "phone.csv").write_text(f"key,mean_ms\n{BLOCK},1.5\n")
+    assert lutra("table", "import", "phone.csv", "--format", "blocks-csv").code == 0
+    assert_one_error(lutra("predict", "resnet18", "-d", "phone"), 3, "imported without their runtime", "profile the")
+    heading, row = (line.split() for line in lutra("table", "list").out.splitlines())
+    assert row[:4] == ["phone", "imported", "as", "imported"]
+    assert row[heading.index("blocks") + 1] == "1"  # the setting is two words
+
+
+def test_nothing_but_negative_latencies(lutra, tmp_path):
+    (tmp_path / "phone.csv").write_text(f"key,mean_ms\n{BLOCK},-1.5\n")
+    words = ("table", "import", "phone.csv", "--format", "blocks-csv", "--drop-negative")
+    assert_one_error(lutra(*words), 2, "no blocks but negative ones", "measure them again")
+    assert not (tmp_path / "rows.db").exists()
+
+
+def test_a_backup_for_which_there_is_no_room(lutra, tmp_path):
+    lutra("profile", "mcunet_in0", "-d", "null")
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 10, resource.RLIM_INFINITY))
+
+    command = [*RUN, "table", "backup", "copy.db"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, preexec_fn=limit)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"no room to write to {tmp_path / 'copy.db'}" in done.stderr
+    assert "fix: give the backup another place" in done.stderr
+    assert not (tmp_path / "copy.db").exists()
+    assert lutra("table", "check").code == 0
+
+
+def test_the_fix_for_a_damaged_store_works(lutra, tmp_path):
+    lutra("profile", "mcunet_in0", "-d", "null")
+    path = tmp_path / "rows.db"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 3000] = b"Z" * 3000
+    path.write_bytes(content)
+    checked = lutra("table", "check")
+    assert checked.code == 1
+    command = shlex.split(checked.out.partition("save them with: ")[2])
+    assert shlex.join(command) in lutra("predict", "mcunet_in0", "-d", "null").err
+    assert lutra(*command[1:]).code == 1  # something was lost, and is named
+    standing = int(checked.out.splitlines()[-1].split()[0])
+    assert lutra("table", "check", "--store", command[-1], "--json").document["rows"] == standing > 0
+
+
 def test_a_full_disk_loses_no_committed_row(lutra, tmp_path):
     """The disk is full as soon as the store has grown by a few pages."""
     lutra("profile", "mcunet_in0", "-d", "null")
@@ -311,7 +379,7 @@ def test_two_profiles_of_a_device_at_once(lutra, tmp_path):
     with Store.open(tmp_path / "rows.db") as store, store.lease("null"):
         outcome = lutra("profile", "resnet18", "-d", "null")
         assert lutra("predict", "mcunet_in0", "-d", "null").code == 0
-    assert_one_error(outcome, 1, f"being profiled by process {os.getpid()}", "wait until it is done")
+    assert_one_error(outcome, 1, f"being profiled by process {os.getpid()}", "lutra profile --wait")
     assert lutra("profile", "resnet18", "-d", "null").code == 0
 
 

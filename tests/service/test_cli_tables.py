@@ -185,6 +185,16 @@ def test_a_merge_that_cannot_be_finished_changes_nothing(lutra, here, tmp_path):
         assert store.keys("host", "kernel") == {f"k{n}" for n in range(6)}
 
 
+@pytest.mark.parametrize("name", ["junk.db", "other.csv"])
+def test_a_merge_of_what_is_no_table_makes_no_store(lutra, tmp_path, name):
+    (tmp_path / name).write_text("junk " * 200)
+    good = store_at(tmp_path / "good.db", [make_measurement("good")])
+    outcome = lutra("table", "merge", good.name, name, "--into", "new.db")
+    assert outcome.code != 0
+    assert name in outcome.err
+    assert not (tmp_path / "new.db").exists()
+
+
 @pytest.mark.usefixtures("here")
 def test_bad_merges_are_refused(lutra, tmp_path):
     assert "there is no file absent.db" in lutra("table", "merge", "absent.db", "--into", "new.db").err

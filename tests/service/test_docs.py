@@ -29,7 +29,19 @@ from lutra.networks.errors import LutraError
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-COMMANDS = ("devices", "doctor", "fit", "ops", "predict", "profile", "spaces", "table", "transfer", "validate")
+COMMANDS = (
+    "devices",
+    "doctor",
+    "fit",
+    "ops",
+    "predict",
+    "profile",
+    "spaces",
+    "table",
+    "transfer",
+    "validate",
+    "validate-mcu",
+)
 RUN_LUTRA = "from lutra.service.cli import main; main()"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

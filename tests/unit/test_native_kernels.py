@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lutra.networks.errors import UsageError
 from lutra.networks.ops import Op, TensorType, catalogue, make_op
 
 native = pytest.importorskip("lutra.profiler._native", reason="the extension module is not built")
 if not hasattr(native, "CpuProgram"):
     pytest.skip("the extension module is built without CPU kernels", allow_module_level=True)
 torch = pytest.importorskip("torch", reason="the reference needs torch")
+from lutra.profiler.runtimes.native import NativeRuntime  # noqa: E402  (it needs the extension module)
+
 functional = torch.nn.functional
 
 Array = np.ndarray[Any, Any]
@@ -105,6 +108,18 @@ def test_every_op_of_the_catalogue_has_a_kernel() -> None:
 
 def test_machine_is_described() -> None:
     assert native.isa_name() == native.available_isas()[-1]
+    assert NativeRuntime(1).describe()["native isa"] == native.isa_name()
+
+
+@pytest.mark.parametrize("isa", native.available_isas())
+def test_runtime_keeps_to_an_instruction_set(isa: str) -> None:
+    assert NativeRuntime(1, isa=isa).describe()["native isa"] == isa
+
+
+def test_runtime_says_which_instruction_sets_there_are() -> None:
+    with pytest.raises(UsageError, match="no kernels for 'mmx'") as caught:
+        NativeRuntime(1, isa="mmx")
+    assert native.isa_name() in str(caught.value)
 
 
 ISAS = st.sampled_from(native.available_isas())

@@ -40,17 +40,20 @@ std::vector<int32_t> input_offsets(const Window2d& w, int64_t pixel_floats, int6
   return offsets;
 }
 
-// See DirectConv::even.
-std::vector<uint8_t> even_taps(const std::vector<int32_t>& offsets, const Window2d& w, int64_t step,
-                               int64_t tile_rows) {
+// See DirectConv::tap_pixels.
+std::vector<TapPixels> find_tap_pixels(const std::vector<int32_t>& offsets, const Window2d& w, int64_t step,
+                                       int64_t tile_rows) {
   const RowPanels tiles(w.out_size(), tile_rows);
-  std::vector<uint8_t> even(static_cast<size_t>(tiles.count * w.taps()), 1);
-  for (size_t i = 0; i < even.size(); ++i) {
+  std::vector<TapPixels> found(static_cast<size_t>(tiles.count * w.taps()), TapPixels::kEven);
+  for (size_t i = 0; i < found.size(); ++i) {
     const int32_t* of_pixels = offsets.data() + static_cast<int64_t>(i) * tile_rows;
-    for (int64_t r = 0; r < tiles.height(static_cast<int64_t>(i) / w.taps()); ++r)
-      if (of_pixels[r] < 0 || of_pixels[r] != of_pixels[0] + r * step) even[i] = 0;
+    const int64_t pixels = tiles.height(static_cast<int64_t>(i) / w.taps());
+    for (int64_t r = 0; r < pixels; ++r)
+      if (of_pixels[r] < 0 || of_pixels[r] != of_pixels[0] + r * step) found[i] = TapPixels::kUneven;
+    if (std::all_of(of_pixels, of_pixels + pixels, [](int32_t offset) { return offset < 0; }))
+      found[i] = TapPixels::kPadding;
   }
-  return even;
+  return found;
 }
 
 // A bias for whole blocks; zeros where there is none.
@@ -75,7 +78,8 @@ BlockedConv2d::BlockedConv2d(const Conv2dShape& shape, bool plain_input, Activat
       activation_(activation),
       kernels_(kernels),
       offsets_(input_offsets(shape.window, block_, kernels.direct_rows)),
-      even_(even_taps(offsets_, shape.window, shape.window.stride_w * block_, kernels.direct_rows)) {
+      tap_pixels_(
+          find_tap_pixels(offsets_, shape.window, shape.window.stride_w * block_, kernels.direct_rows)) {
   const int64_t most = std::max<int64_t>(1, kChunkRows / (block_ * shape.window.taps()));
   chunk_blocks_ = ceil_div(input_blocks(), ceil_div(input_blocks(), most));
   const int64_t tile_floats =
@@ -145,7 +149,7 @@ void BlockedConv2d::run_part(const ConvArgs& args, const Part& part) const {
   conv.x_block_stride = window.in_size() * block_;
   conv.channels_per_block = block_;
   conv.offsets = offsets_.data();
-  conv.even = even_.data();
+  conv.tap_pixels = tap_pixels_.data();
   conv.pixel_step = window.stride_w * block_;
   conv.taps = window.taps();
   conv.pixels = window.out_size();
@@ -180,6 +184,7 @@ BlockedDepthwise::BlockedDepthwise(const Conv2dShape& shape, Activation activati
 
 bool BlockedDepthwise::staged() const {
   const Window2d& w = shape_.window;
+  if (kernels_.pads_freely(w)) return false;
   const bool padding = w.pad_top > 0 || w.pad_left > 0 || padded_.in_h > w.in_h || padded_.in_w > w.in_w;
   return padding && padded_.in_h <= kMostStagedPixels && padded_.in_w <= kMostStagedPixels &&
          padded_.in_size() <= kMostStagedPixels;

@@ -43,7 +43,7 @@ class BlockedConv2d {
   Activation activation_;
   const KernelTable& kernels_;
   std::vector<int32_t> offsets_;  ///< see DirectConv
-  std::vector<uint8_t> even_;
+  std::vector<TapPixels> tap_pixels_;
 };
 
 /// Depthwise convolution in blocks: one input and one output channel per group.

@@ -90,15 +90,7 @@ void DepthwiseConv2d::run(const ConvArgs& args) const {
   const Window2d& window = shape_.window;
   const int64_t multiplier = shape_.out_channels / shape_.in_channels;
   std::fill_n(args.workspace, workspace_floats(), 0.0F);
-  WindowRows rows;
-  rows.source = args.workspace;
-  rows.offsets = stage_.tap_offsets().data();
-  rows.kernel_h = window.kernel_h;
-  rows.kernel_w = window.kernel_w;
-  rows.row_stride = stage_.output_row_stride();
-  rows.kernel_stride = stage_.kernel_row_stride();
-  rows.rows = window.out_h;
-  rows.columns = window.out_w;
+  WindowRows rows = stage_.rows(args.workspace);
   rows.clamp = clamp_of(activation_);
   for (int64_t plane = 0; plane < shape_.batch * shape_.out_channels; ++plane) {
     const int64_t channel = plane % shape_.out_channels;

@@ -57,15 +57,7 @@ void Pool2d::run(const float* x, float* y, float* workspace) const {
   const Window2d& window = shape_.window;
   const bool max = shape_.kind == PoolKind::kMax;
   std::fill_n(workspace, workspace_floats(), max ? -std::numeric_limits<float>::infinity() : 0.0F);
-  WindowRows rows;
-  rows.source = workspace;
-  rows.offsets = stage_.tap_offsets().data();
-  rows.kernel_h = window.kernel_h;
-  rows.kernel_w = window.kernel_w;
-  rows.row_stride = stage_.output_row_stride();
-  rows.kernel_stride = stage_.kernel_row_stride();
-  rows.rows = window.out_h;
-  rows.columns = window.out_w;
+  WindowRows rows = stage_.rows(workspace);
   for (int64_t plane = 0; plane < shape_.planes; ++plane) {
     stage_.copy(kernels_, x + plane * window.in_size(), workspace);
     rows.out = y + plane * window.out_size();

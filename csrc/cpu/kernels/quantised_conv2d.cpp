@@ -15,44 +15,52 @@ constexpr int64_t kDepthwiseValues = 16 * 1024;
 // Sums of so many products of 8-bit numbers are exact in float32: 255 * 128 * 512 < 2^24.
 constexpr int64_t kMostExactTaps = 512;
 
-int16_t* shorts(float* p) { return reinterpret_cast<int16_t*>(p); }
-int64_t shorts_to_floats(int64_t shorts) { return whole_lines((shorts + 1) / 2); }
+void stage_bytes(const KernelTable& kernels, const uint8_t* x, int32_t shift, int16_t* to, int64_t count) {
+  kernels.widen(x, shift, to, count);
+}
+void stage_bytes(const KernelTable&, const uint8_t* x, int32_t, uint8_t* to, int64_t count) {
+  std::copy_n(x, count, to);
+}
 
-// Fills one row of the padded input of a strip: zeros outside of the image, between them whatever
+// Fills one row of the padded input of a strip: `padding` outside of the image, between it whatever
 // `copy(image row, pixels, to)` puts there.
 template <class T, class Copy>
-void stage_padded_row(const StripShape& strip, int64_t image_row, T* to, Copy copy) {
+void stage_padded_row(const StripShape& strip, int64_t image_row, T padding, T* to, Copy copy) {
   const Window2d& w = strip.window;
   const int64_t left = std::min(w.pad_left, strip.columns);
   const int64_t pixels = std::min(w.in_w, strip.columns - left);
   if (image_row < 0 || image_row >= w.in_h || pixels == 0) {
-    std::fill_n(to, strip.columns * kChannelBlock, T{});
+    std::fill_n(to, strip.columns * kChannelBlock, padding);
     return;
   }
-  std::fill_n(to, left * kChannelBlock, T{});
+  std::fill_n(to, left * kChannelBlock, padding);
   copy(image_row, pixels, to + left * kChannelBlock);
-  std::fill_n(to + (left + pixels) * kChannelBlock, (strip.columns - left - pixels) * kChannelBlock, T{});
+  std::fill_n(to + (left + pixels) * kChannelBlock, (strip.columns - left - pixels) * kChannelBlock, padding);
 }
 
 }  // namespace
 
 void QuantisedPanels::pack(const int8_t* weight, float* packed) const {
   auto* to = reinterpret_cast<int8_t*>(packed);
+  auto* sums = reinterpret_cast<int32_t*>(packed + weight_floats());
+  std::fill_n(sums, all_columns(), 0);
   for (int64_t i = 0; i < groups * per_group(); ++i) {
     const int64_t first = i % per_group() * columns;  // output of the group
     const int8_t* from = weight + (i / per_group() * outputs + first) * inputs * taps;
     for (int64_t block = 0; block < inputs; block += kChannelBlock)
       for (int64_t tap = 0; tap < taps; ++tap)
-        for (int64_t k = block; k < std::min(block + kChannelBlock, inputs); k += 2)
+        for (int64_t k = block; k < std::min(block + kChannelBlock, inputs); k += depth)
           for (int64_t column = 0; column < columns; ++column)
-            for (int64_t input = k; input < k + 2; ++input)
-              *to++ = first + column < outputs && input < inputs
-                          ? from[(column * inputs + input) * taps + tap]
-                          : int8_t{0};
+            for (int64_t input = k; input < k + depth; ++input) {
+              const bool inside = first + column < outputs && input < inputs;
+              *to = inside ? from[(column * inputs + input) * taps + tap] : int8_t{0};
+              sums[i * columns + column] += *to++;
+            }
   }
 }
 
-void QuantisedPanels::spread(const QuantisedArgs& args, float ratio, float* spread) const {
+void QuantisedPanels::spread(const QuantisedArgs& args, float ratio, int32_t padding, float* spread) const {
+  const auto* sums = reinterpret_cast<const int32_t*>(args.packed_weight + weight_floats());
   auto* bias = reinterpret_cast<int32_t*>(spread);
   float* multiplier = spread + whole_lines(all_columns());
   const int64_t width = per_group() * columns;
@@ -60,6 +68,7 @@ void QuantisedPanels::spread(const QuantisedArgs& args, float ratio, float* spre
     const int64_t output = i / width * outputs + i % width;
     const bool inside = i % width < outputs;
     bias[i] = inside && args.bias != nullptr ? args.bias[output] : 0;
+    if (padding != 0) bias[i] -= padding * sums[i];
     multiplier[i] = inside ? ratio * args.scale[output] : 0.0F;
   }
 }
@@ -95,11 +104,13 @@ QuantisedConv2d::QuantisedConv2d(const Conv2dShape& shape, bool plain_input,
       plain_input_(plain_input),
       operands_(operands),
       kernels_(kernels),
+      staging_(operands.x.zero, kernels),
       panels_{.groups = shape.groups,
               .outputs = group_outputs(),
               .inputs = group_inputs(),
               .taps = shape.window.taps(),
-              .columns = kernels.direct_columns},
+              .columns = kernels.direct_columns,
+              .depth = staging_.depth},
       strip_(shape.window, input_blocks(), kStripValues) {
   const Window2d& w = shape.window;
   const int64_t row = strip_.columns * kChannelBlock;
@@ -112,10 +123,20 @@ QuantisedConv2d::QuantisedConv2d(const Conv2dShape& shape, bool plain_input,
 }
 
 int64_t QuantisedConv2d::workspace_floats() const {
-  return panels_.column_floats() + shorts_to_floats(input_blocks() * strip_.block_values());
+  const int64_t values = reads_in_place() ? 0 : input_blocks() * strip_.block_values();
+  return panels_.column_floats() + staging_.floats(values);
 }
 
-void QuantisedConv2d::stage_row(const uint8_t* x, const Part& part, int64_t block, int64_t row, int16_t* to,
+bool QuantisedConv2d::reads_in_place() const {
+  const Window2d& w = shape_.window;
+  const bool whole_blocks = shape_.groups == 1 || group_inputs() % kChannelBlock == 0;
+  const bool same_pixels = w.taps() == 1 && w.stride_h == 1 && w.stride_w == 1 && w.pad_top == 0 &&
+                           w.pad_left == 0 && w.out_h == w.in_h && w.out_w == w.in_w;
+  return !staging_.wide && !plain_input_ && whole_blocks && same_pixels;
+}
+
+template <class T>
+void QuantisedConv2d::stage_row(const uint8_t* x, const Part& part, int64_t block, int64_t row, T* to,
                                 int64_t pixels) const {
   const Window2d& w = shape_.window;
   const int64_t first = part.group * group_inputs() + block * kChannelBlock;
@@ -127,30 +148,43 @@ void QuantisedConv2d::stage_row(const uint8_t* x, const Part& part, int64_t bloc
   };
   if (!plain_input_ && first % kChannelBlock == 0)
     // Channels behind the last one meet weights that are zero, or none.
-    return kernels_.widen(x + plane(first), operands_.x.zero, to, pixels * kChannelBlock);
+    return stage_bytes(kernels_, x + plane(first), staging_.shift, to, pixels * kChannelBlock);
   const int64_t step = plain_input_ ? 1 : kChannelBlock;
   for (int64_t c = 0; c < count; ++c) {
     const uint8_t* from =
         x + (plain_input_ ? ((part.image * shape_.in_channels + first + c) * w.in_h + row) * w.in_w
                           : plane(first + c));
     for (int64_t p = 0; p < pixels; ++p)
-      to[p * kChannelBlock + c] = static_cast<int16_t>(from[p * step] - operands_.x.zero);
+      to[p * kChannelBlock + c] = static_cast<T>(from[p * step] - staging_.shift);
   }
-  if (count % 2 == 1)  // the other half of the last pair
-    for (int64_t p = 0; p < pixels; ++p) to[p * kChannelBlock + count] = 0;
+  for (int64_t c = count; c % staging_.depth != 0; ++c)  // the rest of the last slice
+    for (int64_t p = 0; p < pixels; ++p) to[p * kChannelBlock + c] = 0;
 }
 
-void QuantisedConv2d::stage(const uint8_t* x, const Part& part, int16_t* staged) const {
+template <class T>
+void QuantisedConv2d::stage(const uint8_t* x, const Part& part, T* staged) const {
   const Window2d& w = shape_.window;
   const int64_t rows = strip_.in_rows(std::min(strip_.rows, w.out_h - part.first_row));
   const int64_t top = part.first_row * w.stride_h - w.pad_top;
   for (int64_t block = 0; block < input_blocks(); ++block)
     for (int64_t row = 0; row < rows; ++row)
-      stage_padded_row(strip_, top + row,
+      stage_padded_row(strip_, top + row, static_cast<T>(staging_.padding),
                        staged + block * strip_.block_values() + row * strip_.columns * kChannelBlock,
-                       [&](int64_t image_row, int64_t pixels, int16_t* to) {
+                       [&](int64_t image_row, int64_t pixels, T* to) {
                          stage_row(x, part, block, image_row, to, pixels);
                        });
+}
+
+const void* QuantisedConv2d::staged_input(const uint8_t* x, const Part& part, float* staged) const {
+  if (reads_in_place()) {
+    const int64_t block = part.image * channel_blocks(shape_.in_channels) + part.group * input_blocks();
+    return x + (block * shape_.window.in_h + part.first_row) * shape_.window.in_w * kChannelBlock;
+  }
+  if (staging_.wide)
+    stage(x, part, reinterpret_cast<int16_t*>(staged));
+  else
+    stage(x, part, reinterpret_cast<uint8_t*>(staged));
+  return staged;
 }
 
 void QuantisedConv2d::run_strip(const QuantisedArgs& args, const Part& part, QuantisedConv conv) const {
@@ -172,13 +206,12 @@ void QuantisedConv2d::run_strip(const QuantisedArgs& args, const Part& part, Qua
 }
 
 void QuantisedConv2d::run(const QuantisedArgs& args) const {
-  panels_.spread(args, operands_.ratio(), args.workspace);
-  int16_t* const staged = shorts(args.workspace + panels_.column_floats());
+  panels_.spread(args, operands_.ratio(), staging_.padding, args.workspace);
+  float* const staged = args.workspace + panels_.column_floats();
   QuantisedConv conv;
-  conv.x = staged;
   conv.x_blocks = input_blocks();
-  conv.x_block_stride = strip_.block_values();
-  conv.pairs_in_last = panels_.pairs() - (input_blocks() - 1) * kChannelBlock / 2;
+  conv.x_block_stride = reads_in_place() ? shape_.window.in_size() * kChannelBlock : strip_.block_values();
+  conv.slices_in_last = panels_.slices() - (input_blocks() - 1) * kChannelBlock / staging_.depth;
   conv.tap_offsets = tap_offsets_.data();
   conv.taps = shape_.window.taps();
   conv.pixel_offsets = pixel_offsets_.data();
@@ -189,7 +222,7 @@ void QuantisedConv2d::run(const QuantisedArgs& args) const {
     for (int64_t group = 0; group < shape_.groups; ++group)
       for (int64_t row = 0; row < shape_.window.out_h; row += strip_.rows) {
         const Part part{image, group, row};
-        stage(args.x, part, staged);
+        conv.x = staged_input(args.x, part, staged);
         run_strip(args, part, conv);
       }
 }
@@ -216,10 +249,28 @@ void QuantisedDepthwise::pack(const int8_t* weight, float* packed) const {
         *packed++ = c < shape_.out_channels ? static_cast<float>(weight[c * taps + tap]) : 0.0F;
 }
 
+// Block `plane` of all images' blocks, where the kernels take bytes as they are.
+bool QuantisedDepthwise::run_in_place(const QuantisedArgs& args, int64_t plane,
+                                      const QuantisedBlock& block) const {
+  const Window2d& w = shape_.window;
+  const int64_t at = plane * w.out_size() * kChannelBlock;
+  QuantisedWindow window;
+  window.window = &w;
+  window.x = args.x + plane * w.in_size() * kChannelBlock;
+  window.x_zero = operands_.x.zero;
+  window.y = args.y + at;
+  window.weights = args.packed_weight + plane % (channels() / kChannelBlock) * w.taps() * kChannelBlock;
+  window.bias = block.bias;
+  window.multiplier = block.multiplier;
+  window.add = args.residual != nullptr ? args.residual + at : nullptr;
+  window.requantisation = block.requantisation;
+  return kernels_.block_quantised(window);
+}
+
 void QuantisedDepthwise::run(const QuantisedArgs& args) const {
   const Window2d& w = shape_.window;
   const QuantisedPanels columns{.outputs = shape_.out_channels, .columns = channels()};
-  columns.spread(args, operands_.ratio(), args.workspace);
+  columns.spread(args, operands_.ratio(), 0, args.workspace);
   const auto* bias = reinterpret_cast<const int32_t*>(args.workspace);
   const float* multiplier = args.workspace + whole_lines(channels());
   float* const none = args.workspace + 2 * whole_lines(channels());  // the bias comes behind the sums
@@ -244,11 +295,12 @@ void QuantisedDepthwise::run(const QuantisedArgs& args) const {
     window.weights = args.packed_weight + i % blocks * w.taps() * kChannelBlock;
     block.bias = bias + i % blocks * kChannelBlock;
     block.multiplier = multiplier + i % blocks * kChannelBlock;
+    if (run_in_place(args, i, block)) continue;
     for (int64_t row = 0; row < w.out_h; row += strip_.rows) {
       padded.out_h = std::min(strip_.rows, w.out_h - row);
       padded.in_h = strip_.in_rows(padded.out_h);
       for (int64_t r = 0; r < padded.in_h; ++r)
-        stage_padded_row(strip_, row * w.stride_h - w.pad_top + r,
+        stage_padded_row(strip_, row * w.stride_h - w.pad_top + r, 0.0F,
                          staged + r * strip_.columns * kChannelBlock,
                          [&](int64_t image_row, int64_t pixels, float* to) {
                            kernels_.widen_to_float(x + image_row * w.in_w * kChannelBlock, operands_.x.zero,
@@ -269,24 +321,36 @@ QuantisedLinear::QuantisedLinear(const Shape& shape, const QuantisedOperands& op
     : shape_(shape),
       operands_(operands),
       kernels_(kernels),
-      panels_{.outputs = shape.outputs, .inputs = shape.depth, .columns = kernels.direct_columns},
+      staging_(operands.x.zero, kernels),
+      panels_{.outputs = shape.outputs,
+              .inputs = shape.depth,
+              .columns = kernels.direct_columns,
+              .depth = staging_.depth},
       strip_rows_(std::clamp<int64_t>(kStripValues / row_values(), 1, shape.rows)) {
   for (int64_t row = 0; row < strip_rows_; ++row) row_offsets_.push_back(row * row_values());
 }
 
 int64_t QuantisedLinear::workspace_floats() const {
-  return panels_.column_floats() + shorts_to_floats(strip_rows_ * row_values());
+  return panels_.column_floats() + staging_.floats(strip_rows_ * row_values());
+}
+
+template <class T>
+void QuantisedLinear::stage(const uint8_t* x, int64_t rows, T* staged) const {
+  for (int64_t row = 0; row < rows; ++row, x += shape_.depth, staged += row_values()) {
+    stage_bytes(kernels_, x, staging_.shift, staged, shape_.depth);
+    std::fill(staged + shape_.depth, staged + row_values(), T{0});
+  }
 }
 
 void QuantisedLinear::run(const QuantisedArgs& args) const {
   static constexpr int64_t kOneTap[1] = {0};
-  panels_.spread(args, operands_.ratio(), args.workspace);
-  int16_t* const staged = shorts(args.workspace + panels_.column_floats());
+  panels_.spread(args, operands_.ratio(), staging_.padding, args.workspace);
+  float* const staged = args.workspace + panels_.column_floats();
   QuantisedConv conv;
   conv.x = staged;
   conv.x_blocks = channel_blocks(shape_.depth);
   conv.x_block_stride = kChannelBlock;
-  conv.pairs_in_last = panels_.pairs() - (conv.x_blocks - 1) * kChannelBlock / 2;
+  conv.slices_in_last = panels_.slices() - (conv.x_blocks - 1) * kChannelBlock / staging_.depth;
   conv.tap_offsets = kOneTap;
   conv.taps = 1;
   conv.pixel_offsets = row_offsets_.data();
@@ -295,11 +359,11 @@ void QuantisedLinear::run(const QuantisedArgs& args) const {
   conv.requantisation = operands_.requantisation();
   for (int64_t row = 0; row < shape_.rows; row += strip_rows_) {
     conv.pixels = std::min(strip_rows_, shape_.rows - row);
-    for (int64_t r = 0; r < conv.pixels; ++r) {
-      int16_t* to = staged + r * row_values();
-      kernels_.widen(args.x + (row + r) * shape_.depth, operands_.x.zero, to, shape_.depth);
-      std::fill(to + shape_.depth, to + row_values(), int16_t{0});
-    }
+    const uint8_t* x = args.x + row * shape_.depth;
+    if (staging_.wide)
+      stage(x, conv.pixels, reinterpret_cast<int16_t*>(staged));
+    else
+      stage(x, conv.pixels, reinterpret_cast<uint8_t*>(staged));
     conv.y = args.y + row * shape_.outputs;
     conv.add = args.residual != nullptr ? args.residual + row * shape_.outputs : nullptr;
     for (int64_t panel = 0; panel < panels_.per_group(); ++panel) {

@@ -23,20 +23,36 @@ struct QuantisedArgs {
   float* workspace = nullptr;
 };
 
+/// How `quantised_conv` reads its input: a byte x as x - shift, either in 16 bits or in 8, and the padding so
+/// that sums with it are off by the same as others: by (zero - shift) times the sum of the weights.
+struct QuantisedStaging {
+  QuantisedStaging(int32_t zero, const KernelTable& kernels)
+      : depth(kernels.quantised_depth), wide(depth == 2), shift(wide ? zero : 0), padding(zero - shift) {}
+
+  int64_t floats(int64_t values) const { return whole_lines((values * (wide ? 2 : 1) + 3) / 4); }
+
+  int64_t depth;  ///< channels of a slice
+  bool wide;
+  int32_t shift;
+  int32_t padding;
+};
+
 /// 8-bit weights of `groups` groups, in panels of `columns` output channels: [group][panel][block of 8
-/// inputs][tap][pair of inputs][column][2].
+/// inputs][tap][slice of `depth` inputs][column][depth], and behind them their sum for each column.
 struct QuantisedPanels {
   int64_t groups = 1;
   int64_t outputs = 1;  ///< of a group
   int64_t inputs = 1;   ///< of a group
   int64_t taps = 1;
   int64_t columns = 1;
+  int64_t depth = 1;
 
   int64_t per_group() const { return (outputs + columns - 1) / columns; }
-  int64_t pairs() const { return (inputs + 1) / 2; }
-  int64_t bytes() const { return pairs() * taps * 2 * columns; }  ///< of a panel
+  int64_t slices() const { return (inputs + depth - 1) / depth; }
+  int64_t bytes() const { return slices() * taps * depth * columns; }  ///< of a panel
   int64_t all_columns() const { return groups * per_group() * columns; }
-  int64_t packed_floats() const { return (groups * per_group() * bytes() + 3) / 4; }
+  int64_t weight_floats() const { return (groups * per_group() * bytes() + 3) / 4; }
+  int64_t packed_floats() const { return weight_floats() + all_columns(); }
   /// Floats that `spread` fills: a bias and a multiplier for each column.
   int64_t column_floats() const { return 2 * whole_lines(all_columns()); }
 
@@ -45,8 +61,9 @@ struct QuantisedPanels {
   /// Points `conv` to one panel, with its bias and multipliers as `spread` has left them.
   void point(QuantisedConv& conv, int64_t group, int64_t panel, const float* packed,
              const float* spread) const;
-  /// Biases and multipliers (ratio * scale) of all columns; zeros where a panel is not full.
-  void spread(const QuantisedArgs& args, float ratio, float* spread) const;
+  /// Biases and multipliers (ratio * scale) of all columns; zeros where a panel is not full. Biases are
+  /// lowered by `padding` (see QuantisedStaging) times the sums of the weights.
+  void spread(const QuantisedArgs& args, float ratio, int32_t padding, float* spread) const;
 };
 
 /// Which output rows are computed in one go, and the padded input that these read.
@@ -83,15 +100,21 @@ class QuantisedConv2d {
   int64_t group_inputs() const { return shape_.in_channels / shape_.groups; }
   int64_t group_outputs() const { return shape_.out_channels / shape_.groups; }
   int64_t input_blocks() const { return channel_blocks(group_inputs()); }
-  void stage(const uint8_t* x, const Part& part, int16_t* staged) const;
-  void stage_row(const uint8_t* x, const Part& part, int64_t block, int64_t row, int16_t* to,
-                 int64_t pixels) const;
+  /// Whether x needs no staging.
+  bool reads_in_place() const;
+  template <class T>
+  void stage(const uint8_t* x, const Part& part, T* staged) const;
+  template <class T>
+  void stage_row(const uint8_t* x, const Part& part, int64_t block, int64_t row, T* to, int64_t pixels) const;
+  /// Where `quantised_conv` finds the input of one strip: in x, or staged.
+  const void* staged_input(const uint8_t* x, const Part& part, float* staged) const;
   void run_strip(const QuantisedArgs& args, const Part& part, QuantisedConv conv) const;
 
   Conv2dShape shape_;
   bool plain_input_;
   QuantisedOperands operands_;
   const KernelTable& kernels_;
+  QuantisedStaging staging_;
   QuantisedPanels panels_;
   StripShape strip_;
   std::vector<int64_t> tap_offsets_;
@@ -117,6 +140,7 @@ class QuantisedDepthwise {
  private:
   int64_t channels() const { return channel_blocks(shape_.out_channels) * kChannelBlock; }
   int64_t sum_floats() const { return strip_.rows * shape_.window.out_w * kChannelBlock; }
+  bool run_in_place(const QuantisedArgs& args, int64_t plane, const QuantisedBlock& block) const;
 
   Conv2dShape shape_;
   QuantisedOperands operands_;
@@ -141,10 +165,13 @@ class QuantisedLinear {
 
  private:
   int64_t row_values() const { return channel_blocks(shape_.depth) * kChannelBlock; }
+  template <class T>
+  void stage(const uint8_t* x, int64_t rows, T* staged) const;
 
   Shape shape_;
   QuantisedOperands operands_;
   const KernelTable& kernels_;
+  QuantisedStaging staging_;
   QuantisedPanels panels_;
   int64_t strip_rows_;
   std::vector<int64_t> row_offsets_;

@@ -36,6 +36,19 @@ std::vector<Stage::Rows> Stage::rows_read() const {
   return runs;
 }
 
+WindowRows Stage::rows(const float* staged) const {
+  WindowRows rows;
+  rows.source = staged;
+  rows.offsets = tap_offsets_.data();
+  rows.kernel_h = window_.kernel_h;
+  rows.kernel_w = window_.kernel_w;
+  rows.row_stride = output_row_stride();
+  rows.kernel_stride = kernel_row_stride();
+  rows.rows = window_.out_h;
+  rows.columns = window_.out_w;
+  return rows;
+}
+
 void Stage::copy(const KernelTable& kernels, const float* plane, float* staged) const {
   const int64_t left = window_.pad_left;
   RowCopy copy;

@@ -23,6 +23,10 @@ class Stage {
   /// Where each tap (row by row) finds the input of the first output.
   const std::vector<int64_t>& tap_offsets() const { return tap_offsets_; }
 
+  /// The outputs of one channel over a plane that was copied to `staged`: where everything is, but not what
+  /// is computed.
+  WindowRows rows(const float* staged) const;
+
   /// Copies one plane; the padding of `staged` is left as it is.
   void copy(const KernelTable& kernels, const float* plane, float* staged) const;
 

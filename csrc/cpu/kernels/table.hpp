@@ -100,6 +100,9 @@ constexpr int64_t kChannelBlock = 8;
 
 constexpr int64_t channel_blocks(int64_t channels) { return (channels + kChannelBlock - 1) / kChannelBlock; }
 
+/// Where a tap finds the pixels of a tile: `pixel_step` apart, anywhere, or all of them in the padding.
+enum class TapPixels : uint8_t { kEven, kUneven, kPadding };
+
 /// Output channels of one panel of weights (`direct_columns` of them, in whole blocks) of a dense convolution
 /// into blocks, over all output pixels and a range of input channels.
 ///
@@ -115,9 +118,8 @@ struct DirectConv {
   int64_t channels_per_block = 0;  ///< channels of an input block, side by side
   int64_t channels_in_last = 0;    ///< channels of the last of the `x_blocks`; the others are full
   const int32_t* offsets = nullptr;
-  const uint8_t* even =
-      nullptr;             ///< for each tap of each tile: whether all its pixels are `pixel_step` apart
-  int64_t pixel_step = 0;  ///< floats between the inputs of neighbours in an output row
+  const TapPixels* tap_pixels = nullptr;  ///< for each tap of each tile
+  int64_t pixel_step = 0;                 ///< floats between the inputs of neighbours in an output row
   int64_t taps = 0;
   int64_t pixels = 0;      ///< of the whole output
   int64_t first_tile = 0;  ///< this call computes tiles [first_tile, last_tile)
@@ -144,21 +146,36 @@ struct BlockWindow {
   const float* column_scale = nullptr;  ///< per output column
 };
 
+/// A window of weights that slides over one block of 8-bit channels.
+struct QuantisedWindow {
+  const Window2d* window = nullptr;
+  const uint8_t* x = nullptr;
+  int32_t x_zero = 0;
+  uint8_t* y = nullptr;
+  const float* weights = nullptr;     ///< taps x kChannelBlock integers
+  const int32_t* bias = nullptr;      ///< kChannelBlock values
+  const float* multiplier = nullptr;  ///< kChannelBlock values
+  const uint8_t* add = nullptr;       ///< optional, laid out as `y`
+  Requantisation requantisation;
+};
+
 /// Output channels of one panel of weights (up to `direct_columns`) of an 8-bit convolution, over `pixels`
 /// output pixels.
 ///
-/// The input has been staged: 16-bit, less its zero point, padded. Pixel p and tap t find the channels of
-/// input block i at x + pixel_offsets[p] + tap_offsets[t] + i * x_block_stride, in pairs.
+/// The input has been staged, with its padding: as 16-bit numbers less its zero point where channels are
+/// taken in pairs, as bytes as they are where they are taken in fours (see KernelTable::quantised_depth).
+/// Pixel p and tap t find the channels of input block i at x + pixel_offsets[p] + tap_offsets[t] + i *
+/// x_block_stride, all in numbers.
 struct QuantisedConv {
-  const int16_t* x = nullptr;
+  const void* x = nullptr;
   int64_t x_blocks = 0;
   int64_t x_block_stride = 0;
-  int64_t pairs_in_last = 0;  ///< pairs of channels of the last block; the others hold kChannelBlock / 2
+  int64_t slices_in_last = 0;  ///< of `quantised_depth` channels, in the last block; the others are full
   const int64_t* tap_offsets = nullptr;
   int64_t taps = 0;
   const int64_t* pixel_offsets = nullptr;
   int64_t pixels = 0;
-  const int8_t* weights = nullptr;    ///< [input block][tap][pair][direct_columns][2]
+  const int8_t* weights = nullptr;    ///< [input block][tap][slice][direct_columns][channel of the slice]
   const int32_t* bias = nullptr;      ///< direct_columns values
   const float* multiplier = nullptr;  ///< direct_columns values
   /// First of the pixels; channel c of pixel p is at p * y_pixel_stride + c / 8 * y_block_stride + c % 8.
@@ -207,11 +224,17 @@ struct KernelTable {
   void (*block_weighted)(const BlockWindow& window);
   void (*block_sum)(const BlockWindow& window);
   void (*block_max)(const BlockWindow& window);
+  /// Whether `block_weighted` is as fast where windows reach into the padding as elsewhere.
+  bool (*pads_freely)(const Window2d& window);
+  /// Returns false, and does nothing, where there is no form for this window: its input is then to be
+  /// widened.
+  bool (*block_quantised)(const QuantisedWindow& window);
   void (*copy_rows)(const RowCopy& copy);
   /// As `copy_rows`, with even and odd columns apart: column c of a row, which starts at column
   /// `first_column`, goes to to[c / 2 + (c % 2) * odd_offset].
   void (*split_rows)(const RowCopy& copy, int64_t first_column, int64_t odd_offset);
 
+  int64_t quantised_depth;  ///< input channels that `quantised_conv` takes at a time: 2 or 4
   void (*quantised_conv)(const QuantisedConv& conv);
   void (*requantise_block)(const QuantisedBlock& block);
   /// y = x - zero

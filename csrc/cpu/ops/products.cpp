@@ -1,20 +1,14 @@
 #include "cpu/kernels/broadcast.hpp"
 #include "cpu/kernels/matmul.hpp"
 #include "cpu/ops/batch.hpp"
+#include "cpu/ops/linear.hpp"
 #include "cpu/ops/quantised.hpp"
 #include "cpu/ops/registry.hpp"
 #include "cpu/reference/reference.hpp"
 
 namespace lutra::cpu {
 
-namespace {
-
-/// x: ... x I; weight: O x I; optional bias: O; optional residual: as the output. Attribute activation.
-Plan plan_linear(Step& step) {
-  if (step.quantised()) return plan_quantised_linear(step);
-  step.expect_inputs(2, 4);
-  step.expect_outputs(1);
-  step.expect_types();
+LinearShape linear_shape(Step& step) {
   step.expect_constant(1, "weight");
   step.ignore({"out_features", "bias"});
   const Shape& x = step.input(0);
@@ -25,9 +19,20 @@ Plan plan_linear(Step& step) {
   Shape out = x;
   out.back() = outputs;
   step.expect_output(out);
-  const FusedInputs fused = fused_inputs(step, outputs);
+  return {product(x, 0, x.size() - 1), outputs, x.back()};
+}
+
+namespace {
+
+/// x: ... x I; weight: O x I; optional bias: O; optional residual: as the output. Attribute activation.
+Plan plan_linear(Step& step) {
+  if (step.quantised()) return plan_quantised_linear(step);
+  step.expect_inputs(2, 4);
+  step.expect_outputs(1);
+  step.expect_types();
+  const LinearShape shape = linear_shape(step);
+  const FusedInputs fused = fused_inputs(step, shape.columns);
   const Activation activation = step.activation();
-  const LinearShape shape{product(x, 0, x.size() - 1), outputs, x.back()};
   const KernelTable& kernels = step.kernels();
 
   Plan plan;

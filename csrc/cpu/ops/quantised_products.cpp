@@ -4,6 +4,7 @@
 #include "cpu/kernels/quantised_conv2d.hpp"
 #include "cpu/ops/blocked.hpp"
 #include "cpu/ops/convolution.hpp"
+#include "cpu/ops/linear.hpp"
 #include "cpu/ops/quantised.hpp"
 #include "cpu/reference/reference.hpp"
 
@@ -100,20 +101,11 @@ Plan plan_quantised_conv2d(Step& step) {
 /// x: ... x I; weight: O x I. Attributes: those of `quantised_operands`, with a residual those of b too.
 Plan plan_quantised_linear(Step& step) {
   step.expect_inputs(3, 5);
-  step.expect_constant(1, "weight");
-  step.ignore({"out_features", "bias"});
-  const Shape& x = step.input(0);
-  step.expect(!x.empty(), "takes at least one axis, not a scalar");
-  step.expect_rank(1, 2, "O x I");
-  const int64_t outputs = step.input(1)[0];
-  step.expect_input(1, {outputs, x.back()}, "weight");
-  Shape out = x;
-  out.back() = outputs;
-  step.expect_output(out);
-  expect_summable(step, x.back());
+  const auto [rows, outputs, depth] = linear_shape(step);
+  expect_summable(step, depth);
   const Inputs inputs = find_inputs(step, outputs);
   const QuantisedOperands operands = quantised_operands(step, inputs.residual.has_value());
-  const QuantisedLinear::Shape shape{product(x, 0, x.size() - 1), outputs, x.back()};
+  const QuantisedLinear::Shape shape{rows, outputs, depth};
   return product_plan(
       QuantisedLinear(shape, operands, step.kernels()), inputs,
       [=](const reference::QuantisedConvArgs& args) { reference::quantised_linear(shape, operands, args); });

@@ -146,14 +146,15 @@ void test_chunks() {
 
 void test_depthwise() {
   Random random(6);
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 300; ++i) {
     const int64_t channels = random.integer(2, 20);
-    // Small images are staged, large ones are not.
-    const Conv2dShape shape{.batch = random.integer(1, 2),
-                            .in_channels = channels,
-                            .out_channels = channels,
-                            .groups = channels,
-                            .window = random_window(random, i % 4 == 0 ? 60 : 12)};
+    const int64_t largest = i % 4 == 0 ? 60 : 12;  // small images are staged, large ones are not
+    const Conv2dShape shape{
+        .batch = random.integer(1, 2),
+        .in_channels = channels,
+        .out_channels = channels,
+        .groups = channels,
+        .window = random.coin() ? random_window(random, largest) : common_window(random, largest)};
     const Activation activation = kActivations[random.integer(0, std::size(kActivations) - 1)];
     compare_conv(random, shape, false, activation,
                  [&](const KernelTable& kernels) { return BlockedDepthwise(shape, activation, kernels); });
@@ -162,10 +163,10 @@ void test_depthwise() {
 
 void test_pools() {
   Random random(7);
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 200; ++i) {
     PoolShape shape{.kind = random.coin() ? PoolKind::kMax : PoolKind::kAverage,
                     .planes = random.integer(1, 4),
-                    .window = random_window(random, 20)};
+                    .window = random.coin() ? random_window(random, 20) : common_window(random, 20)};
     shape.window.pad_top = std::min(shape.window.pad_top, shape.window.kernel_h / 2);
     shape.window.pad_left = std::min(shape.window.pad_left, shape.window.kernel_w / 2);
     Window2d& w = shape.window;

@@ -170,13 +170,15 @@ void test_strips() {
 
 void test_depthwise() {
   Random random(5);
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 300; ++i) {
     const int64_t channels = random.integer(2, 20);
-    const Conv2dShape shape{.batch = random.integer(1, 2),
-                            .in_channels = channels,
-                            .out_channels = channels,
-                            .groups = channels,
-                            .window = random_window(random, i % 4 == 0 ? 60 : 12)};
+    const int64_t largest = i % 4 == 0 ? 60 : 12;
+    const Conv2dShape shape{
+        .batch = random.integer(1, 2),
+        .in_channels = channels,
+        .out_channels = channels,
+        .groups = channels,
+        .window = random.coin() ? random_window(random, largest) : common_window(random, largest)};
     CHECK(QuantisedDepthwise::fits(shape));
     compare_conv(random, shape, false, [&](const QuantisedOperands& operands, const KernelTable& kernels) {
       return QuantisedDepthwise(shape, operands, kernels);

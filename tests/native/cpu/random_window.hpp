@@ -41,4 +41,15 @@ inline cpu::Window2d random_window(Random& random, int64_t largest_image) {
   return w;
 }
 
+/// Windows as networks have them: square, stepping by one or two, nothing dilated.
+inline cpu::Window2d common_window(Random& random, int64_t largest_image) {
+  cpu::Window2d w = random_window(random, largest_image);
+  w.kernel_h = w.kernel_w = 3 + 2 * random.integer(0, 2);
+  w.stride_h = w.stride_w = random.integer(1, 2);
+  w.dilation_h = w.dilation_w = 1;
+  w.out_h = random_output(random, w.in_h, w.kernel_h, w.stride_h, w.pad_top);
+  w.out_w = random_output(random, w.in_w, w.kernel_w, w.stride_w, w.pad_left);
+  return w;
+}
+
 }  // namespace lutra::check

@@ -181,7 +181,8 @@ def test_no_unit_is_guessed(tmp_path: Path) -> None:
 K = OFA.format(1)
 J = HW_NAS.format(1)
 BAD: dict[str, tuple[str, str, str, int | None, str | None]] = {
-    "yaml: no mean": ("ofa-yaml", f"{K}:\n  count: 3\n", "has count", 1, "mean"),
+    "yaml: no mean": ("ofa-yaml", f"{K}:\n  count: 3\n", "has no mean", 1, "mean"),
+    "yaml: std and var": ("ofa-yaml", f"{K}:\n  mean: 1\n  std: 1\n  var: 1\n", "both std and var", 1, "mean"),
     "yaml: no number": ("ofa-yaml", f"{K}:\n  mean: fast\n", "no finite number", 1, "mean"),
     "yaml: infinite": ("ofa-yaml", f"{K}:\n  mean: .inf\n", "no finite number", 1, "mean"),
     "yaml: nan": ("ofa-yaml", f"{K}:\n  mean: nan\n", "no finite number", 1, "mean"),
@@ -217,7 +218,7 @@ BAD: dict[str, tuple[str, str, str, int | None, str | None]] = {
     "csv: contradiction": ("blocks-csv", f"key,mean_ms,kernel\n{K},1,5\n", "but the key says '3'", 2, "kernel"),
     "csv: image size": ("blocks-csv", f"key,mean_ms,image_size\n{K},1,big\n", "no finite number", 2, "image_size"),
     "csv: open quote": ("blocks-csv", f'key,mean_ms\n"{K},1\n', "is not CSV", None, None),
-    "csv: empty": ("blocks-csv", "", "the header is", 1, None),
+    "csv: empty": ("blocks-csv", "", "is empty", 1, None),
     "csv: header only": ("blocks-csv", "key,mean_ms\n", "has no blocks", None, None),
     "fbnet: no list": ("fbnet-json", '{"unit": "ms"}', "has no list of layers", None, "layers"),
     "fbnet: unknown unit": ("fbnet-json", '{"unit": "h", "layers": [[1]]}', "unknown unit 'h'", None, "unit"),

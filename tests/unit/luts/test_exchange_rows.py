@@ -116,6 +116,15 @@ def drain(path: Path) -> list[Measurement]:
     return list(read(path).rows)
 
 
+def rewrite(path: Path, table: pa.Table, seal: bytes | None = None) -> None:
+    """Write other rows under the seal of the file that is there, as damage to its footer would show them."""
+    with pq.ParquetFile(path) as file:
+        held = seal or file.metadata.metadata[b"lutra.seal"]
+    with pq.ParquetWriter(path, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({b"lutra.seal": held})
+
+
 def alter(path: Path, column: str, values: Any, *, row: int = 0) -> None:
     """Write the table anew with one cell changed, as another program might."""
     table = pq.read_table(path)
@@ -123,7 +132,7 @@ def alter(path: Path, column: str, values: Any, *, row: int = 0) -> None:
     cells[row] = values
     field = pa.field(column, table.schema.field(column).type, nullable=True)
     changed = table.set_column(table.schema.get_field_index(column), field, pa.array(cells, field.type))
-    pq.write_table(changed.replace_schema_metadata(table.schema.metadata), path)
+    rewrite(path, changed.replace_schema_metadata(table.schema.metadata))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +234,37 @@ def test_altered_bytes_are_refused_or_change_nothing_that_counts(
     except LutraError as error:
         assert error.message  # noqa: PT017  # either is right
     else:
-        assert name != "parquet" or found.fingerprint != make_fingerprint() or rows == list(ROWS)
+        if name == "parquet":
+            head = (found.fingerprint.to_dict(), found.name, found.documents)
+            assert (*head, rows) == (make_fingerprint().to_dict(), "host", DOCUMENTS, list(ROWS))
+
+
+def test_a_footer_that_hides_rows(tmp_path: Path) -> None:
+    path = save(tmp_path / "t.parquet")
+    table = pq.read_table(path)
+    for held in (table.slice(0, 0), table.slice(1), pa.concat_tables([table, table.slice(2, 1)])):
+        rewrite(path, held)
+        with pytest.raises(TableFileError, match=f"has {len(held)} rows, not the {len(ROWS)} that were written"):
+            read(path)
+    for order in ([1, 0], [0, 0]):
+        rewrite(path, table.take([*order, *range(2, len(ROWS))]))
+        with pytest.raises(TableFileError, match="rows are not what was written"):
+            drain(path)
+
+
+@pytest.mark.parametrize("seal", [b"{", b"{}", b"[7]", b'{"rows":"7"}', b'{"rows":7}', b'{"checksum":1,"rows":7}'])
+def test_a_damaged_seal(tmp_path: Path, seal: bytes) -> None:
+    path = save(tmp_path / "t.parquet")
+    rewrite(path, pq.read_table(path), seal)
+    with pytest.raises(TableFileError):
+        drain(path)
+
+
+def test_no_seal(tmp_path: Path) -> None:
+    path = save(tmp_path / "t.parquet")
+    pq.write_table(pq.read_table(path), path)
+    with pytest.raises(TableFileError, match=r"column metadata lutra\.seal: is absent"):
+        read(path)
 
 
 HEADER = ",".join(("kind", "key", "label", "status", "latency_ms", "measured_at", "n"))
@@ -253,6 +292,14 @@ def test_lines_that_are_no_rows(tmp_path: Path, text: str, problem: str, row: in
         drain(path)
     assert problem in caught.value.message
     assert (caught.value.row, caught.value.column) == (row, column)
+
+
+@pytest.mark.parametrize(("text", "problem"), [("", "is empty"), ("junk junk\n", "column kind: is absent")])
+def test_csv_that_is_no_table_and_has_no_rows_either(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(TableFileError, match=problem):
+        read(path)
 
 
 def test_columns_are_those_of_the_table(tmp_path: Path) -> None:

@@ -138,8 +138,9 @@ def test_a_store_of_an_older_schema_keeps_its_rows(revision: str, tmp_path: Path
         "noisy": make_measurement("noisy", status="noisy", flags=("wide", "steal")),
         "net": make_measurement("net", subject_kind="network", spec={"predicted_ns": 1.5e6}),
     } | ({"normalised": make_normalised("normalised")} if revision > "0001" else {})
-    with pytest.raises(StoreReadOnlyError, match=f"older schema {revision}"):
+    with pytest.raises(StoreReadOnlyError, match=f"older schema {revision}") as caught:
         Store.open(path, read_only=True)
+    assert caught.value.hint == f"lutra table upgrade --store {path}"
     with Store.open(path) as store:
         assert store.check().ok
         rows = {row.subject_key: row for row in store.measurements("host")}

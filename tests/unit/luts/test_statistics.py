@@ -6,6 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lutra.luts import quartile_interval, relative_halfwidth
+from lutra.luts.statistics import quantiles
+
+
+@given(
+    st.lists(st.floats(0, 1e18), min_size=1, max_size=40),
+    st.lists(st.floats(0, 1), min_size=1, max_size=6),
+)
+def test_quantiles_are_those_of_numpy(values: list[float], shares: list[float]) -> None:
+    found = quantiles(np.array(values), np.array(shares))
+    assert found.tolist() == np.quantile(np.array(values), shares).tolist()
 
 
 def naive_interval(

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.dialects import sqlite
 
 from lutra.luts import Measurement, RowNumbers, Store
 from lutra.luts.database import Database
+from lutra.luts.queries import select_some
 from lutra.luts.testing import make_failed, make_fingerprint, make_measurement, make_normalised
 from lutra.networks.errors import StoreLockedError, UnknownNameError, UsageError
 
@@ -115,6 +117,15 @@ def test_what_is_to_be_quick_is_found_in_an_index(filled: Path, query: str, inde
         with database.autocommit() as connection:
             plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}"))
     assert index in plan
+
+
+def test_some_rows_are_found_without_going_through_all_of_the_device(filled: Path) -> None:
+    query = select_some(1, "kernel", {"a", "b"})
+    statement = query.compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
+    with Store.open(filled) as store, store._database.autocommit() as connection:
+        plan = " ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+    assert "device_id=? AND subject_id=?" in plan
+    assert "kind=? AND key=?" in plan
 
 
 def test_compacting_gives_space_back_and_keeps_the_rows(filled: Path) -> None:

@@ -72,6 +72,17 @@ def test_width_in_the_name_is_the_option():
     assert zoo.build("mobilenet_v2_w1.0").fingerprint == zoo.build("mobilenet_v2").fingerprint
 
 
+def test_dashes_may_stand_for_underscores():
+    assert zoo.build("mcunet-in0").fingerprint == zoo.build("mcunet_in0").fingerprint
+
+
+@pytest.mark.parametrize(("name", "shape"), [("mlperf_tiny_kws", (3, 1, 49, 10)), ("mlperf_tiny_ad", (3, 640))])
+def test_inputs_of_another_shape(name, shape):
+    assert zoo.build(name, batch=3).inputs[0][1].shape == shape
+    with pytest.raises(UsageError, match="does not read square images"):
+        zoo.build(name, resolution=64)
+
+
 def test_nasbench201_by_index_and_by_string():
     arch = zoo.architecture_of(6111)
     assert zoo.build("nasbench201/6111").fingerprint == zoo.build(f"nasbench201/{arch}").fingerprint
@@ -221,8 +232,9 @@ def test_block_list_whose_blocks_do_not_fit():
 
 def small(name: str) -> Network:
     """The network on small images, with seven classes."""
-    published = zoo.entry(name).resolution
-    return zoo.build(name, resolution=min(published, 64), num_classes=7, batch=2)
+    entry = zoo.entry(name)
+    resolution = None if entry.input_shape else min(entry.resolution, 64)
+    return zoo.build(name, resolution=resolution, num_classes=7, batch=2)
 
 
 @pytest.fixture

@@ -92,6 +92,24 @@ def test_mcunet(name, fact):
     assert network.peak_activation_bytes(dtype=dtype) == peak_kb * 1024
 
 
+@pytest.mark.parametrize(
+    ("name", "macs_m"),
+    [
+        ("mcunet_vww0", "6.0"),
+        ("mcunet_vww1", "11.6"),
+        ("mcunet_vww2", "55.8"),
+        ("mcunet_mbv2_w0.3", "7.3"),
+        ("mlperf_tiny_ic", "12.5"),
+        ("mlperf_tiny_vww", "7.5"),
+        ("mlperf_tiny_kws", "2.7"),
+        ("mlperf_tiny_ad", "0.3"),
+    ],
+)
+def test_networks_of_microcontrollers(name, macs_m):
+    """Millions of MACs as MCUNet and MLPerf Tiny print them."""
+    assert f"{zoo.build(name).macs / 1e6:.1f}" == macs_m
+
+
 def test_mobilenet_v1_from_its_own_table():
     """The sum over table 1 of the paper, written out once more."""
     channels = [64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]

@@ -42,6 +42,16 @@ def run(sampler: AdaptiveSampler, kernels: Mapping[str, Kernel], latency: Callab
     return asked
 
 
+def run_for(sampler: AdaptiveSampler, kernels: Mapping[str, Kernel], count: int) -> list[str]:
+    """The first ``count`` kernels that the sampler asks for, as long as latencies follow no rule that it could find."""
+    asked: list[str] = []
+    while len(asked) < count and (keys := sampler.ask()):
+        asked += keys
+        rng = np.random.default_rng(len(asked))
+        sampler.tell(conv_row(kernels[key], conv_ns(kernels[key]) * math.exp(float(rng.normal()))) for key in keys)
+    return asked[:count]
+
+
 def errors_of_the_rest(
     kernels: Mapping[str, Kernel], asked: Iterable[str], latency: Callable[[Kernel], float]
 ) -> list[float]:
@@ -151,6 +161,28 @@ def test_the_same_seed_asks_the_same_and_another_not() -> None:
     same, again, other = (run(AdaptiveSampler(kernels, seed=seed), kernels, conv_ns) for seed in (0, 0, 1))
     assert same == again
     assert same != other
+
+
+def test_what_more_networks_run_is_measured_sooner() -> None:
+    kernels = space()
+    rare = set(list(kernels)[::2])
+
+    def rare_among_the_first(usage: Mapping[str, float]) -> int:
+        sampler = AdaptiveSampler(kernels, usage=usage)
+        asked = run_for(sampler, kernels, 120)
+        return len(rare.intersection(asked))
+
+    by_usage = rare_among_the_first({key: 0.01 if key in rare else 0.9 for key in kernels})
+    assert by_usage < 0.75 * rare_among_the_first({})
+    assert rare_among_the_first(dict.fromkeys(kernels, 0.3)) == rare_among_the_first({})  # only the proportion counts
+
+
+def test_usage_changes_the_order_and_not_the_end() -> None:
+    kernels = space(windows=(1,), images=(7,))
+    noise = {key: 1e6 * math.exp(float(np.random.default_rng(n).normal())) for n, key in enumerate(kernels)}
+    usage = {key: 1 / (n + 1) for n, key in enumerate(kernels)}
+    asked = run(AdaptiveSampler(kernels, usage=usage), kernels, lambda kernel: noise[kernel.key])
+    assert set(asked) == set(kernels)
 
 
 def test_other_rows_than_kernels_are_passed_over() -> None:

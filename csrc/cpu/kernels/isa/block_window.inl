@@ -178,6 +178,9 @@ void block_rows(const BlockWindow& window) {
 template <WindowKind Kind>
 void block_window(const BlockWindow& window) {
   const Window2d& w = *window.window;
+#if LUTRA_PIXEL_PAIRS
+  if (const auto pairs = pairs_for<BlockWindow, Kind>(w)) return pairs(window);
+#endif
   if (w.dilation_w == 1 && w.kernel_w == 3 && w.stride_w == 1) return block_rows<Kind, 3, 1>(window);
   if (w.dilation_w == 1 && w.kernel_w == 3 && w.stride_w == 2) return block_rows<Kind, 3, 2>(window);
   if constexpr (Kind == WindowKind::kWeighted) {
@@ -186,6 +189,24 @@ void block_window(const BlockWindow& window) {
     if (w.dilation_w == 1 && w.kernel_w == 7 && w.stride_w == 1) return block_rows<Kind, 7, 1>(window);
   }
   block_rows<Kind, 0, 0>(window);
+}
+
+static bool pads_freely([[maybe_unused]] const Window2d& window) {
+#if LUTRA_PIXEL_PAIRS
+  return pairs_for<BlockWindow, WindowKind::kWeighted>(window) != nullptr;
+#else
+  return false;
+#endif
+}
+
+static bool block_quantised([[maybe_unused]] const QuantisedWindow& window) {
+#if LUTRA_PIXEL_PAIRS
+  if (const auto pairs = pairs_for<QuantisedWindow, WindowKind::kWeighted>(*window.window)) {
+    pairs(window);
+    return true;
+  }
+#endif
+  return false;
 }
 
 }  // namespace lutra::cpu::LUTRA_ISA

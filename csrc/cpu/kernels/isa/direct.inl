@@ -3,11 +3,6 @@
 
 namespace lutra::cpu::LUTRA_ISA {
 
-constexpr int kDirectRows = LUTRA_DIRECT_ROWS;
-constexpr int kDirectVectors = LUTRA_DIRECT_VECTORS;
-constexpr int64_t kDirectColumns = kDirectVectors * kLanes;
-static_assert(kDirectColumns % kChannelBlock == 0);
-
 static constexpr float kPaddingPixel[kChannelBlock] = {};
 
 // Where the channels of vector `v` of a pixel are: vectors may be half a block, a block, or two.
@@ -19,7 +14,7 @@ LUTRA_INLINE int64_t channels_at(int v, int64_t block_stride) {
 struct DirectTile {
   DirectConv conv;
   const int32_t* offsets;
-  const uint8_t* even;
+  const TapPixels* tap_pixels;
   int64_t first_pixel;
   int64_t y_blocks;
 };
@@ -98,7 +93,7 @@ void direct_tile(const DirectTile& given) {
     const int64_t channels = last ? conv.channels_in_last : conv.channels_per_block;
     const int32_t* offsets = tile.offsets;
     for (int64_t tap = 0; tap < conv.taps; ++tap, offsets += kDirectRows) {
-      if (tile.even[tap]) {
+      if (tile.tap_pixels[tap] == TapPixels::kEven) {
         const float* first = plane + offsets[0];
 #pragma GCC unroll 8
         for (int r = 0; r < Rows; r += 2)
@@ -109,7 +104,7 @@ void direct_tile(const DirectTile& given) {
         else
           add_channels<Rows, Vectors>([=](int r) { return first + r * conv.pixel_step; }, channels, weights,
                                       acc);
-      } else {
+      } else if (tile.tap_pixels[tap] == TapPixels::kUneven) {
         const float* x[Rows];
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) x[r] = offsets[r] < 0 ? kPaddingPixel : plane + offsets[r];
@@ -149,7 +144,7 @@ static void direct_conv(const DirectConv& conv) {
   const auto& by_rows = kDirectTiles[static_cast<size_t>(vectors - 1)];
   const RowPanels tiles(conv.pixels, kDirectRows);
   for (int64_t i = conv.first_tile; i < conv.last_tile; ++i) {
-    const DirectTile tile{conv, conv.offsets + i * conv.taps * kDirectRows, conv.even + i * conv.taps,
+    const DirectTile tile{conv, conv.offsets + i * conv.taps * kDirectRows, conv.tap_pixels + i * conv.taps,
                           tiles.start(i), conv.y_blocks};
     by_rows[static_cast<size_t>(tiles.height(i) - 1)](tile);
   }

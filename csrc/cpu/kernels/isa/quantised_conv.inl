@@ -1,32 +1,46 @@
 // 8-bit convolution. A tile of Rows pixels x (Vectors vectors of output channels) of 32-bit sums stays in
-// registers while taps and pairs of input channels run.
+// registers while taps and slices of input channels run: pairs, or quads where LUTRA_ADD_QUADS is the
+// instruction that adds the products of four bytes without and four with a sign.
 
 namespace lutra::cpu::LUTRA_ISA {
 
-using VecPairs = int16_t __attribute__((vector_size(LUTRA_LANES * 4)));
-using PackedPairs = int8_t __attribute__((vector_size(LUTRA_LANES * 2)));
+using VecBytes = int8_t __attribute__((vector_size(LUTRA_LANES * 4)));
 
-// a[2i] * b[2i] + a[2i + 1] * b[2i + 1] for every i.
-LUTRA_INLINE VecInt multiply_pairs(VecPairs a, VecPairs b) {
-#ifdef LUTRA_MULTIPLY_PAIRS
-  return (VecInt)LUTRA_MULTIPLY_PAIRS(a, b);
+#ifdef LUTRA_ADD_QUADS
+constexpr int64_t kQuantisedDepth = 4;
+using Staged = uint8_t;
+using Factors = VecBytes;
+
+LUTRA_INLINE VecInt add_products(VecInt sums, VecInt slice, Factors weights) {
+  return (VecInt)LUTRA_ADD_QUADS(sums, slice, weights);
+}
 #else
-  const VecInt left = (VecInt)a;
-  const VecInt right = (VecInt)b;
-  return (left << 16 >> 16) * (right << 16 >> 16) + (left >> 16) * (right >> 16);
+constexpr int64_t kQuantisedDepth = 2;
+using Staged = int16_t;
+using Factors = int16_t __attribute__((vector_size(LUTRA_LANES * 4)));
+
+LUTRA_INLINE VecInt add_products(VecInt sums, VecInt slice, Factors weights) {
+#ifdef LUTRA_MULTIPLY_PAIRS
+  return sums + (VecInt)LUTRA_MULTIPLY_PAIRS(slice, weights);
+#else
+  const VecInt right = (VecInt)weights;
+  return sums + (slice << 16 >> 16) * (right << 16 >> 16) + (slice >> 16) * (right >> 16);
 #endif
 }
+#endif
 
-LUTRA_INLINE VecPairs load_weights(const int8_t* p) {
-  PackedPairs packed;
+// The weights of one slice of input channels, for one vector of output channels.
+LUTRA_INLINE Factors load_weights(const int8_t* p) {
+  int8_t __attribute__((vector_size(LUTRA_LANES * kQuantisedDepth))) packed;
   __builtin_memcpy(&packed, p, sizeof packed);
-  return __builtin_convertvector(packed, VecPairs);
+  return __builtin_convertvector(packed, Factors);
 }
 
-LUTRA_INLINE VecPairs splat_pair(const int16_t* p) {
-  int32_t pair;
-  __builtin_memcpy(&pair, p, sizeof pair);
-  return (VecPairs)(pair - VecInt{});
+// One slice of input channels of a pixel, for every output channel.
+LUTRA_INLINE VecInt splat_slice(const Staged* p) {
+  int32_t slice;
+  __builtin_memcpy(&slice, p, sizeof slice);
+  return slice - VecInt{};
 }
 
 // Where the whole blocks of the panel lie in y, and the channels of one that is not whole.
@@ -78,6 +92,30 @@ LUTRA_INLINE void finish_quantised_tile(const QuantisedConv& conv, int64_t first
   }
 }
 
+// As `finish_quantised_tile`, where nothing is added and whole blocks are written.
+template <int Rows, int Vectors>
+LUTRA_INLINE void store_quantised_tile(const QuantisedConv& conv, int64_t first_pixel,
+                                       const VecInt (&sums)[Rows][Vectors]) {
+  constexpr int64_t kPart = kLanes < kChannelBlock ? kLanes : kChannelBlock;
+  const Requantisation to = conv.requantisation;
+  uint8_t* const y = conv.y + first_pixel * conv.y_pixel_stride;
+#pragma GCC unroll 8
+  for (int v = 0; v < Vectors; ++v) {
+    const Vec multiplier = load(conv.multiplier + v * kLanes);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const VecByte bytes = narrowed(rounded(to_floats(sums[r][v]) * multiplier, to));
+#pragma GCC unroll 2
+      for (int64_t part = 0; part < kLanes; part += kPart) {
+        const int64_t channel = conv.first_channel + v * kLanes + part;
+        uint8_t* const block = y + r * conv.y_pixel_stride + channel / kChannelBlock * conv.y_block_stride;
+        __builtin_memcpy(block + channel % kChannelBlock, reinterpret_cast<const uint8_t*>(&bytes) + part,
+                         kPart);
+      }
+    }
+  }
+}
+
 template <int Rows, int Vectors>
 void quantised_tile(const QuantisedConv& given, int64_t first_pixel) {
   const QuantisedConv conv = given;
@@ -86,28 +124,32 @@ void quantised_tile(const QuantisedConv& given, int64_t first_pixel) {
   for (int v = 0; v < Vectors; ++v)
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) acc[r][v] = load_ints(conv.bias + v * kLanes);
-  const int16_t* rows[Rows];
+  const Staged* rows[Rows];
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) rows[r] = conv.x + conv.pixel_offsets[first_pixel + r];
+  for (int r = 0; r < Rows; ++r)
+    rows[r] = static_cast<const Staged*>(conv.x) + conv.pixel_offsets[first_pixel + r];
   const int8_t* weights = conv.weights;
   for (int64_t block = 0; block < conv.x_blocks; ++block) {
-    const int64_t pairs = block + 1 == conv.x_blocks ? conv.pairs_in_last : kChannelBlock / 2;
+    const bool last = block + 1 == conv.x_blocks;
+    const int64_t slices = last ? conv.slices_in_last : kChannelBlock / kQuantisedDepth;
     for (int64_t tap = 0; tap < conv.taps; ++tap) {
       const int64_t offset = block * conv.x_block_stride + conv.tap_offsets[tap];
 #pragma GCC unroll 2
-      for (int64_t pair = 0; pair < pairs; ++pair, weights += 2 * kDirectColumns) {
-        VecPairs right[Vectors];
+      for (int64_t i = 0; i < slices; ++i, weights += kQuantisedDepth * kDirectColumns) {
+        Factors right[Vectors];
 #pragma GCC unroll 8
-        for (int v = 0; v < Vectors; ++v) right[v] = load_weights(weights + 2 * v * kLanes);
+        for (int v = 0; v < Vectors; ++v) right[v] = load_weights(weights + kQuantisedDepth * v * kLanes);
 #pragma GCC unroll 16
         for (int r = 0; r < Rows; ++r) {
-          const VecPairs left = splat_pair(rows[r] + offset + 2 * pair);
+          const VecInt left = splat_slice(rows[r] + offset + kQuantisedDepth * i);
 #pragma GCC unroll 8
-          for (int v = 0; v < Vectors; ++v) acc[r][v] += multiply_pairs(left, right[v]);
+          for (int v = 0; v < Vectors; ++v) acc[r][v] = add_products(acc[r][v], left, right[v]);
         }
       }
     }
   }
+  if (conv.add == nullptr && conv.first_channel % kChannelBlock == 0 && conv.channels == Vectors * kLanes)
+    return store_quantised_tile<Rows, Vectors>(conv, first_pixel, acc);
   // By way of memory, so that the loops that follow need not be unrolled.
   int32_t sums[Rows][kDirectColumns];
 #pragma GCC unroll 16

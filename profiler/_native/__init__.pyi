@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import mcu as mcu
+
 # --- clocks ---------------------------------------------------------------------------------------------------
 
 class ClockCalibration:
