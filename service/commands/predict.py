@@ -83,7 +83,7 @@ def predict(
     from ...networks.errors import UsageError
 
     networks = networks or []
-    subjects = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
+    subjects: dict[str, Any] = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
     if model is not None:
         given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
         given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
