@@ -60,8 +60,8 @@ variance of all predictions most.
 - The constants of the prior (shares .5 to sources, .2 to costs, .15 to structure, .15 to choices; noise .3; spread 1.5)
   are the same for every task. Noise and spread were chosen by games among the sources of FBNet's FD, F1, F3 and F4:
   each source in turn played the new device. What the prior is made of, and the shares that it starts with, were found
-  while target scores were in view too, so the figures are not blind to them; the evidence decides the shares in use. The
-  quadratic form of HAT's sizes was likewise found with test errors in view; which model is used for a split is chosen by
+  while target scores were in view, so the figures are not blind to them; evidence decides the shares in use. The
+  quadratic form of HAT's sizes was likewise found with test errors in view; which model serves a split is chosen by
   its validation tenth. A device that is a target in one task is a source
   in another, as in the published task definitions.
 - The *ceiling* is the mean over the targets of what a model reaches that is given four fifths of the space of the
