@@ -246,7 +246,8 @@ class TablePredictor(LatencyPredictor):
         counted = f"{len(missing)} of {len(lowered.distinct)} kernels of {name}{share}"
         hint = f"measure them with: lutra profile {source}{self._flags()}"
         if all(kernel.lacks for kernel, _ in missing):
-            hint = f"{lowered.runtime} cannot run this network; use another --runtime"
+            other = "--engine" if self.table.fingerprint.kind == "simulated" else "--runtime"
+            hint = f"{lowered.runtime} cannot run this network; use another {other}"
         return NotCoveredError(
             f"the table of {self.device} lacks {counted}: {shown}",
             labels,
@@ -305,7 +306,8 @@ class TablePredictor(LatencyPredictor):
             f"{unknown} of {len(answers)} rows have no interval of their own": unknown,
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
-            f"only {checks} whole network{'s' * (checks != 1)} checked against this table, so the interval leans on "
+            f"{f'only {checks}' if checks else 'no'} whole network{'s' * (checks > 1)} checked against this table, so "
+            "the interval leans on "
             f"an assumed error of {100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED,
         }
         return [note for note, holds in notes.items() if holds]

@@ -160,8 +160,12 @@ def _of_device(
         hint = f"measure them with: {command}" if error.missing else f"profile it first: {command}"
         raise NotCoveredError(error.message, error.missing, hint=hint) from None
     except UnknownNameError as error:
-        if error.what != "device" or device != "null":
+        if error.what != "device":
             raise
+        if device != "null":
+            from ...profiler.mcu.boards import boards
+
+            raise UnknownNameError("device", device, {*error.known, *boards()}) from None
         hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
 
