@@ -306,8 +306,9 @@ class TablePredictor(LatencyPredictor):
             f"{unknown} of {len(answers)} rows have no interval of their own": unknown,
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
-            f"{f'only {checks}' if checks else 'no'} whole network{'s' * (checks > 1)} checked against this table, so "
-            f"the interval leans on an assumed error of {100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED,
+            f"{f'only {checks}' if checks else 'no'} whole network{'s' * (checks > 1)} checked against this table, so the "
+            f"interval leans on an assumed error of {100 * self.prior_error:g} %": checks - self._coefficients
+            < _TRUSTED,
         }
         return [note for note, holds in notes.items() if holds]
 
