@@ -296,6 +296,7 @@ class TablePredictor(LatencyPredictor):
         kind = self.table.fingerprint.kind
         calibration = self.table.documents.get(CALIBRATION_DOCUMENT, {}).get("source", "")
         uncalibrated_ms = significant(summed.total_ns / 1e6)
+        counted = f"only {checks} whole network{'s' * (checks > 1)}" if checks else "no whole network"
         notes = {
             "these are numbers of a simulated device, not timed on hardware": kind == "simulated",
             f"scaled by {self.scale_:.3g}: {calibration}; {uncalibrated_ms} ms without": calibration
@@ -306,9 +307,8 @@ class TablePredictor(LatencyPredictor):
             f"{unknown} of {len(answers)} rows have no interval of their own": unknown,
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
-            f"{f'only {checks}' if checks else 'no'} whole network{'s' * (checks > 1)} checked against this table, so the "
-            f"interval leans on an assumed error of {100 * self.prior_error:g} %": checks - self._coefficients
-            < _TRUSTED,
+            f"{counted} checked against this table, so the interval leans on an assumed error of "
+            f"{100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED,
         }
         return [note for note, holds in notes.items() if holds]
 
