@@ -72,7 +72,12 @@ WORDS = {
     "threads that are none": (("validate", "resnet18", "-t", "1,two"), 2, "'1,two' is not a list", "--threads 1,2"),
     "too many threads to validate": (("validate", "resnet18", "-t", "1,4096"), 2, "4096 threads", "--threads between"),
     "unknown device": (("profile", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: esp32c3, host"),
-    "unknown device to predict": (("predict", "resnet18", "-d", "pixle3"), 2, "unknown device 'pixle3'", "known: esp32c3, host"),
+    "unknown device to predict": (
+        ("predict", "resnet18", "-d", "pixle3"),
+        2,
+        "unknown device 'pixle3'",
+        "known: esp32c3, host",
+    ),
     "unknown op": (("ops", "convv2d"), 2, "unknown op 'convv2d'", "did you mean: conv2d"),
     "op and networks": (("ops", "conv2d", "--networks"), 2, "--networks", "leave one of the two out"),
     "unknown network": (("profile", "mobilenet_v22", "-d", "null"), 2, "unknown network", "mobilenet_v2"),
