@@ -4,7 +4,6 @@ A simulator knows no noise, needs no clock and no worker process. Kernels are si
 are native code that lets others run meanwhile; rows are committed as they come.
 """
 
-import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ import numpy as np
 
 from ..luts import Fingerprint, Measurement, Table
 from ..luts.compose import RUN_CONSTANT
+from ..luts.host import logical_cores
 from ..networks.errors import LutraError, MeasurementError
 from ..networks.lowering import Kernel
 
@@ -142,7 +142,7 @@ def simulate_all(
         workers: threads; None for one a core.
         go_on: asked before each kernel is begun; what is begun is finished.
     """
-    threads = workers or _cores()
+    threads = workers or logical_cores()
     waiting = iter(kernels)
     with ThreadPoolExecutor(threads) as pool:
         begun: set[Future[Measurement]] = set()
@@ -166,10 +166,6 @@ def simulated_table(device: "Device", kernels: Iterable[Kernel]) -> Table:
 def _constant_row(simulator: Simulator) -> Measurement:
     found = simulator.run_overhead()
     return _row(simulator, "constant", RUN_CONSTANT, "one inference", found, {"base": None})
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_simulation(
@@ -250,7 +246,7 @@ class _Simulation:
         done = self._announcer.done
         left = [key for key in pending if key not in done]
         result = CampaignResult(
-            measured=len(done) - len(self._failed),
+            measured=len(done - self._recorder.keys("kernel", ("failed",))),
             skipped=len(self._plan.kernels) - len(pending),
             failed=self._failed,
             interpolated=0 if self._cancel.is_set() else len(left),

@@ -187,6 +187,20 @@ def test_a_campaign_fills_a_table_once(store):
     assert prediction.latency_ms == pytest.approx(expected, rel=1e-9)
 
 
+def test_layers_that_fail_are_not_counted_as_measured_even_under_one_label(store):
+    b = NetworkBuilder("squeeze")
+    x = b.op("conv2d", b.input((1, 4, 6, 6)), out_channels=4, kernel_size=1)
+    for channels in (8, 12):
+        x = b.op("conv2d", x, out_channels=channels, kernel_size=1)
+        x = b.op("mul", b.op("global_avg_pool2d", x), x)
+    plan = make_plan(resolve_device("stm32f446"), [b.build(x)])
+    result = run_campaign(plan, store)
+    failed = [row.label for row in result.table.rows("kernel") if row.status == "failed"]
+    assert len(failed) == 2
+    assert len(set(failed)) == 1
+    assert result.measured == len(plan.kernels) - 2
+
+
 def test_a_budget_leaves_the_rest_to_interpolation(store):
     device = resolve_device("stm32f446")
     plan = make_plan(device, [block(channels, side) for channels in (4, 8, 12, 16) for side in (6, 8)])
