@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..luts import Fingerprint
 from ..networks.errors import ArtifactError, CorruptArtifactError, FormatVersionError, UsageError
 
 FORMAT: Final = "lutra.predictor"
@@ -51,6 +52,17 @@ class Artifact:
     training: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """The device's, where it was saved; what is no fingerprint raises as `Fingerprint.from_dict` does."""
+        saved = self.device.get("fingerprint")
+        return None if saved is None else Fingerprint.from_dict(saved)
+
+
+def device_entry(name: str, fingerprint: Fingerprint | None) -> dict[str, Any]:
+    """`Artifact.device` of a predictor that knows its device by name, and perhaps by fingerprint."""
+    return {"name": name} if fingerprint is None else {"name": name, "fingerprint": fingerprint.to_dict()}
 
 
 def write_artifact(artifact: Artifact, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:

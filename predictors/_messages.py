@@ -1,7 +1,6 @@
 """The graph network in torch and its training; imported only where a `GnnPredictor` trains or predicts."""
 
 import copy
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
+from ..luts.host import logical_cores
 from ._graphs import FEATURES, Graph, GraphBatch
 from ._perceptrons import one_thread, schedule
 
@@ -153,8 +153,7 @@ def log_latencies(
             found: NDArray[np.float32] = net(TorchBatch(batch), centre, scale).numpy()
             return found
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with one_thread(), ThreadPoolExecutor(cores) as pool:
+    with one_thread(), ThreadPoolExecutor(logical_cores()) as pool:
         return np.concatenate([*pool.map(ask, batches), np.empty(0, np.float32)])
 
 

@@ -218,20 +218,29 @@ class LatencyPredictor(ABC):
 
 
 def _require_device(artifact: Artifact, path: str | os.PathLike[str], device: Fingerprint | str) -> None:
-    saved = artifact.device.get("fingerprint")
     if isinstance(device, str):
         name = artifact.device.get("name")
         differences = [] if name == device else [f"name: {device} -> {name}"]
-    elif saved is None:
+    elif artifact.fingerprint is None:
         differences = [f"fingerprint: {device.digest[:12]} -> none was saved"]
     else:
-        differences = device.differences(Fingerprint.from_dict(saved))
+        differences = device.differences(artifact.fingerprint)
     if differences:
         raise FingerprintMismatchError(
             f"the predictor at {path} is for another device (wanted -> saved)",
             differences,
             hint="load the predictor of this device, or fit one on its measurements",
         )
+
+
+def identity(device: str, fingerprint: Fingerprint | None) -> dict[str, Any]:
+    """What a `Prediction` says of the device, where nothing but its name and perhaps its fingerprint is known."""
+    return {
+        "device": device,
+        "runtime": "unknown runtime" if fingerprint is None else fingerprint.runtime_name,
+        "threads": 1 if fingerprint is None else fingerprint.threads,
+        "simulated": fingerprint is not None and fingerprint.kind != "real",
+    }
 
 
 def are_several(networks: Input | Inputs) -> TypeGuard[Inputs]:

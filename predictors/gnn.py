@@ -100,10 +100,7 @@ class GnnPredictor(LearnedPredictor[list[Graph]]):
         self.weight_decay = weight_decay
 
     def _check_parameters(self) -> None:
-        for name in ("width", "layers", "steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} is {value!r}", hint="give a whole number, 1 or more")
+        self._require_counts("width", "layers", "steps")
 
     def _prepared(self, batch: Batch, domain: Domain) -> list[Graph]:
         if batch.networks is None:

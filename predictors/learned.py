@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from ..luts import Fingerprint
 from ..networks.errors import CorruptArtifactError, UsageError
 from . import metrics
-from ._artifact import Artifact
+from ._artifact import Artifact, device_entry
 from ._batch import Batch
 from ._conformal import folds, log_halfwidth, too_few
 from ._domain import Domain
 from ._samples import samples_of
-from .base import Input, Inputs, InputShapes, LatencyPredictor, checked_coverage, listed, training_latencies
+from .base import Input, Inputs, InputShapes, LatencyPredictor, checked_coverage, identity, listed, training_latencies
 from .metrics import require_one_unit
 from .prediction import Prediction
 
@@ -105,6 +105,13 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
     def _check_parameters(self) -> None:
         """Refuse constructor parameters that make no sense, with `UsageError`; `fit` calls it first."""
 
+    def _require_counts(self, *names: str) -> None:
+        """Refuse parameters of these names that are not whole numbers from 1 on, with `UsageError`."""
+        for name in names:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} is {value!r}", hint="give a whole number, 1 or more")
+
     # -- the contract -------------------------------------------------------------------------------------
 
     def fit(self, networks: Inputs, latencies_ms: ArrayLike) -> Self:
@@ -155,17 +162,13 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
         latency_ms = float(self._latencies(batch)[0])
         low, high = self._interval(batch, np.array([latency_ms]), coverage)[0]
         reasons = fitted.domain.reasons(batch, 0)
-        device = self.fingerprint
         return Prediction(
             network=batch.name(0),
-            device=self.device,
-            runtime="unknown runtime" if device is None else device.runtime_name,
-            threads=1 if device is None else device.threads,
+            **identity(self.device, self.fingerprint),
             latency_ms=latency_ms,
             low_ms=float(low),
             high_ms=float(high),
             coverage=coverage,
-            simulated=device is not None and device.kind != "real",
             extrapolated=bool(reasons),
             notes=(*(f"extrapolated: {reason}" for reason in reasons), *self._doubts(coverage)),
         )
@@ -220,12 +223,11 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
         """The model, what it has seen, and its held-out errors."""
         fitted = self._require_fitted()
         state, arrays = fitted.model.state()
-        fingerprint = {} if self.fingerprint is None else {"fingerprint": self.fingerprint.to_dict()}
         return Artifact(
             kind=self.kind,
             params={name: value for name, value in self.get_params().items() if name != "fingerprint"},
             state={"domain": fitted.domain.to_json(), "model": dict(state)},
-            device={"name": self.device, **fingerprint},
+            device=device_entry(self.device, self.fingerprint),
             training=fitted.training,
             arrays={_ERRORS: fitted.errors, **{_MODEL + name: array for name, array in arrays.items()}},
         )
@@ -234,9 +236,7 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
     def from_artifact(cls, artifact: Artifact) -> Self:
         """The predictor that `to_artifact` described."""
         try:
-            saved = artifact.device.get("fingerprint")
-            fingerprint = None if saved is None else Fingerprint.from_dict(saved)
-            predictor = cls(**artifact.params, fingerprint=fingerprint)
+            predictor = cls(**artifact.params, fingerprint=artifact.fingerprint)
             arrays = {n.removeprefix(_MODEL): a for n, a in artifact.arrays.items() if n.startswith(_MODEL)}
             model = predictor._restored(artifact.state["model"], arrays)
             domain = Domain.from_json(artifact.state["domain"])

@@ -142,10 +142,7 @@ class MlpPredictor(LearnedPredictor[Singles]):
         self.weight_decay = weight_decay
 
     def _check_parameters(self) -> None:
-        counts = {name: getattr(self, name) for name in ("width", "depth", "members", "steps")}
-        for name, value in counts.items():
-            if not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} is {value!r}", hint="give a whole number, 1 or more")
+        self._require_counts("width", "depth", "members", "steps")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise UsageError(
                 f"learning_rate is {self.learning_rate!r}, weight_decay {self.weight_decay!r}",

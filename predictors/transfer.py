@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..luts import Fingerprint
 from ..networks.errors import CorruptArtifactError, UsageError
-from ._artifact import Artifact
+from ._artifact import Artifact, device_entry
 from ._batch import Batch
 from ._registry import register
 from ._samples import samples_of
-from .base import Input, Inputs, InputShapes, LatencyPredictor, checked_coverage, listed
+from .base import Input, Inputs, InputShapes, LatencyPredictor, checked_coverage, identity, listed
 from .device_prior import DevicePrior, standardised
 from .encoding import Encoding, Floats
 from .gaussian import Ingredients, Posterior, posterior
@@ -149,17 +149,13 @@ class TransferPredictor(LatencyPredictor):
         codes = _encodings(batch)
         latency_ms, low_ms, high_ms = self._interval(codes, coverage)[0].tolist()
         known = bool(fitted.prior.encoding.known(codes)[0])
-        device = self.fingerprint
         return Prediction(
             network=batch.name(0),
-            device=self.device,
-            runtime="unknown runtime" if device is None else device.runtime_name,
-            threads=1 if device is None else device.threads,
+            **identity(self.device, self.fingerprint),
             latency_ms=latency_ms,
             low_ms=low_ms,
             high_ms=high_ms,
             coverage=coverage,
-            simulated=device is not None and device.kind != "real",
             extrapolated=not known,
             notes=() if known else ("extrapolated: it has a choice that was never seen",),
         )
@@ -190,7 +186,6 @@ class TransferPredictor(LatencyPredictor):
     def to_artifact(self) -> Artifact:
         """The prior and the posterior."""
         fitted = self._require_fitted()
-        fingerprint = {} if self.fingerprint is None else {"fingerprint": self.fingerprint.to_dict()}
         prior = fitted.prior
         return Artifact(
             kind=self.kind,
@@ -208,7 +203,7 @@ class TransferPredictor(LatencyPredictor):
                 "floor_ms": fitted.floor_ms,
                 "shares": dict(fitted.shares),
             },
-            device={"name": self.device, **fingerprint},
+            device=device_entry(self.device, self.fingerprint),
             training=fitted.training,
             arrays={
                 "offsets": prior.offsets,
@@ -223,12 +218,11 @@ class TransferPredictor(LatencyPredictor):
     def from_artifact(cls, artifact: Artifact) -> Self:
         """The predictor that `to_artifact` described."""
         try:
-            saved = artifact.device.get("fingerprint")
             fitted = _restored(artifact)
             predictor = cls(
                 None if artifact.state["own_prior"] else fitted.prior,
                 **artifact.params,
-                fingerprint=None if saved is None else Fingerprint.from_dict(saved),
+                fingerprint=artifact.fingerprint,
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise CorruptArtifactError(
