@@ -11,6 +11,7 @@ from lutra.predictors import TablePredictor
 from lutra.predictors.metrics import mape, spearman
 from lutra.profiler import make_plan, resolve_device
 from lutra.profiler.simulation import simulated_table
+from lutra.service.board_validation import best_scale
 
 from ._mcu_data import Measured, measured_networks, mlperf_tiny
 from ._results import note
@@ -59,17 +60,11 @@ def summary(group: dict[str, Any]) -> dict[str, float]:
         "mape_pct": mape(measured, simulated),
     }
     if len(measured) >= 3:
-        others = [_scale(np.delete(measured, i), np.delete(simulated, i)) for i in range(len(measured))]
-        found["scale"] = _scale(measured, simulated)
+        others = [best_scale(np.delete(measured, i), np.delete(simulated, i)) for i in range(len(measured))]
+        found["scale"] = best_scale(measured, simulated)
         found["scaled_mape_pct"] = mape(measured, np.array(others) * simulated)
         found["spearman"] = spearman(measured, simulated)
     return found
-
-
-def _scale(measured: np.ndarray[Any, Any], simulated: np.ndarray[Any, Any]) -> float:
-    """The factor with the least sum of squared relative errors."""
-    ratios = simulated / measured
-    return float(ratios.sum() / (ratios @ ratios))
 
 
 def lines(found: dict[str, Any]) -> list[str]:

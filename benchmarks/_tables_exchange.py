@@ -1,7 +1,6 @@
 """The field's own tables: the sums that are known of them, after they went through a file, a store and back."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,9 @@ from lutra.luts.blocktable import BLOCK, BlockTable
 from lutra.luts.exchange import read_blocks
 from lutra.luts.exchange.stores import export_device, import_file
 
-from ._results import ROOT, Figure
+from ._results import Figure
+from .facts import SHARED
 
-SHARED: Final = Path(os.environ.get("LUTRA_SHARED_DATA", ROOT.parent / "shared" / "data"))
 NOTE10_MS: Final = 29.965
 """Sum of the network that once-for-all publishes for 30 ms on a Samsung Note 10."""
 PROXYLESS_MS: Final = {"min": 29.61, "uniform": 113.99, "max": 191.03}

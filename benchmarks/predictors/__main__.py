@@ -11,8 +11,8 @@ from typing import Any
 
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
+from ..facts import SHARED
 from . import _coverage, _fewshot, _hat, _page, _speed, _whole
-from ._data import SHARED
 
 COMMAND = "make bench-predictors"
 

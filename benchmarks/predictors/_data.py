@@ -1,7 +1,6 @@
 """The measured data of other people that predictors are judged by: tables, tasks and what was published."""
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -12,11 +11,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from .._results import ROOT
+from ..facts import SHARED
 
 Floats = NDArray[np.float64]
-
-SHARED: Final = Path(os.environ.get("LUTRA_SHARED_DATA", ROOT.parent / "shared" / "data"))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 from lutra.predictors import AdditivePredictor, LatencyPredictor, MlpPredictor, QuadraticPredictor, metrics
 
 from .._results import Figure, note
-from ._data import SHARED, Floats
+from ..facts import SHARED
+from ._data import Floats
 
 RELEASED_MAPE: Final = {
     "iwslt14deen_gpu_titanxp": 6.98,
