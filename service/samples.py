@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..luts.exchange.units import NS_PER
 from ..networks.errors import TableFileError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 NETWORK_COLUMN: Final = "network"
 LATENCY_COLUMN: Final = "latency_ms"
-_MS: Final = {"_ns": 1e-6, "_us": 1e-3, "_ms": 1.0, "_s": 1e3}
 _FILE_ENDINGS: Final = (".onnx", ".json")
 
 
@@ -113,9 +113,9 @@ def read_columns(path: str) -> "pa.Table":
 
 def scale_of(path: str, latency: str) -> float:
     """What brings a column's numbers to ms."""
-    for ending, scale in _MS.items():
-        if latency.endswith(ending):
-            return scale
+    _, said, unit = latency.rpartition("_")
+    if said and unit in NS_PER:
+        return NS_PER[unit] / NS_PER["ms"]
     raise TableFileError(
         path, "the name does not say the unit", column=latency, hint="let it end in _ms, _us, _ns or _s"
     )
