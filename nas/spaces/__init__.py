@@ -4,12 +4,16 @@ from . import fbnet, nasbench201, ofa, proxyless, tinynas  # noqa: F401  (import
 from ._registry import build, names, register
 from .base import Codes, Decision, SearchSpace
 from .chain import ChainSpace
+from .costs import Costs
+from .staged import StagedSpace
 
 __all__ = [
     "ChainSpace",
     "Codes",
+    "Costs",
     "Decision",
     "SearchSpace",
+    "StagedSpace",
     "build",
     "names",
     "register",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ...networks import Network
 from ...networks.errors import UsageError
 from ...networks.lowering.blocks import BlockSpace
+from .costs import BlockBuilder, ChainCosts, Costs
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 """Architectures, n x d: row i is one architecture, column j its choice in decision j, from 0."""
@@ -38,6 +39,9 @@ class SearchSpace(ABC):
     Where some decisions are not used by an architecture (blocks of a stage that is shallower), several codes stand
     for one network; `canonical` picks one of them, and whatever makes codes here makes canonical ones.
 
+    Where decisions depend on each other, not every row of choices is an architecture: a space says which are
+    (`allowed`), and how to come from others to one (`repair`). Whatever makes codes here makes allowed ones.
+
     Args:
         name: under which the space and its networks go.
         decisions: of every architecture.
@@ -52,6 +56,8 @@ class SearchSpace(ABC):
         self.name = name
         self.decisions = tuple(decisions)
         self._counts = np.array([len(decision.choices) for decision in decisions])
+        self._chain_costs: dict[int, ChainCosts] = {}
+        self._builder = BlockBuilder()
 
     @property
     def size(self) -> int:
@@ -97,6 +103,27 @@ class SearchSpace(ABC):
         chain, choices = self.chain_of(code)
         return self.chains()[int(chain[0])].network([int(choice) for choice in choices[0]])
 
+    def costs(self, codes: npt.ArrayLike) -> Costs:
+        """MACs and parameters of architectures: n x d codes to n numbers each, those that their networks have.
+
+        Where the space is a chain these are sums over a table of its blocks, which is made when it is first needed.
+        Other spaces have tables of their own, or decode each architecture.
+
+        Raises:
+            UsageError: not valid codes.
+        """
+        if not self.chains():
+            return Costs.of_networks([self.decode(code) for code in self.validate(codes)])
+        chain, choices = self.chain_of(codes)
+        macs, params = np.empty(len(chain), np.int64), np.empty(len(chain), np.int64)
+        for index in np.unique(chain).tolist():
+            if index not in self._chain_costs:
+                self._chain_costs[index] = ChainCosts(self.chains()[index], self._builder)
+            here = chain == index
+            found = self._chain_costs[index].of(choices[here])
+            macs[here], params[here] = found.macs, found.params
+        return Costs(macs, params)
+
     def label(self, code: npt.ArrayLike) -> str:
         """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""
         row = self.canonical(self.validate(code))[0].tolist()
@@ -107,8 +134,35 @@ class SearchSpace(ABC):
         """A copy of ``codes``, n x d (or d, for one), as numbers of 64 bits.
 
         Raises:
+            UsageError: not whole numbers, not d of them, one outside its decision, or choices that do not go together.
+        """
+        choices = self._choices(codes)
+        refused = np.flatnonzero(~self.allowed(choices))
+        if len(refused):
+            raise UsageError(
+                f"{choices[refused[0]].tolist()} is no architecture of the space {self.name!r}",
+                hint="its choices do not go together; use sample, mutate and crossover, or repair",
+            )
+        return choices
+
+    def allowed(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Which rows of choices, n x d, are architectures: n; all of them unless a space says otherwise."""
+        return np.ones(len(codes), bool)
+
+    def repair(self, codes: npt.ArrayLike) -> Codes:
+        """Valid, canonical codes for any n rows of choices: those that are no architecture become one.
+
+        Raises:
             UsageError: not whole numbers, not d of them, or one outside its decision.
         """
+        return self.canonical(self._repaired(self._choices(codes)))
+
+    def _repaired(self, codes: Codes) -> Codes:
+        """Allowed rows for any rows of choices; those that are allowed stay as they are."""
+        return codes
+
+    def _choices(self, codes: npt.ArrayLike) -> Codes:
+        """A copy of ``codes``, n x d, each number a choice of its decision; the errors of `repair`."""
         try:
             given = np.atleast_2d(np.asarray(codes))
         except ValueError:  # rows of different lengths
@@ -136,14 +190,14 @@ class SearchSpace(ABC):
         return codes
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
-        """``n`` random architectures, every choice of a decision equally likely.
+        """``n`` random architectures, every choice of a decision equally likely unless a space says otherwise.
 
         Raises:
             UsageError: ``n`` is negative.
         """
         if n < 0:
             raise UsageError(f"cannot sample {n} architectures", hint="give 0 or more")
-        return self.canonical(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
+        return self.repair(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
 
     def mutate(self, codes: npt.ArrayLike, rng: np.random.Generator, rate: float = 0.1) -> Codes:
         """Neighbours of architectures, n x d: each decision takes another of its choices with probability ``rate``.
@@ -164,7 +218,7 @@ class SearchSpace(ABC):
             changed[np.arange(len(parents)), forced] |= ~changed[:, open_].any(axis=1)
         # Another choice: 1 to count - 1 steps on, around the end.
         steps = rng.integers(1, np.maximum(self._counts, 2), parents.shape)
-        return self.canonical(np.where(changed, (parents + steps) % self._counts, parents))
+        return self.repair(np.where(changed, (parents + steps) % self._counts, parents))
 
     def crossover(self, first: npt.ArrayLike, second: npt.ArrayLike, rng: np.random.Generator) -> Codes:
         """Children of pairs of architectures, n x d each: every decision is that of either parent, at even odds.
@@ -175,4 +229,4 @@ class SearchSpace(ABC):
         one, other = self.validate(first), self.validate(second)
         if one.shape != other.shape:
             raise UsageError(f"{len(one)} and {len(other)} architectures are no pairs", hint="give as many of each")
-        return self.canonical(np.where(rng.random(one.shape) < 0.5, one, other))
+        return self.repair(np.where(rng.random(one.shape) < 0.5, one, other))

@@ -35,6 +35,8 @@ SEEDS = st.integers(0, 2**32 - 1)
         ("ofa-mbv3@224", 7371**5),
         ("ofa-mbv3", 5 * (9**2 + 9**3 + 9**4) ** 5),
         ("nasbench201", 15_625),
+        ("tinynas-w0.5@144", 9 * 7371**5),
+        ("tinynas-w1.0", 12 * 9 * 7371**5),
     ],
 )
 def test_sizes_are_the_published_ones(name: str, size: int) -> None:
