@@ -1,6 +1,5 @@
 """`SearchSpace`: a family of networks, each written as a row of small integers."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -33,8 +32,11 @@ class Decision:
     choices: tuple[str, ...]
 
 
-class SearchSpace(ABC):
+class SearchSpace:
     """A family of networks with a fixed list of decisions.
+
+    A subclass says what its networks are: by `chains` and `chain_of` where blocks choose alone (`ChainSpace` does),
+    else by `_network`, with `covering` for what their kernels are.
 
     Where some decisions are not used by an architecture (blocks of a stage that is shallower), several codes stand
     for one network; `canonical` picks one of them, and whatever makes codes here makes canonical ones.
@@ -61,14 +63,13 @@ class SearchSpace(ABC):
 
     @property
     def size(self) -> int:
-        """Number of different networks, exactly."""
+        """Number of architectures, exactly: of different canonical codes."""
         return prod(len(decision.choices) for decision in self.decisions)
 
-    @abstractmethod
     def chains(self) -> tuple[BlockSpace, ...]:
         """The space as chains of blocks, one for each size of image; empty where blocks do not choose alone."""
+        return ()
 
-    @abstractmethod
     def chain_of(self, codes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Where architectures are in `chains`.
 
@@ -81,6 +82,8 @@ class SearchSpace(ABC):
         Raises:
             UsageError: not valid codes; or the space has no chains.
         """
+        self.validate(codes)
+        raise UsageError(f"the space {self.name!r} is no chain of blocks", hint="decode its architectures")
 
     def covering(self) -> list[Network]:
         """Networks whose kernels stand for the space's, where it is no chain; empty where `chains` says it all."""
@@ -197,7 +200,11 @@ class SearchSpace(ABC):
         """
         if n < 0:
             raise UsageError(f"cannot sample {n} architectures", hint="give 0 or more")
-        return self.repair(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
+        return self.canonical(self._samples(n, rng))
+
+    def _samples(self, n: int, rng: np.random.Generator) -> Codes:
+        """``n`` random rows of choices that are architectures."""
+        return self._repaired(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
 
     def mutate(self, codes: npt.ArrayLike, rng: np.random.Generator, rate: float = 0.1) -> Codes:
         """Neighbours of architectures, n x d: each decision takes another of its choices with probability ``rate``.
@@ -216,12 +223,16 @@ class SearchSpace(ABC):
         if len(open_):
             forced = open_[rng.integers(0, len(open_), len(parents))]
             changed[np.arange(len(parents)), forced] |= ~changed[:, open_].any(axis=1)
+        return self.repair(self._mutants(parents, changed, rng))
+
+    def _mutants(self, parents: Codes, changed: npt.NDArray[np.bool_], rng: np.random.Generator) -> Codes:
+        """Parents with another choice wherever ``changed`` is set, n x d."""
         # Another choice: 1 to count - 1 steps on, around the end.
         steps = rng.integers(1, np.maximum(self._counts, 2), parents.shape)
-        return self.repair(np.where(changed, (parents + steps) % self._counts, parents))
+        return np.where(changed, (parents + steps) % self._counts, parents)
 
     def crossover(self, first: npt.ArrayLike, second: npt.ArrayLike, rng: np.random.Generator) -> Codes:
-        """Children of pairs of architectures, n x d each: every decision is that of either parent, at even odds.
+        """Children of pairs of architectures, n x d each: every decision is that of either parent.
 
         Raises:
             UsageError: not valid codes, or not as many of one as of the other.
@@ -229,4 +240,8 @@ class SearchSpace(ABC):
         one, other = self.validate(first), self.validate(second)
         if one.shape != other.shape:
             raise UsageError(f"{len(one)} and {len(other)} architectures are no pairs", hint="give as many of each")
-        return self.repair(np.where(rng.random(one.shape) < 0.5, one, other))
+        return self.repair(self._children(one, other, rng))
+
+    def _children(self, one: Codes, other: Codes, rng: np.random.Generator) -> Codes:
+        """Rows whose every number is that of either parent, n x d."""
+        return np.where(rng.random(one.shape) < 0.5, one, other)

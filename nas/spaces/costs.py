@@ -36,6 +36,25 @@ class Costs:
         """Those of networks."""
         return cls(_counts(network.macs for network in networks), _counts(network.params for network in networks))
 
+    @classmethod
+    def by_key(cls, keys: npt.NDArray[np.int64], network: Callable[..., Network]) -> "Costs":
+        """Those of parts that follow from k numbers: each different row is built and counted once.
+
+        Args:
+            keys: n x k, from 0.
+            network: the part of k numbers.
+        """
+        counts = keys.max(axis=0, initial=0) + 1
+        flat = np.ravel_multi_index(tuple(keys.T), tuple(counts))
+        table = np.zeros((2, counts.prod()), np.int64)
+        for found in np.unique(flat):
+            part = network(*(int(number) for number in np.unravel_index(found, tuple(counts))))
+            table[:, found] = part.macs, part.params
+        return cls(*table[:, flat])
+
+    def __add__(self, other: "Costs") -> "Costs":
+        return Costs(self.macs + other.macs, self.params + other.params)
+
 
 @dataclass(frozen=True)
 class BuiltBlock:

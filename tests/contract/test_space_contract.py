@@ -49,6 +49,13 @@ class TestNasBench201(SpaceContract):
         return spaces.build("nasbench201")
 
 
+class TestAutoDeepLab(SpaceContract):
+    runtimes = ("null", "native")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("autodeeplab@129")
+
+
 class TestTinyNas(SpaceContract):
     """Spaces of other widths differ in their numbers of channels alone."""
 
