@@ -17,6 +17,7 @@ Codes: TypeAlias = npt.NDArray[np.int64]
 """Architectures, n x d: row i is one architecture, column j its choice in decision j, from 0."""
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_CHUNK = 8192  # architectures that are sampled at once; they stay in the cache
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,13 @@ class Decision:
     Attributes:
         name: what is decided.
         choices: what can be chosen, in the order of its numbers.
+        when: where an architecture does not always use it: the column of the decision that tells, and the least of its
+            choices with which this one is used; that decision itself is always used.
     """
 
     name: str
     choices: tuple[str, ...]
+    when: tuple[int, int] | None = None
 
 
 class SearchSpace:
@@ -39,7 +43,7 @@ class SearchSpace:
     else by `_network`, with `covering` for what their kernels are.
 
     Where some decisions are not used by an architecture (blocks of a stage that is shallower), several codes stand
-    for one network; `canonical` picks one of them, and whatever makes codes here makes canonical ones.
+    for one network; `canonical` picks the one in which they are 0, and whatever makes codes here makes canonical ones.
 
     Where decisions depend on each other, not every row of choices is an architecture: a space says which are
     (`allowed`), and how to come from others to one (`repair`). Whatever makes codes here makes allowed ones.
@@ -58,13 +62,23 @@ class SearchSpace:
         self.name = name
         self.decisions = tuple(decisions)
         self._counts = np.array([len(decision.choices) for decision in decisions])
+        self._equal = {count: np.flatnonzero(self._counts == count) for count in sorted({*self._counts.tolist()})}
+        self._when = [(column, *decision.when) for column, decision in enumerate(decisions) if decision.when]
         self._chain_costs: dict[int, ChainCosts] = {}
         self._builder = BlockBuilder()
 
     @property
     def size(self) -> int:
         """Number of architectures, exactly: of different canonical codes."""
-        return prod(len(decision.choices) for decision in self.decisions)
+        total = 1
+        for column, decision in enumerate(self.decisions):
+            if decision.when is None:
+                depending = [(least, int(self._counts[c])) for c, of, least in self._when if of == column]
+                total *= sum(
+                    prod(count for least, count in depending if least <= choice)
+                    for choice in range(len(decision.choices))
+                )
+        return total
 
     def chains(self) -> tuple[BlockSpace, ...]:
         """The space as chains of blocks, one for each size of image; empty where blocks do not choose alone."""
@@ -188,9 +202,16 @@ class SearchSpace:
         wanted = len(self.decisions)
         return UsageError(f"{what}; the space {self.name!r} has {wanted} decisions", hint=f"give n x {wanted} integers")
 
+    def used(self, codes: Codes) -> npt.NDArray[np.bool_]:
+        """Which decisions valid codes use, n x d."""
+        result = np.ones(codes.shape, bool)
+        for column, of, least in self._when:
+            result[:, column] = codes[:, of] >= least
+        return result
+
     def canonical(self, codes: Codes) -> Codes:
         """Valid codes of the same networks, equal where the networks are the same."""
-        return codes
+        return np.where(self.used(codes), codes, 0) if self._when else codes
 
     def sample(self, n: int, rng: np.random.Generator) -> Codes:
         """``n`` random architectures, every choice of a decision equally likely unless a space says otherwise.
@@ -200,11 +221,21 @@ class SearchSpace:
         """
         if n < 0:
             raise UsageError(f"cannot sample {n} architectures", hint="give 0 or more")
-        return self.canonical(self._samples(n, rng))
+        return self._samples(n, rng)
 
     def _samples(self, n: int, rng: np.random.Generator) -> Codes:
-        """``n`` random rows of choices that are architectures."""
-        return self._repaired(rng.integers(0, self._counts, (n, len(self.decisions)), dtype=np.int64))
+        """``n`` random architectures, canonical."""
+        codes = np.empty((n, len(self.decisions)), np.int64, order="F")
+        for start in range(0, n, _CHUNK):
+            rows = codes[start : start + _CHUNK]
+            # By column and in few bits: drawing and writing is what takes the time.
+            columns = np.empty(rows.shape[::-1], np.min_scalar_type(self._counts.max() - 1))
+            for count, where in self._equal.items():
+                columns[where] = rng.integers(0, count, (len(where), len(rows)), columns.dtype)
+            for column, of, least in self._when:
+                columns[column] *= columns[of] >= least
+            rows[:] = columns.T
+        return codes
 
     def mutate(self, codes: npt.ArrayLike, rng: np.random.Generator, rate: float = 0.1) -> Codes:
         """Neighbours of architectures, n x d: each decision takes another of its choices with probability ``rate``.

@@ -30,6 +30,10 @@ _PAIRS: Final = tuple(tuple(combinations(range(node + 2), 2)) for node in range(
 _CLASSES: Final = 10
 _NORMAL, _OF_INPUT, _OF_NODE = range(3)  # where an edge is: in a normal cell; in a reduction cell, from either
 
+_COVER: Final = ("1410642005136210254042", "3614555216052200161822", "2210112421306145010902", "2214505665522204422912")
+"""Architectures in which every operation stands behind and in front of every other that a runtime could fuse it with:
+found by greedy choice among 400, and tested on others."""
+
 
 class DartsSpace(SearchSpace):
     """Codes: for the normal and then the reduction cell, at each node the pair of states and the operation on either.
@@ -113,6 +117,10 @@ class DartsSpace(SearchSpace):
                 before, x = x, darts_cell(b, before, x, cells[reduces], channels, reduction=reduces)
         x = b.op("flatten", b.op("global_avg_pool2d", x, name="avgpool"), name="flatten")
         return b.build(b.op("linear", x, name="classifier", out_features=_CLASSES))
+
+    def covering(self) -> list[Network]:
+        """Four networks with every kernel of the space, where kernels are ops: "native", "onednn", "null"."""
+        return [self.decode([int(choice) for choice in code]) for code in _COVER]
 
     def _stack(self) -> list[tuple[bool, int]]:
         """Whether each cell reduces, and its channels."""

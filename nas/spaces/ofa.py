@@ -1,7 +1,7 @@
 """Once-for-All's space on MobileNetV3 (arXiv:1908.09791, section 3; github.com/mit-han-lab/once-for-all).
 
 Five stages of two to four blocks; every block chooses its kernel size (3, 5, 7) and expansion (3, 4, 6):
-(9^2 + 9^3 + 9^4)^5 networks for each size of image.
+(9^2 + 9^3 + 9^4)^5 networks for each size of image. The released super-nets have the widths 1.0 and 1.2.
 """
 
 from functools import partial
@@ -40,21 +40,39 @@ def ofa_mbv3(resolutions: tuple[int, ...]) -> StagedSpace:
     Raises:
         UsageError: a size of image that the super-net was not trained for.
     """
+    return _space("ofa-mbv3", 1.0, resolutions)
+
+
+@register("ofa-mbv3-w1.2", 160, 176, 192, 208, 224)
+def ofa_mbv3_w1_2(resolutions: tuple[int, ...]) -> StagedSpace:
+    """Once-for-All's space at width 1.2, for the images of the published latency table and accuracy predictor.
+
+    Raises:
+        UsageError: a size of image that the super-net was not trained for.
+    """
+    return _space("ofa-mbv3-w1.2", 1.2, resolutions)
+
+
+def _space(name: str, width: float, resolutions: tuple[int, ...]) -> StagedSpace:
     wrong = [side for side in resolutions if side not in RESOLUTIONS]
     if wrong:
-        raise UsageError(f"ofa-mbv3 has no images of {wrong[0]} pixels", hint="use 128, 132, 136, ... 224")
+        raise UsageError(f"{name} has no images of {wrong[0]} pixels", hint="use 128, 132, 136, ... 224")
     depths = [_DEPTHS] * len(_STAGES)
     blocks: list[list[list[Block]]] = []
     for stage, activation, squeeze in _STAGES:
-        block = partial(_block, out=stage.channels, activation=activation, squeeze=squeeze)
+        out = make_divisible(stage.channels * width)
+        block = partial(_block, out=out, activation=activation, squeeze=squeeze)
         blocks.append([[partial(block, stride=s, kernel=k, expansion=e) for k, e in _CHOICES] for s in stage.strides])
-    made = chains("ofa-mbv3", resolutions, _stem, positions(depths, blocks), _head)
-    return StagedSpace("ofa-mbv3", resolutions, made, depths, _NAMES)
+    stem, head = partial(_stem, width=width), partial(_head, width=width)
+    return StagedSpace(
+        name, resolutions, chains(name, resolutions, stem, positions(depths, blocks), head), depths, _NAMES
+    )
 
 
-def _stem(b: NetworkBuilder, x: str) -> str:
-    x = conv_norm_act(b, x, _STEM, 3, stride=2, activation="hard_swish")
-    return inverted_bottleneck(b, x, _STEM, mid_channels=_STEM, activation="relu")
+def _stem(b: NetworkBuilder, x: str, *, width: float) -> str:
+    channels = make_divisible(_STEM * width)
+    x = conv_norm_act(b, x, channels, 3, stride=2, activation="hard_swish")
+    return inverted_bottleneck(b, x, channels, mid_channels=channels, activation="relu")
 
 
 def _block(
@@ -74,8 +92,8 @@ def _block(
     )
 
 
-def _head(b: NetworkBuilder, x: str) -> str:
-    x = conv_norm_act(b, x, _FINAL_EXPAND, 1, activation="hard_swish")
+def _head(b: NetworkBuilder, x: str, *, width: float) -> str:
+    x = conv_norm_act(b, x, make_divisible(_FINAL_EXPAND * width), 1, activation="hard_swish")
     x = b.op("global_avg_pool2d", x)
-    x = conv_norm_act(b, x, _FEATURE_MIX, 1, norm=False, bias=False, activation="hard_swish")
+    x = conv_norm_act(b, x, make_divisible(_FEATURE_MIX * width), 1, norm=False, bias=False, activation="hard_swish")
     return b.op("linear", b.op("flatten", x), out_features=CLASSES)
