@@ -7,6 +7,7 @@ from .base import Codes, Decision, SearchSpace
 from .chain import ChainSpace
 from .costs import Costs
 from .darts import DartsSpace
+from .hat import HatSpace
 from .nasbench201 import NasBench201Space
 from .nasnet import NasNetSpace
 from .ofa_resnet import OfaResNetSpace
@@ -19,6 +20,7 @@ __all__ = [
     "Costs",
     "DartsSpace",
     "Decision",
+    "HatSpace",
     "NasBench201Space",
     "NasNetSpace",
     "OfaResNetSpace",
