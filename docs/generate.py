@@ -21,6 +21,8 @@ REMEDIES = {
     "LUTRA-E102": "Give the op the shapes and attributes that [the catalogue](ops.md) lists for it.",
     "LUTRA-E104": "Correct the row and column in the message; [the formats](tables-formats.md) say what belongs there. "
     "Nothing of the file was taken over.",
+    "LUTRA-E105": "Raise the budget to the least that the message names, or search a space with smaller networks.",
+    "LUTRA-E106": "Resume with the command that the search printed when it stopped, or begin anew in another folder.",
     "LUTRA-E200": "The message names what does work here.",
     "LUTRA-E201": "The message counts every op that is missing. Replace them in the model, or declare them: "
     'CONTRIBUTING.md, "Add an op".',

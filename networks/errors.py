@@ -6,7 +6,9 @@
     ├── UsageError                    the caller asked for something that makes no sense           (exit 2)
     │   ├── UnknownNameError          a name that is not registered; lists the known ones
     │   ├── ShapeError                an op cannot take these shapes or attributes
-    │   └── TableFileError            a file of latencies that cannot be read or written; names row and column
+    │   ├── TableFileError            a file of latencies that cannot be read or written; names row and column
+    │   ├── InfeasibleError           a budget that no architecture of the space keeps; says the least
+    │   └── SearchStateError          the file of an interrupted search that cannot go on; says why
     ├── NotSupportedError             sensible, but not possible here                              (exit 3)
     │   ├── UnsupportedOpError        ops that the catalogue, or a runtime, does not have
     │   ├── UnsupportedDtypeError     an element type nobody here computes with
@@ -117,6 +119,31 @@ class TableFileError(UsageError):
         self.path, self.problem, self.row, self.column = str(path), problem, row, column
         places = [self.path, *([f"row {row}"] if row is not None else []), *([f"column {column}"] if column else [])]
         super().__init__(f"{', '.join(places)}: {problem}", hint=hint)
+
+
+class InfeasibleError(UsageError):
+    """A budget that no architecture of the space keeps.
+
+    Attributes:
+        what: what is bounded, with its unit ("latency_ms").
+        budget: what was asked for.
+        least: the least that an architecture was found to need.
+    """
+
+    code = "LUTRA-E105"
+
+    def __init__(self, what: str, budget: float, least: float, *, space: str) -> None:
+        self.what, self.budget, self.least = what, budget, least
+        super().__init__(
+            f"no architecture of the space {space!r} keeps {what} <= {budget:g}: the least is {least:.4g}",
+            hint=f"give a budget of at least {least:.4g}, or another space or device",
+        )
+
+
+class SearchStateError(UsageError):
+    """The file of an interrupted search that this search cannot go on from: of another one, or damaged."""
+
+    code = "LUTRA-E106"
 
 
 class NotSupportedError(LutraError):
