@@ -8,6 +8,7 @@ from .chain import ChainSpace
 from .costs import Costs
 from .darts import DartsSpace
 from .hat import HatSpace
+from .memory import Memory
 from .nasbench201 import NasBench201Space
 from .nasnet import NasNetSpace
 from .ofa_resnet import OfaResNetSpace
@@ -21,6 +22,7 @@ __all__ = [
     "DartsSpace",
     "Decision",
     "HatSpace",
+    "Memory",
     "NasBench201Space",
     "NasNetSpace",
     "OfaResNetSpace",
