@@ -1,6 +1,6 @@
 """`SearchSpace`: a family of networks, each written as a row of small integers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -134,11 +134,12 @@ class SearchSpace:
         """
         if not self.chains():
             return Costs.of_networks([self.decode(code) for code in self.validate(codes)])
-        macs, params = (np.empty(len(np.atleast_2d(codes)), np.int64) for _ in range(2))
-        for index, rows, choices in self._by_chain(codes):
-            found = self.chain_costs(index, choices)
-            macs[rows], params[rows] = found.macs, found.params
-        return Costs(macs, params)
+        chain, choices = self.chain_of(codes)
+        found = np.empty((2, len(chain)), np.int64)
+        for index in np.unique(chain).tolist():
+            here = self.chain_costs(index, choices[chain == index])
+            found[:, chain == index] = here.macs, here.params
+        return Costs(*found)
 
     def chain_costs(self, index: int, choices: npt.NDArray[np.int64]) -> Costs:
         """MACs and parameters by choices at the p positions of a chain, n x p."""
@@ -161,23 +162,18 @@ class SearchSpace:
         """
         if not self.chains():
             return memory_of([self.decode(code) for code in self.validate(codes)], rules)
-        sram_bytes, flash_bytes = (np.empty(len(np.atleast_2d(codes)), np.int64) for _ in range(2))
-        for index, rows, choices in self._by_chain(codes):
-            found = self.chain_memory(index, choices, rules)
-            sram_bytes[rows], flash_bytes[rows] = found.sram_bytes, found.flash_bytes
-        return Memory(sram_bytes, flash_bytes)
+        chain, choices = self.chain_of(codes)
+        found = np.empty((2, len(chain)), np.int64)
+        for index in np.unique(chain).tolist():
+            here = self.chain_memory(index, choices[chain == index], rules)
+            found[:, chain == index] = here.sram_bytes, here.flash_bytes
+        return Memory(*found)
 
     def chain_memory(self, index: int, choices: npt.NDArray[np.int64], rules: MemoryRules) -> Memory:
         """What is taken of memory by choices at the p positions of a chain, n x p."""
         if (index, rules) not in self._chain_memory:
             self._chain_memory[index, rules] = ChainMemory(self.chains()[index], rules, self._builder)
         return self._chain_memory[index, rules].of(choices)
-
-    def _by_chain(self, codes: npt.ArrayLike) -> Iterator[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:
-        """Each chain that architectures are in: its index, which they are, and their choices at its positions."""
-        chain, choices = self.chain_of(codes)
-        for index in np.unique(chain).tolist():
-            yield index, chain == index, choices[chain == index]
 
     def label(self, code: npt.ArrayLike) -> str:
         """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""

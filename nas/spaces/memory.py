@@ -56,30 +56,15 @@ class ChainMemory:
 
     def __init__(self, chain: BlockSpace, rules: MemoryRules, builder: BlockBuilder) -> None:
         self._rules = rules
-        self._known: dict[int, list[int]] = {}
         blocks = built_blocks(chain, builder)
         for block in (block for candidates in blocks.positions for block in candidates):
             _refuse_joining(block)
         _refuse_joining(blocks.head)
         # Position by position, the stem and the head as positions with one candidate: five numbers by candidate.
         positions = [(blocks.stem,), *blocks.positions, (blocks.head,)]
-        self._needs = [np.array([self._needed(block) for block in candidates]).T for candidates in positions]
-
-    def _needed(self, block: BuiltBlock) -> list[int]:
-        """Bytes of the arena, of the buffer that layers share, of the first weights, of flash, and of layers' RAM."""
-        if id(block) not in self._known:
-            rules, kernels = self._rules, lower_mcu(block.network).kernels
-            _require_int8(kernels)
-            layers = len(kernels)
-            flash = sum(weights_of(k) + table_bytes_of(k) + rules.channel_bytes * channels_of(k) for k in kernels)
-            self._known[id(block)] = [
-                peak_arena(kernels, inplace_depthwise=rules.inplace_depthwise).bytes,
-                rules.shared_bytes(kernels),
-                rules.first_bytes(kernels),
-                flash + layers * rules.layer_flash_bytes,
-                layers * rules.layer_ram_bytes,
-            ]
-        return self._known[id(block)]
+        distinct = {id(block): block for candidates in positions for block in candidates}
+        needed = {key: _needed(block, rules) for key, block in distinct.items()}
+        self._needs = [np.array([needed[id(block)] for block in candidates]).T for candidates in positions]
 
     def of(self, choices: npt.NDArray[np.int64]) -> Memory:
         """That of architectures by their choices at the p positions, n x p."""
@@ -106,6 +91,21 @@ def memory_of(networks: Sequence[Network], rules: MemoryRules) -> Memory:
         plans.append(plan_memory(lowered, rules))
     sram_bytes = np.array([plan.sram_bytes for plan in plans], np.int64)
     return Memory(sram_bytes, np.array([plan.flash_bytes for plan in plans], np.int64))
+
+
+def _needed(block: BuiltBlock, rules: MemoryRules) -> tuple[int, int, int, int, int]:
+    """Bytes of the arena, of the buffer that layers share, of the first weights, of flash, and of layers' RAM."""
+    kernels = lower_mcu(block.network).kernels
+    _require_int8(kernels)
+    layers = len(kernels)
+    flash = sum(weights_of(k) + table_bytes_of(k) + rules.channel_bytes * channels_of(k) for k in kernels)
+    return (
+        peak_arena(kernels, inplace_depthwise=rules.inplace_depthwise).bytes,
+        rules.shared_bytes(kernels),
+        rules.first_bytes(kernels),
+        flash + layers * rules.layer_flash_bytes,
+        layers * rules.layer_ram_bytes,
+    )
 
 
 def _require_int8(kernels: Iterable[Kernel]) -> None:
