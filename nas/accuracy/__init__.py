@@ -1,0 +1,1 @@
+"""Estimating accuracy: data, training, and scores that need no training."""
