@@ -12,7 +12,7 @@ from typing import Any
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
 from ..facts import SHARED
-from . import _data, _proxies, _zen
+from . import _data, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
 
@@ -21,14 +21,16 @@ PARTS = {
     "synflow": _proxies.measure_synflow,
     "proxies": _proxies.measure,
     "data": _data.measure,
+    "training": _training.measure,
 }
 _FIGURES = {
     "zen": _zen.figures,
     "synflow": _proxies.figures_synflow,
     "proxies": _proxies.figures,
     "data": _data.figures,
+    "training": _training.figures,
 }
-_TABLES = {"proxies": _proxies.table, "zen": _zen.table, "data": _data.table}
+_TABLES = {"proxies": _proxies.table, "zen": _zen.table, "training": _training.table, "data": _data.table}
 
 _HEAD = """# Figures of estimating accuracy
 
