@@ -17,8 +17,8 @@ from .._parts import WORK
 from .._results import Figure, note
 from ..facts import SHARED
 
-_STAGES: Final = ((1, 16, 1, 1), (4, 24, 2, 2), (4, 40, 3, 2), (4, 80, 3, 2))
-"""(expansion, channels, repeats, stride) of each stage."""
+_STAGES: Final = ((16, 1, 1), (24, 2, 2), (40, 3, 2), (80, 3, 2))
+"""(channels, repeats, stride) of each stage."""
 
 _THREADS: Final = 2
 _RECIPE: Final = Recipe(
@@ -27,17 +27,17 @@ _RECIPE: Final = Recipe(
 )  # fmt: skip
 
 
-def small_mobilenet() -> Network:
+def small_mobilenet(expansion: int = 4) -> Network:
     """MobileNetV2's blocks (arXiv:1801.04381) for images of 32 pixels and ten classes."""
     b = NetworkBuilder("small_mobilenet")
     x = conv_norm_act(
         b, b.input((1, 3, 32, 32)), 16, stride=1, activation="relu6", names=("stem.conv", "stem.norm", "stem.act")
     )
     index = 0
-    for expansion, channels, repeats, stride in _STAGES:
+    for channels, repeats, stride in _STAGES:
         for i in range(repeats):
             with b.scope(f"blocks.{index}"):
-                inner = expansion * b.channels(x)
+                inner = b.channels(x) * (expansion if index else 1)
                 x = inverted_bottleneck(b, x, channels, mid_channels=inner, stride=stride if i == 0 else 1)
             index += 1
     x = conv_norm_act(b, x, 320, 1, activation="relu6", names=("head.conv", "head.norm", "head.act"))

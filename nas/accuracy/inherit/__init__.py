@@ -2,6 +2,17 @@
 
 from .deeper import deepenable, deeper
 from .modules import statistics_behind, to_module, weights_of
+from .mutation import grow
 from .wider import Grown, widenable, wider
 
-__all__ = ["Grown", "deepenable", "deeper", "statistics_behind", "to_module", "weights_of", "widenable", "wider"]
+__all__ = [
+    "Grown",
+    "deepenable",
+    "deeper",
+    "grow",
+    "statistics_behind",
+    "to_module",
+    "weights_of",
+    "widenable",
+    "wider",
+]

@@ -13,6 +13,7 @@ from lutra.nas.accuracy.inherit import (  # noqa: E402
     Grown,
     deepenable,
     deeper,
+    grow,
     statistics_behind,
     to_module,
     weights_of,
@@ -247,3 +248,30 @@ def test_what_cannot_be_deepened():
         deeper(network, weights, "act", statistics=(np.zeros(3), np.ones(3)))
     with pytest.raises(UsageError, match=r"no weights of squeezed: .*Missing key"):
         to_module(Grown(network, {name: array for name, array in weights.items() if name != "head.bias"}))
+
+
+# -- at random --------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=15)
+@given(name=st.sampled_from(sorted(BLOCKS)), seed=st.integers(0, 2**32 - 1))
+def test_random_steps_keep_the_function(name, seed):
+    network, rng = twice(name), np.random.default_rng(seed)
+    module = settled(network)
+    grown = Grown(network, weights_of(module))
+    for _ in range(3):
+        larger = grow(grown.network, grown.weights, rng, noise=0)
+        assert larger.network.params > grown.network.params
+        grown = larger
+    assert difference(module, grown) < 1e-5
+
+
+def test_a_step_that_cannot_be_made():
+    network = twice("basic_block")
+    weights = weights_of(settled(network))
+    with pytest.raises(UsageError, match="a factor of 1 does not widen"):
+        grow(network, weights, np.random.default_rng(0), factor=1)
+    b = NetworkBuilder("one layer")
+    single = b.build(b.op("linear", b.op("flatten", b.input((1, 3, 4, 4))), out_features=2))
+    with pytest.raises(UsageError, match="nothing in one layer can grow"):
+        grow(single, {}, np.random.default_rng(0))
