@@ -67,8 +67,8 @@ def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
         goal=0.5,
         better="lower",
         peer="the same network from scratch",
-        protocol=f"epochs until a network that grew in {_STEPS} random steps out of a trained one has the test accuracy "
-        f"that it has from scratch after {_EPOCHS} epochs, of these; the slower of {len(found['children'])}; "
+        protocol=f"epochs until a network that grew in {_STEPS} random steps out of a trained one has the test "
+        f"accuracy that it has from scratch after {_EPOCHS} epochs, of these; the slower of {len(found['children'])}; "
         f"{_IMAGES:,} images of CIFAR-10; the parent's own {_EPOCHS} epochs are not counted",
         command=command,
     )

@@ -98,8 +98,8 @@ def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
     total = {key: sum(entry[key] for entry in found.values()) for key in ("pieces", "widened", "deepened")}
     what = (
         f"evaluation mode, float32, outputs of {total['pieces']} different pieces of six or more layers, out of "
-        f"{len(found)} networks, for noise, before and after each of {total['widened']} layers is doubled and a layer put "
-        f"behind each of {total['deepened']} rectifiers"
+        f"{len(found)} networks, for noise, before and after each of {total['widened']} layers is doubled and a layer "
+        f"put behind each of {total['deepened']} rectifiers"
     )
     for figure, key, unit, goal in (
         ("net2net_max_output_difference", "relative", "of the largest output", _GOAL),
