@@ -1,0 +1,401 @@
+"""`GradientSearch`: the contract of searches that train one supernet, its weights and its choices in turn."""
+
+import inspect
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeAlias, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from ...networks.errors import InfeasibleError, SearchStateError, UsageError
+from ..spaces import Codes, SearchSpace
+from .batches import Batch, Batches, LabelledImages, check_images
+from .checkpoint import State, optimiser_arrays, read_state, restore_optimiser, write_state
+from .deriving import most_probable
+from .latency import LatencyTerm
+from .mixing import one_path
+from .supernet import Supernet, chain_of_positions, statistics_kept
+from .training import EpochReport, Training
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+OnEpoch: TypeAlias = Callable[[EpochReport], None]
+
+_INITIAL_SPREAD: Final = 1e-3  # of the choices' logits: DARTS and ProxylessNAS
+_MOST_GRADIENT: Final = 5.0
+_DRAWS: Final = 4096  # architectures drawn to find one within a budget, where latencies are no sums
+
+
+class Common(TypedDict, total=False):
+    """What all gradient searches take by name besides what is their own; see `GradientSearch`."""
+
+    latency: LatencyTerm | None
+    training: Training | None
+    choices_rate: float | None
+    seed: int
+    torch_device: str
+
+
+class GradientSearch(ABC):
+    """Trains a supernet of a space and, in turn, the probabilities of its choices.
+
+    A subclass says what a step on the weights and one on the choices are, and registers itself under a name
+    (`register`). `lutra.nas.gradient.testing.GradientSearchContract` holds the tests that it must pass.
+
+    All that happens follows from the parameters, the seed and the images; it is the same on one machine with the same
+    number of threads, also where the search was interrupted between two epochs.
+
+    Args:
+        space: a chain with one decision for each position.
+        latency: the device in the loss; None searches for accuracy alone.
+        training: how long and how fast.
+        choices_rate: learning rate of the choices; None takes that of the strategy's paper.
+        seed: of all random choices.
+        torch_device: where torch computes.
+
+    Attributes:
+        kind: the name it is registered under.
+        default_rate, betas, choices_decay: of Adam on the choices, as in the strategy's paper.
+        remembered: names of attributes that a resumed search needs besides, plain JSON data.
+        net: the supernet.
+        choices: logits of the choices, one tensor for each decision.
+        reports: of the epochs that are done.
+        stopped: why the search ended before its last epoch, or None.
+
+    Raises:
+        NotSupportedError: the space is no such chain, or its blocks fix the number of images.
+        UsageError: a rate that makes no sense.
+    """
+
+    kind: ClassVar[str]
+    default_rate: ClassVar[float]
+    betas: ClassVar[tuple[float, float]]
+    choices_decay: ClassVar[float] = 0.0
+    remembered: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        latency: LatencyTerm | None = None,
+        training: Training | None = None,
+        choices_rate: float | None = None,
+        seed: int = 0,
+        torch_device: str = "cpu",
+    ) -> None:
+        self.space, self.latency, self.training = space, latency, training or Training()
+        self.choices_rate = self.default_rate if choices_rate is None else choices_rate
+        self.seed, self.torch_device = seed, torch_device
+        if not 0 < self.choices_rate < math.inf:
+            raise UsageError(f"learning rate {self.choices_rate} of the choices", hint="give a positive number")
+        self.rng = np.random.default_rng(seed)
+        self.net = Supernet(chain_of_positions(space), seed=seed).to(torch_device)
+        begin = [_INITIAL_SPREAD * self.rng.standard_normal(len(decision.choices)) for decision in space.decisions]
+        self.choices = [nn.Parameter(torch.from_numpy(logits).float().to(torch_device)) for logits in begin]
+        self.reports: list[EpochReport] = []
+        self.stopped: str | None = None
+        self._weights_optimiser = torch.optim.SGD(
+            self.net.parameters(),
+            self.training.weights_rate,
+            momentum=self.training.momentum,
+            weight_decay=self.training.weight_decay,
+        )
+        self._choices_optimiser = torch.optim.Adam(
+            self.choices, self.choices_rate, betas=self.betas, weight_decay=self.choices_decay
+        )
+
+    # -- what a subclass gives ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def weights_step(self, batch: Batch) -> float:
+        """One step on the weights, the choices as they are; returns the cross entropy."""
+
+    @abstractmethod
+    def choices_step(self, batch: Batch, other: Batch) -> float:
+        """One step on the choices, weights and running statistics as they are; returns the loss.
+
+        Args:
+            batch: images that choices learn from.
+            other: those that weights learn from next.
+        """
+
+    def collapsed(self) -> str | None:
+        """Why the choices are no longer to be trusted, or None; asked behind each epoch that trained them.
+
+        A reason ends the search, with the choices from before that epoch.
+        """
+        return None
+
+    # -- the contract -------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        weights_images: LabelledImages,
+        choices_images: LabelledImages,
+        *,
+        checkpoint: Path | None = None,
+        on_epoch: OnEpoch | None = None,
+    ) -> Codes:
+        """Search to the end.
+
+        Args:
+            weights_images: what weights learn from.
+            choices_images: what choices learn from; no image of the other set, or the choices learn what overfits.
+            checkpoint: the file that each epoch's state is written to, whole or not at all; where it exists, the search
+                goes on from it.
+            on_epoch: called with the report of each epoch, after its state was written.
+
+        Returns:
+            The derived architecture, int64 [d]; see `derive`.
+
+        Raises:
+            UsageError: images that the supernet cannot learn from.
+            SearchStateError: the checkpoint is of another search, or damaged.
+            InfeasibleError: as `derive`.
+        """
+        check_images(weights_images, self.net, "the weights")
+        check_images(choices_images, self.net, "the choices")
+        learning = Batches(weights_images, weights_images, self.training.batch, self.torch_device)
+        choosing = Batches(choices_images, weights_images, self.training.batch, self.torch_device)
+        if checkpoint is not None and checkpoint.exists():
+            self.load(checkpoint)
+        while len(self.reports) < self.training.epochs and self.stopped is None:
+            self.reports.append(self._epoch(learning, choosing))
+            if checkpoint is not None:
+                self.save(checkpoint)
+            if on_epoch is not None:
+                on_epoch(self.reports[-1])
+        return self.derive()
+
+    @property
+    def probabilities(self) -> tuple[Floats, ...]:
+        """Of the choices of each decision, summing to 1."""
+        return tuple(np.exp(logs) for logs in self._log_probabilities())
+
+    @property
+    def certainty(self) -> float:
+        """1 - entropy of the choices / that of equal probabilities, mean over decisions with two choices or more."""
+        logs = [position for position in self._log_probabilities() if len(position) > 1]
+        shares = [1 + float(np.exp(position) @ position) / math.log(len(position)) for position in logs]
+        return float(np.mean(shares)) if shares else 1.0
+
+    @property
+    def expected_ms(self) -> float | None:
+        """Latency expected of an architecture drawn by the probabilities; None without a device."""
+        if self.latency is None:
+            return None
+        with torch.no_grad():
+            return float(self.latency.expected_ms(self.softmax()))
+
+    def derive(self, budget_ms: float | None = None) -> Codes:
+        """The most probable architecture within a budget, int64 [d].
+
+        Where latencies are sums over positions it is found exactly (`deriving.most_probable`); else it is the most
+        probable of those that are drawn by the probabilities and keep the budget.
+
+        Args:
+            budget_ms: None takes the target of the search; without a device there is none.
+
+        Raises:
+            UsageError: a budget, but no device.
+            InfeasibleError: no architecture within the budget was found.
+        """
+        logs = self._log_probabilities()
+        if self.latency is None:
+            if budget_ms is not None:
+                raise UsageError(f"a budget of {budget_ms} ms without a device", hint="give the search a LatencyTerm")
+            return np.array([int(np.argmax(position)) for position in logs], np.int64)
+        budget = self.latency.target_ms if budget_ms is None else budget_ms
+        matrix = self.latency.matrix
+        if matrix is None:
+            return self._drawn_within(budget, self.latency)
+        costs = [row[: len(position)] for row, position in zip(matrix.costs_ms, logs, strict=True)]
+        return most_probable(logs, costs, budget, fixed_ms=matrix.fixed_ms, space=self.space.name)
+
+    def inherited_accuracy_pct(self, code: npt.ArrayLike, images: LabelledImages, like: LabelledImages) -> float:
+        """Accuracy of an architecture with the supernet's weights, batch norms normalising by each batch.
+
+        Args:
+            code: int64 [d].
+            images: to be told apart; what makes no whole batch is left out.
+            like: the images that weights learned from.
+
+        Raises:
+            UsageError: no valid code, or images that do not fit.
+        """
+        (choices,) = self.space.validate(code).tolist()
+        check_images(images, self.net, "the test")
+        batches = Batches(images, like, self.training.batch, self.torch_device)
+        right = 0
+        with torch.no_grad(), statistics_kept(self.net):
+            for batch in batches.in_order():
+                outputs = self.net(batch.images, one_path(choices))
+                right += int((outputs.argmax(dim=1) == batch.labels).sum())
+        return 100 * right / (len(batches) * self.training.batch)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the search was made with besides space, latency and seed, as JSON data."""
+        common = inspect.signature(GradientSearch).parameters
+        given = inspect.signature(type(self)).parameters.values()
+        own = [p.name for p in given if p.kind is p.KEYWORD_ONLY and p.name not in common]
+        made = {name: getattr(self, name) for name in ("choices_rate", *own)}
+        return {**made, "training": asdict(self.training)}
+
+    def save(self, path: Path) -> None:
+        """Write all that the search has learned: all of it, or nothing.
+
+        Raises:
+            SearchStateError: the place cannot be written.
+        """
+        write_state(path, self._state())
+
+    def load(self, path: Path) -> None:
+        """Go on from what `save` wrote.
+
+        Raises:
+            SearchStateError: of another search, or damaged.
+            FormatVersionError: written by a newer version.
+        """
+        state, wanted = read_state(path), self._identity()
+        for name, value in wanted.items():
+            if state.identity.get(name) != value:
+                raise SearchStateError(
+                    f"{path} is of another search: its {name} is {state.identity.get(name)}, not {value}",
+                    hint="go on with what it was begun with, or give another file",
+                )
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise SearchStateError(f"{path} is damaged: {error}", hint="delete it to begin anew") from None
+
+    # -- for subclasses -----------------------------------------------------------------------------------
+
+    def softmax(self) -> list[Tensor]:
+        """Probabilities of the choices, with gradient."""
+        return [logits.softmax(dim=0) for logits in self.choices]
+
+    def drawn(self) -> list[int]:
+        """One architecture, drawn by the probabilities."""
+        return [int(self.rng.choice(len(p), p=p)) for p in self.probabilities]
+
+    def with_latency(self, entropy: Tensor, probabilities: Sequence[Tensor]) -> Tensor:
+        """The whole loss, a scalar; the weight of the latency follows."""
+        if self.latency is None:
+            return entropy
+        expected = self.latency.expected_ms(probabilities)
+        loss = self.latency.loss(entropy, expected)
+        self.latency.follow(float(expected.detach()))
+        return loss
+
+    def learn_weights(self, entropy: Tensor) -> float:
+        """A step on the weights down a cross entropy; returns it."""
+        self._weights_optimiser.zero_grad()
+        entropy.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), _MOST_GRADIENT)
+        self._weights_optimiser.step()
+        return float(entropy.detach())
+
+    def learn_choices(self, gradients: Sequence[Tensor]) -> None:
+        """A step on the choices down their gradients."""
+        for logits, gradient in zip(self.choices, gradients, strict=True):
+            logits.grad = gradient
+        self._choices_optimiser.step()
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    def _log_probabilities(self) -> list[Floats]:
+        with torch.no_grad():
+            return [logits.double().log_softmax(dim=0).cpu().numpy() for logits in self.choices]
+
+    def _epoch(self, learning: Batches, choosing: Batches) -> EpochReport:
+        """One pass over the images that weights learn from."""
+        self.net.train()
+        searching = len(self.reports) >= self.training.warm_up
+        before = [logits.detach().clone() for logits in self.choices]
+        others = choosing.endless(self.rng)
+        losses: list[float] = []
+        choice_losses: list[float] = []
+        for step, batch in enumerate(learning.shuffled(self.rng)):
+            progress = (len(self.reports) + step / len(learning)) / self.training.epochs
+            self._weights_optimiser.param_groups[0]["lr"] = self.training.rate_at(progress)
+            if searching and step % self.training.choices_every == 0:
+                with statistics_kept(self.net):
+                    choice_losses.append(self.choices_step(next(others), batch))
+            losses.append(self.weights_step(batch))
+        if searching and (reason := self.collapsed()) is not None:
+            self.stopped = reason
+            with torch.no_grad():
+                for logits, old in zip(self.choices, before, strict=True):
+                    logits.copy_(old)
+        return EpochReport(
+            epoch=len(self.reports) + 1,
+            weights_loss=float(np.mean(losses)),
+            choices_loss=float(np.mean(choice_losses)) if choice_losses else None,
+            certainty=self.certainty,
+            expected_ms=self.expected_ms,
+            latency_weight=None if self.latency is None else self.latency.current,
+        )
+
+    def _drawn_within(self, budget_ms: float, latency: LatencyTerm) -> Codes:
+        logs, rng = self._log_probabilities(), np.random.default_rng(self.seed)
+        likeliest = np.array([[int(np.argmax(position)) for position in logs]], np.int64)
+        columns = [rng.choice(len(position), _DRAWS, p=np.exp(position)) for position in logs]
+        codes = np.unique(np.concatenate([likeliest, np.stack(columns, axis=1)]), axis=0)
+        latencies = latency.oracle.latencies_ms(codes)
+        kept = latencies <= budget_ms
+        if not kept.any():
+            raise InfeasibleError("latency_ms", budget_ms, float(np.nanmin(latencies)), space=self.space.name)
+        scores = sum(position[column] for position, column in zip(logs, codes.T, strict=True))
+        best: Codes = codes[int(np.argmax(np.where(kept, scores, -np.inf)))]
+        return best
+
+    def _identity(self) -> dict[str, Any]:
+        """Which search it is, as JSON gives it back."""
+        identity = {
+            "kind": self.kind,
+            "space": self.space.name,
+            "choices": [list(decision.choices) for decision in self.space.decisions],
+            "latency": None if self.latency is None else self.latency.identity(),
+            "parameters": self.parameters(),
+            "seed": self.seed,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(identity))
+        return plain
+
+    def _state(self) -> State:
+        numbers = {
+            "reports": [asdict(report) for report in self.reports],
+            "stopped": self.stopped,
+            "rng": self.rng.bit_generator.state,
+            "latency_weight": None if self.latency is None else self.latency.current,
+            "remembered": {name: getattr(self, name) for name in self.remembered},
+        }
+        arrays = {f"net.{name}": value.cpu().numpy() for name, value in self.net.state_dict().items()}
+        arrays |= {f"logits.{i}": logits.detach().cpu().numpy() for i, logits in enumerate(self.choices)}
+        arrays |= optimiser_arrays(self._weights_optimiser, "weights")
+        arrays |= optimiser_arrays(self._choices_optimiser, "choices")
+        return State(self._identity(), numbers, arrays)
+
+    def _restore(self, state: State) -> None:
+        arrays, numbers = state.arrays, state.numbers
+        prefix = "net."
+        net = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        self.net.load_state_dict({name: torch.from_numpy(array) for name, array in net.items()})
+        with torch.no_grad():
+            for i, logits in enumerate(self.choices):
+                logits.copy_(torch.from_numpy(arrays[f"logits.{i}"]))
+        restore_optimiser(self._weights_optimiser, "weights", arrays)
+        restore_optimiser(self._choices_optimiser, "choices", arrays)
+        self.reports = [EpochReport(**report) for report in numbers["reports"]]
+        self.stopped = numbers["stopped"]
+        self.rng.bit_generator.state = numbers["rng"]
+        if self.latency is not None:
+            self.latency.current = float(numbers["latency_weight"])
+        for name in self.remembered:
+            setattr(self, name, numbers["remembered"][name])
