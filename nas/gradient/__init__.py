@@ -8,8 +8,7 @@ if find_spec("torch") is None:
     raise MissingDependencyError("torch", "learn", "searching by gradient")
 
 from ._registry import gradient_class, gradient_kinds, register
-from .base import GradientSearch
-from .batches import Batch, Batches, LabelledImages
+from .base import Batch, GradientSearch
 from .darts import Darts
 from .fbnet import FBNet
 from .latency import FORMS, LatencyTerm
@@ -21,12 +20,10 @@ from .training import EpochReport, Training
 __all__ = [
     "FORMS",
     "Batch",
-    "Batches",
     "Darts",
     "EpochReport",
     "FBNet",
     "GradientSearch",
-    "LabelledImages",
     "LatencyTerm",
     "Proxyless",
     "ProxylessReinforce",

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Final, TypeAlias, TypedDict
 
@@ -13,23 +14,30 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from ...networks.errors import InfeasibleError, SearchStateError, UsageError
+from ..accuracy.augmentation import NO_AUGMENTATION, Augmentation
+from ..accuracy.data import ImageSet
+from ..accuracy.data_augmentation import Batches
 from ..spaces import Codes, SearchSpace
-from .batches import Batch, Batches, LabelledImages, check_images
 from .checkpoint import State, optimiser_arrays, read_state, restore_optimiser, write_state
 from .deriving import most_probable
 from .latency import LatencyTerm
 from .mixing import one_path
-from .supernet import Supernet, chain_of_positions, statistics_kept
+from .supernet import Mix, Supernet, chain_of_positions, statistics_kept
 from .training import EpochReport, Training
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Batch: TypeAlias = tuple[Tensor, Tensor]
+"""n images, float32 [n, c, h, w], normalised; and for each a row of shares of k classes, float32 [n, k]."""
 OnEpoch: TypeAlias = Callable[[EpochReport], None]
 
 _INITIAL_SPREAD: Final = 1e-3  # of the choices' logits: DARTS and ProxylessNAS
 _MOST_GRADIENT: Final = 5.0
 _DRAWS: Final = 4096  # architectures drawn to find one within a budget, where latencies are no sums
+_ASKED: Final = 64  # of these, how many are asked about at once
+_PASSES: Final = 10_000  # more than an epoch makes over the images that choices learn from
 
 
 class Common(TypedDict, total=False):
@@ -70,7 +78,7 @@ class GradientSearch(ABC):
 
     Raises:
         NotSupportedError: the space is no such chain, or its blocks fix the number of images.
-        UsageError: a rate that makes no sense.
+        UsageError: a rate that makes no sense; or the device prices other choices than the space has.
     """
 
     kind: ClassVar[str]
@@ -90,6 +98,8 @@ class GradientSearch(ABC):
         torch_device: str = "cpu",
     ) -> None:
         self.space, self.latency, self.training = space, latency, training or Training()
+        if latency is not None:
+            latency.require_fit(space)
         self.choices_rate = self.default_rate if choices_rate is None else choices_rate
         self.seed, self.torch_device = seed, torch_device
         if not 0 < self.choices_rate < math.inf:
@@ -136,8 +146,8 @@ class GradientSearch(ABC):
 
     def run(
         self,
-        weights_images: LabelledImages,
-        choices_images: LabelledImages,
+        weights_images: ImageSet,
+        choices_images: ImageSet,
         *,
         checkpoint: Path | None = None,
         on_epoch: OnEpoch | None = None,
@@ -159,10 +169,8 @@ class GradientSearch(ABC):
             SearchStateError: the checkpoint is of another search, or damaged.
             InfeasibleError: as `derive`.
         """
-        check_images(weights_images, self.net, "the weights")
-        check_images(choices_images, self.net, "the choices")
-        learning = Batches(weights_images, weights_images, self.training.batch, self.torch_device)
-        choosing = Batches(choices_images, weights_images, self.training.batch, self.torch_device)
+        learning = self._batches(weights_images, weights_images, self.training.augmentation)
+        choosing = self._batches(choices_images, weights_images, NO_AUGMENTATION)
         if checkpoint is not None and checkpoint.exists():
             self.load(checkpoint)
         while len(self.reports) < self.training.epochs and self.stopped is None:
@@ -218,26 +226,24 @@ class GradientSearch(ABC):
         costs = [row[: len(position)] for row, position in zip(matrix.costs_ms, logs, strict=True)]
         return most_probable(logs, costs, budget, fixed_ms=matrix.fixed_ms, space=self.space.name)
 
-    def inherited_accuracy_pct(self, code: npt.ArrayLike, images: LabelledImages, like: LabelledImages) -> float:
+    def inherited_accuracy_pct(self, code: npt.ArrayLike, images: ImageSet, like: ImageSet) -> float:
         """Accuracy of an architecture with the supernet's weights, batch norms normalising by each batch.
 
         Args:
             code: int64 [d].
-            images: to be told apart; what makes no whole batch is left out.
-            like: the images that weights learned from.
+            images: to be told apart.
+            like: the images that weights learned from, by which they are normalised.
 
         Raises:
             UsageError: no valid code, or images that do not fit.
         """
         (choices,) = self.space.validate(code).tolist()
-        check_images(images, self.net, "the test")
-        batches = Batches(images, like, self.training.batch, self.torch_device)
         right = 0
         with torch.no_grad(), statistics_kept(self.net):
-            for batch in batches.in_order():
-                outputs = self.net(batch.images, one_path(choices))
-                right += int((outputs.argmax(dim=1) == batch.labels).sum())
-        return 100 * right / (len(batches) * self.training.batch)
+            for pixels, labels in self._batches(images, like, NO_AUGMENTATION).in_order():
+                outputs = self.net(pixels, one_path(choices))[:, : len(images.classes)]
+                right += int((outputs.argmax(dim=1) == labels).sum())
+        return 100 * right / len(images)
 
     def parameters(self) -> dict[str, Any]:
         """What the search was made with besides space, latency and seed, as JSON data."""
@@ -280,6 +286,11 @@ class GradientSearch(ABC):
         """Probabilities of the choices, with gradient."""
         return [logits.softmax(dim=0) for logits in self.choices]
 
+    def entropy(self, batch: Batch, mix: Mix) -> Tensor:
+        """Cross entropy of the supernet with positions mixed by ``mix``, a scalar."""
+        images, targets = batch
+        return cross_entropy(self.net(images, mix)[:, : targets.shape[1]], targets)
+
     def drawn(self) -> list[int]:
         """One architecture, drawn by the probabilities."""
         return [int(self.rng.choice(len(p), p=p)) for p in self.probabilities]
@@ -318,10 +329,11 @@ class GradientSearch(ABC):
         self.net.train()
         searching = len(self.reports) >= self.training.warm_up
         before = [logits.detach().clone() for logits in self.choices]
-        others = choosing.endless(self.rng)
+        passes = range(len(self.reports) * _PASSES, (len(self.reports) + 1) * _PASSES)
+        others = chain.from_iterable(map(choosing.epoch, passes))
         losses: list[float] = []
         choice_losses: list[float] = []
-        for step, batch in enumerate(learning.shuffled(self.rng)):
+        for step, batch in enumerate(learning.epoch(len(self.reports))):
             progress = (len(self.reports) + step / len(learning)) / self.training.epochs
             self._weights_optimiser.param_groups[0]["lr"] = self.training.rate_at(progress)
             if searching and step % self.training.choices_every == 0:
@@ -342,18 +354,39 @@ class GradientSearch(ABC):
             latency_weight=None if self.latency is None else self.latency.current,
         )
 
+    def _batches(self, images: ImageSet, like: ImageSet, augmentation: Augmentation) -> Batches:
+        """Batches that the supernet can learn from; ``like`` is what they are normalised by."""
+        images.require_fit(self.space.decode([0] * len(self.space.decisions)))
+        if len(images) < self.training.batch:
+            raise UsageError(
+                f"{len(images)} images of {images.name!r} make no batch of {self.training.batch}",
+                hint="give more images, or a smaller batch",
+            )
+        return Batches(
+            images,
+            self.training.batch,
+            augmentation=augmentation,
+            statistics=like.channel_statistics(),
+            seed=self.seed + (images is not like),
+            device=self.torch_device,
+        )
+
     def _drawn_within(self, budget_ms: float, latency: LatencyTerm) -> Codes:
+        """The likeliest of random architectures that keeps a budget; the likeliest are asked about first."""
         logs, rng = self._log_probabilities(), np.random.default_rng(self.seed)
         likeliest = np.array([[int(np.argmax(position)) for position in logs]], np.int64)
         columns = [rng.choice(len(position), _DRAWS, p=np.exp(position)) for position in logs]
         codes = np.unique(np.concatenate([likeliest, np.stack(columns, axis=1)]), axis=0)
-        latencies = latency.oracle.latencies_ms(codes)
-        kept = latencies <= budget_ms
-        if not kept.any():
-            raise InfeasibleError("latency_ms", budget_ms, float(np.nanmin(latencies)), space=self.space.name)
-        scores = sum(position[column] for position, column in zip(logs, codes.T, strict=True))
-        best: Codes = codes[int(np.argmax(np.where(kept, scores, -np.inf)))]
-        return best
+        scores = np.sum([position[column] for position, column in zip(logs, codes.T, strict=True)], axis=0)
+        codes, least = codes[np.argsort(-scores, kind="stable")], math.inf
+        for start in range(0, len(codes), _ASKED):
+            latencies = latency.oracle.latencies_ms(codes[start : start + _ASKED])
+            kept = np.flatnonzero(latencies <= budget_ms)
+            if len(kept):
+                best: Codes = codes[start + kept[0]]
+                return best
+            least = min(least, float(latencies.min()))
+        raise InfeasibleError("latency_ms", budget_ms, least, space=self.space.name)
 
     def _identity(self) -> dict[str, Any]:
         """Which search it is, as JSON gives it back."""

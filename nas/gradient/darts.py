@@ -5,13 +5,11 @@ from typing import ClassVar, Final, Unpack
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ...networks.errors import UsageError
 from ..spaces import SearchSpace
 from ._registry import register
-from .base import Common, GradientSearch
-from .batches import Batch
+from .base import Batch, Common, GradientSearch
 from .mixing import weighted
 
 _STEP: Final = 0.01  # of the finite difference, over the norm of its direction (section 2.3 of the paper)
@@ -60,7 +58,7 @@ class Darts(GradientSearch):
 
     def weights_step(self, batch: Batch) -> float:
         probabilities = [position.detach() for position in self.softmax()]
-        return self.learn_weights(cross_entropy(self.net(batch.images, weighted(probabilities)), batch.labels))
+        return self.learn_weights(self.entropy(batch, weighted(probabilities)))
 
     def choices_step(self, batch: Batch, other: Batch) -> float:
         if self.order == 1:
@@ -79,14 +77,13 @@ class Darts(GradientSearch):
     def _loss(self, batch: Batch) -> Tensor:
         """The loss on images that choices learn from."""
         probabilities = self.softmax()
-        entropy = cross_entropy(self.net(batch.images, weighted(probabilities)), batch.labels)
-        return self.with_latency(entropy, probabilities)
+        return self.with_latency(self.entropy(batch, weighted(probabilities)), probabilities)
 
     def _second_order(self, batch: Batch, other: Batch) -> float:
         weights = list(self.net.parameters())
 
         def learning() -> Tensor:
-            return cross_entropy(self.net(other.images, weighted(self.softmax())), other.labels)
+            return self.entropy(other, weighted(self.softmax()))
 
         rate = float(self._weights_optimiser.param_groups[0]["lr"])
         kept = [weight.detach().clone() for weight in weights]

@@ -4,11 +4,9 @@ from typing import ClassVar, Final
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from ._registry import register
-from .base import GradientSearch
-from .batches import Batch
+from .base import Batch, GradientSearch
 from .mixing import weighted
 
 _HOTTEST: Final = 5.0
@@ -34,12 +32,12 @@ class FBNet(GradientSearch):
 
     def weights_step(self, batch: Batch) -> float:
         masks = [mask.detach() for mask in self.masks()]
-        return self.learn_weights(cross_entropy(self.net(batch.images, weighted(masks)), batch.labels))
+        return self.learn_weights(self.entropy(batch, weighted(masks)))
 
     def choices_step(self, batch: Batch, other: Batch) -> float:
         del other
         masks = self.masks()
-        loss = self.with_latency(cross_entropy(self.net(batch.images, weighted(masks)), batch.labels), masks)
+        loss = self.with_latency(self.entropy(batch, weighted(masks)), masks)
         self.learn_choices(torch.autograd.grad(loss, self.choices))
         return float(loss.detach())
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...nas_bridge import CostMatrix, LatencyOracle
 from ...networks.errors import InfeasibleError, NotSupportedError, UnknownNameError, UsageError
+from ..spaces import SearchSpace
 
 Loss: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
 """The whole loss, from the cross entropy, the expected latency in ms, the target in ms, and the weight."""
@@ -103,10 +104,9 @@ class LatencyTerm:
         self.oracle, self.target_ms, self.form = oracle, target_ms, form
         self.weight, self.control = weight, control
         self.current = weight
-        if self.matrix is not None:
-            least = self.matrix.fixed_ms + float(np.nanmin(self.matrix.costs_ms, axis=1).sum())
-            if least > target_ms:
-                raise InfeasibleError("latency_ms", target_ms, least, space=oracle.space.name)
+        bound = oracle.cheapest(evaluations=1).bound_ms  # None where it could only be searched for
+        if bound is not None and bound > target_ms:
+            raise InfeasibleError("latency_ms", target_ms, bound, space=oracle.space.name)
 
     @cached_property
     def matrix(self) -> CostMatrix | None:
@@ -115,6 +115,24 @@ class LatencyTerm:
             return self.oracle.cost_matrix()
         except NotSupportedError:
             return None
+
+    def require_fit(self, space: SearchSpace) -> None:
+        """Refuse a space with other choices than those that the device prices.
+
+        Sizes of blocks may differ: a small supernet can stand for the network that is priced.
+
+        Raises:
+            UsageError: says which decision differs.
+        """
+        priced = [(decision.name, decision.choices) for decision in self.oracle.space.decisions]
+        wanted = [(decision.name, decision.choices) for decision in space.decisions]
+        if priced != wanted:
+            which = next((a[0] for a, b in zip(wanted, priced, strict=False) if a != b), "the number of decisions")
+            raise UsageError(
+                f"{self.oracle.device} prices choices of the space {self.oracle.space.name!r}; {space.name!r} differs "
+                f"in {which}",
+                hint="give an oracle of the space that is searched",
+            )
 
     def identity(self) -> dict[str, Any]:
         """What the term was made with, as JSON data."""

@@ -7,13 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 from ...networks.errors import UsageError
 from ..spaces import Codes, SearchSpace
 from ._registry import register
-from .base import Common, GradientSearch
-from .batches import Batch
+from .base import Batch, Common, GradientSearch
 from .mixing import gated, one_path
 
 _UPDATES: Final = ("two", "full")
@@ -27,7 +26,7 @@ class _OnePath(GradientSearch):
     betas: ClassVar[tuple[float, float]] = (0.0, 0.999)
 
     def weights_step(self, batch: Batch) -> float:
-        return self.learn_weights(cross_entropy(self.net(batch.images, one_path(self.drawn())), batch.labels))
+        return self.learn_weights(self.entropy(batch, one_path(self.drawn())))
 
 
 @register("proxyless")
@@ -71,8 +70,10 @@ class Proxyless(_OnePath):
         chances = full if self.update == "full" else [_of_drawn(a, d) for a, d in zip(self.choices, drawn, strict=True)]
         active = [one_hot(torch.tensor(d[0]), len(p)).to(p) for d, p in zip(drawn, full, strict=True)]
         gates = [straight_through(g, p) for g, p in zip(active, chances, strict=True)]
-        entropy = cross_entropy(self.net(batch.images, gated(gates, drawn)), batch.labels)
-        loss = self.with_latency(entropy, [straight_through(p, c) for p, c in zip(full, chances, strict=True)])
+        loss = self.with_latency(
+            self.entropy(batch, gated(gates, drawn)),
+            [straight_through(p, c) for p, c in zip(full, chances, strict=True)],
+        )
         gradients = torch.autograd.grad(loss, self.choices)
         before = [logits.detach().clone() for logits in self.choices]
         self.learn_choices(gradients)
@@ -165,9 +166,11 @@ class ProxylessReinforce(_OnePath):
 
     def _rewards(self, codes: Codes, batch: Batch) -> NDArray[np.float64]:
         """R of each architecture; the weight of the latency follows."""
+        images, targets = batch
         with torch.no_grad():
-            outputs = [self.net(batch.images, one_path(code)) for code in codes.tolist()]
-        rewards = np.array([float((made.argmax(dim=1) == batch.labels).double().mean()) for made in outputs])
+            outputs = [self.net(images, one_path(code))[:, : targets.shape[1]] for code in codes.tolist()]
+        labels = targets.argmax(dim=1)
+        rewards = np.array([float((made.argmax(dim=1) == labels).double().mean()) for made in outputs])
         if self.latency is None:
             return rewards
         latencies = self.latency.oracle.latencies_ms(codes)

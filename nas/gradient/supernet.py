@@ -51,6 +51,8 @@ class Supernet(nn.Module):
                 border = self._add(number, blocks, border)
             self.head, border, _ = _module(chain.head, border, "the head")
         self.classes = border.shape[-1]
+        # Depthwise convolutions and their gradients are two to four times as fast on CPUs with the channels last.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _add(self, number: int, blocks: tuple[Block, ...], incoming: TensorType) -> TensorType:
         """Append a position; returns the type of what it makes."""
@@ -65,7 +67,7 @@ class Supernet(nn.Module):
 
     def forward(self, images: Tensor, mix: Mix) -> Tensor:
         """Outputs of the head, [n, k], for n images, [n, c, h, w], with each position mixed by ``mix``."""
-        x: Tensor = self.stem(images)
+        x: Tensor = self.stem(images.contiguous(memory_format=torch.channels_last))
         for number, candidates in enumerate(self.positions):
             assert isinstance(candidates, nn.ModuleList)
             x = mix(number, candidates, x)

@@ -1,9 +1,10 @@
 """`Training`: how long and how fast a supernet learns; `EpochReport`: what became of an epoch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...networks.errors import UsageError
+from ..accuracy.augmentation import Augmentation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +19,7 @@ class Training:
         momentum: of their gradient descent.
         weight_decay: of the weights.
         choices_every: steps on the weights for each step on the choices.
+        augmentation: of the images that weights learn from.
 
     Raises:
         UsageError: a number that makes no sense.
@@ -30,6 +32,7 @@ class Training:
     momentum: float = 0.9
     weight_decay: float = 3e-4
     choices_every: int = 1
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         if not (self.epochs >= 1 and 0 <= self.warm_up <= self.epochs and self.batch >= 2 and self.choices_every >= 1):
