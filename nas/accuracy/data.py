@@ -7,6 +7,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ...networks import Network
 from ...networks.errors import ImageDataError, MissingDependencyError, UsageError
 
 Statistics: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
@@ -70,6 +71,20 @@ class ImageSet:
         """Channels, height and width of each image."""
         _, channels, height, width = self.images.shape
         return channels, height, width
+
+    def require_fit(self, network: Network) -> None:
+        """Refuse a network that does not read these images, or knows fewer classes.
+
+        Raises:
+            UsageError: says what both have.
+        """
+        reads, classes = network.inputs[0][1].shape[1:], network.types[network.outputs[0]].shape[-1]
+        if self.shape != reads or len(self.classes) > classes:
+            raise UsageError(
+                f"{network.name} reads {reads} and knows {classes} classes; images of {self.name!r} are {self.shape}, "
+                f"of {len(self.classes)} classes",
+                hint="load the images with size=, or build the network for them",
+            )
 
     def subset(self, index: npt.ArrayLike) -> "ImageSet":
         """Some of the images, by their numbers, [m]."""

@@ -1,7 +1,6 @@
 """Augmentation of batches in tensors, on whichever device they are; and epochs of batches that follow a seed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,32 +8,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from ...networks.errors import UsageError
+from .augmentation import NO_AUGMENTATION, Augmentation
 from .data import ImageSet, Statistics
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What is done to training images, each anew in every epoch.
-
-    Attributes:
-        padding: black pixels put around before an image of the old size is cut out somewhere.
-        flip: whether half of the images are mirrored, left for right.
-        cutout: side in pixels of a square that is greyed out somewhere (arXiv:1708.04552); 0 for none.
-        mixup: alpha of the Beta distribution of the share at which images and labels are mixed with those of another
-            image (arXiv:1710.09412); 0 for no mixing.
-    """
-
-    padding: int = 4
-    flip: bool = True
-    cutout: int = 0
-    mixup: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.padding < 0 or self.cutout < 0 or not 0 <= self.mixup < float("inf"):
-            raise UsageError(f"{self} makes no sense", hint="give numbers of at least 0")
-
-
-NO_AUGMENTATION = Augmentation(padding=0, flip=False)
 
 
 def random_crop(images: Tensor, padding: int, random: torch.Generator) -> Tensor:

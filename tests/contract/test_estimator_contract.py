@@ -62,3 +62,14 @@ class TestJacov(_ByName):
 class TestAzNas(_ByName):
     kind = "az-nas"
     relative = True
+
+
+class TestFromScratch(EstimatorContract):
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.augmentation import NO_AUGMENTATION
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.from_scratch import FromScratch
+        from lutra.nas.accuracy.recipe import Recipe
+
+        recipe = Recipe(epochs=1, batch=64, augmentation=NO_AUGMENTATION)
+        return FromScratch(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)

@@ -50,12 +50,7 @@ def labelled(network: Network, count: int, images: ImageSet | None, random: torc
     count = batch_size(network, count)
     if images is None:
         return noise(network, count, random), torch.randint(classes, (count,), generator=random)
-    if images.shape != network.inputs[0][1].shape[1:] or len(images.classes) > classes:
-        raise UsageError(
-            f"{network.name} reads {network.inputs[0][1].shape[1:]} and knows {classes} classes; images of "
-            f"{images.name!r} are {images.shape}, of {len(images.classes)} classes",
-            hint="load the images with size=, or build the network for them",
-        )
+    images.require_fit(network)
     if len(images) < count:
         raise UsageError(f"{len(images)} images are no batch of {count}", hint="give more, or a smaller batch")
     index = torch.randperm(len(images), generator=random)[:count].numpy()
