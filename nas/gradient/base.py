@@ -1,7 +1,6 @@
 """`GradientSearch`: the contract of searches that train one supernet, its weights and its choices in turn."""
 
 import inspect
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -16,15 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...networks.errors import InfeasibleError, SearchStateError, UsageError
+from ...networks.errors import CheckpointError, InfeasibleError, UsageError
 from ..accuracy.augmentation import NO_AUGMENTATION, Augmentation
 from ..accuracy.data import ImageSet
 from ..accuracy.data_augmentation import Batches
+from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ..spaces import Codes, SearchSpace
-from .checkpoint import State, optimiser_arrays, read_state, restore_optimiser, write_state
 from .deriving import most_probable
 from .latency import LatencyTerm
 from .mixing import one_path
+from .optimising import optimiser_arrays, restore_optimiser
 from .supernet import Mix, Supernet, chain_of_positions, statistics_kept
 from .training import EpochReport, Training
 
@@ -33,6 +33,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor]
 """n images, float32 [n, c, h, w], normalised; and for each a row of shares of k classes, float32 [n, k]."""
 OnEpoch: TypeAlias = Callable[[EpochReport], None]
 
+_WHAT: Final = "search"
 _INITIAL_SPREAD: Final = 1e-3  # of the choices' logits: DARTS and ProxylessNAS
 _MOST_GRADIENT: Final = 5.0
 _DRAWS: Final = 4096  # architectures drawn to find one within a budget, where latencies are no sums
@@ -166,7 +167,7 @@ class GradientSearch(ABC):
 
         Raises:
             UsageError: images that the supernet cannot learn from.
-            SearchStateError: the checkpoint is of another search, or damaged.
+            CheckpointError: the checkpoint is of another search, or damaged.
             InfeasibleError: as `derive`.
         """
         learning = self._batches(weights_images, weights_images, self.training.augmentation)
@@ -257,28 +258,24 @@ class GradientSearch(ABC):
         """Write all that the search has learned: all of it, or nothing.
 
         Raises:
-            SearchStateError: the place cannot be written.
+            CheckpointError: the place cannot be written.
         """
-        write_state(path, self._state())
+        write_checkpoint(self._checkpoint(), path, _WHAT)
 
     def load(self, path: Path) -> None:
         """Go on from what `save` wrote.
 
         Raises:
-            SearchStateError: of another search, or damaged.
+            CheckpointError: there is no such file, it is of another search, or damaged.
             FormatVersionError: written by a newer version.
         """
-        state, wanted = read_state(path), self._identity()
-        for name, value in wanted.items():
-            if state.identity.get(name) != value:
-                raise SearchStateError(
-                    f"{path} is of another search: its {name} is {state.identity.get(name)}, not {value}",
-                    hint="go on with what it was begun with, or give another file",
-                )
+        saved = read_checkpoint(path, self._identity(), _WHAT)
+        if saved is None:
+            raise CheckpointError(f"there is no search at {path}", hint="give the file that save wrote")
         try:
-            self._restore(state)
+            self._restore(saved)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise SearchStateError(f"{path} is damaged: {error}", hint="delete it to begin anew") from None
+            raise CheckpointError(f"{path} is damaged ({error})", hint="remove it, and begin anew") from None
 
     # -- for subclasses -----------------------------------------------------------------------------------
 
@@ -389,46 +386,43 @@ class GradientSearch(ABC):
         raise InfeasibleError("latency_ms", budget_ms, least, space=self.space.name)
 
     def _identity(self) -> dict[str, Any]:
-        """Which search it is, as JSON gives it back."""
-        identity = {
-            "kind": self.kind,
+        return {
+            "strategy": self.kind,
             "space": self.space.name,
             "choices": [list(decision.choices) for decision in self.space.decisions],
             "latency": None if self.latency is None else self.latency.identity(),
             "parameters": self.parameters(),
             "seed": self.seed,
         }
-        plain: dict[str, Any] = json.loads(json.dumps(identity))
-        return plain
 
-    def _state(self) -> State:
-        numbers = {
+    def _checkpoint(self) -> Checkpoint:
+        progress = {
             "reports": [asdict(report) for report in self.reports],
             "stopped": self.stopped,
             "rng": self.rng.bit_generator.state,
             "latency_weight": None if self.latency is None else self.latency.current,
             "remembered": {name: getattr(self, name) for name in self.remembered},
         }
-        arrays = {f"net.{name}": value.cpu().numpy() for name, value in self.net.state_dict().items()}
-        arrays |= {f"logits.{i}": logits.detach().cpu().numpy() for i, logits in enumerate(self.choices)}
+        arrays = {f"net/{name}": value.numpy(force=True) for name, value in self.net.state_dict().items()}
+        arrays |= {f"logits/{i}": logits.numpy(force=True) for i, logits in enumerate(self.choices)}
         arrays |= optimiser_arrays(self._weights_optimiser, "weights")
         arrays |= optimiser_arrays(self._choices_optimiser, "choices")
-        return State(self._identity(), numbers, arrays)
+        return Checkpoint(self._identity(), progress, arrays)
 
-    def _restore(self, state: State) -> None:
-        arrays, numbers = state.arrays, state.numbers
-        prefix = "net."
+    def _restore(self, saved: Checkpoint) -> None:
+        arrays, progress = saved.state, saved.progress
+        prefix = "net/"
         net = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         self.net.load_state_dict({name: torch.from_numpy(array) for name, array in net.items()})
         with torch.no_grad():
             for i, logits in enumerate(self.choices):
-                logits.copy_(torch.from_numpy(arrays[f"logits.{i}"]))
+                logits.copy_(torch.from_numpy(arrays[f"logits/{i}"]))
         restore_optimiser(self._weights_optimiser, "weights", arrays)
         restore_optimiser(self._choices_optimiser, "choices", arrays)
-        self.reports = [EpochReport(**report) for report in numbers["reports"]]
-        self.stopped = numbers["stopped"]
-        self.rng.bit_generator.state = numbers["rng"]
+        self.reports = [EpochReport(**report) for report in progress["reports"]]
+        self.stopped = progress["stopped"]
+        self.rng.bit_generator.state = progress["rng"]
         if self.latency is not None:
-            self.latency.current = float(numbers["latency_weight"])
+            self.latency.current = float(progress["latency_weight"])
         for name in self.remembered:
-            setattr(self, name, numbers["remembered"][name])
+            setattr(self, name, progress["remembered"][name])
