@@ -170,8 +170,8 @@ class GradientSearch(ABC):
             CheckpointError: the checkpoint is of another search, or damaged.
             InfeasibleError: as `derive`.
         """
-        learning = self._batches(weights_images, weights_images, self.training.augmentation)
-        choosing = self._batches(choices_images, weights_images, NO_AUGMENTATION)
+        learning = self.batches(weights_images, weights_images, self.training.augmentation)
+        choosing = self.batches(choices_images, weights_images, NO_AUGMENTATION)
         if checkpoint is not None and checkpoint.exists():
             self.load(checkpoint)
         while len(self.reports) < self.training.epochs and self.stopped is None:
@@ -241,7 +241,7 @@ class GradientSearch(ABC):
         (choices,) = self.space.validate(code).tolist()
         right = 0
         with torch.no_grad(), statistics_kept(self.net):
-            for pixels, labels in self._batches(images, like, NO_AUGMENTATION).in_order():
+            for pixels, labels in self.batches(images, like, NO_AUGMENTATION).in_order():
                 outputs = self.net(pixels, one_path(choices))[:, : len(images.classes)]
                 right += int((outputs.argmax(dim=1) == labels).sum())
         return 100 * right / len(images)
@@ -276,6 +276,32 @@ class GradientSearch(ABC):
             self._restore(saved)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} is damaged ({error})", hint="remove it, and begin anew") from None
+
+    def batches(self, images: ImageSet, like: ImageSet, augmentation: Augmentation) -> Batches:
+        """Batches that the supernet can learn from.
+
+        Args:
+            images: what is in them.
+            like: the images that weights learn from, by which all are normalised.
+            augmentation: of ``images``.
+
+        Raises:
+            UsageError: images of another size, of more classes than the head has, or too few for a batch.
+        """
+        images.require_fit(self.space.decode([0] * len(self.space.decisions)))
+        if len(images) < self.training.batch:
+            raise UsageError(
+                f"{len(images)} images of {images.name!r} make no batch of {self.training.batch}",
+                hint="give more images, or a smaller batch",
+            )
+        return Batches(
+            images,
+            self.training.batch,
+            augmentation=augmentation,
+            statistics=like.channel_statistics(),
+            seed=self.seed + (images is not like),
+            device=self.torch_device,
+        )
 
     # -- for subclasses -----------------------------------------------------------------------------------
 
@@ -349,23 +375,6 @@ class GradientSearch(ABC):
             certainty=self.certainty,
             expected_ms=self.expected_ms,
             latency_weight=None if self.latency is None else self.latency.current,
-        )
-
-    def _batches(self, images: ImageSet, like: ImageSet, augmentation: Augmentation) -> Batches:
-        """Batches that the supernet can learn from; ``like`` is what they are normalised by."""
-        images.require_fit(self.space.decode([0] * len(self.space.decisions)))
-        if len(images) < self.training.batch:
-            raise UsageError(
-                f"{len(images)} images of {images.name!r} make no batch of {self.training.batch}",
-                hint="give more images, or a smaller batch",
-            )
-        return Batches(
-            images,
-            self.training.batch,
-            augmentation=augmentation,
-            statistics=like.channel_statistics(),
-            seed=self.seed + (images is not like),
-            device=self.torch_device,
         )
 
     def _drawn_within(self, budget_ms: float, latency: LatencyTerm) -> Codes:
