@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +13,7 @@ from ._registry import register
 from .base import Batch, Common, GradientSearch
 from .mixing import weighted
 
+_CLEARLY: Final = 1.5  # times an equal share: what a block's probability must be to be preferred
 _STEP: Final = 0.01  # of the finite difference, over the norm of its direction (section 2.3 of the paper)
 
 
@@ -25,7 +27,8 @@ class Darts(GradientSearch):
 
     The known failure of this search is that the block which does nothing wins everywhere, since it needs no training
     (Zela et al., arXiv:1909.09656). The guard looks at the positions that can be left out: once more than
-    ``most_skips`` of them prefer that, the search stops with the choices from before the epoch.
+    ``most_skips`` of them prefer that, with a probability of one and a half times an equal share or more, the search
+    stops with the choices from before the epoch.
 
     Args:
         space, common: as `GradientSearch`.
@@ -68,8 +71,12 @@ class Darts(GradientSearch):
         return self._second_order(batch, other)
 
     def collapsed(self) -> str | None:
-        pairs = zip(self.net.identities, self.choices, strict=True)
-        skips = [identity == int(logits.argmax()) for identity, logits in pairs if identity is not None]
+        pairs = zip(self.net.identities, self.probabilities, strict=True)
+        skips = [
+            identity == int(np.argmax(p)) and p[identity] > _CLEARLY / len(p)
+            for identity, p in pairs
+            if identity is not None
+        ]
         if sum(skips) <= self.most_skips * len(skips):
             return None
         return f"{sum(skips)} of the {len(skips)} blocks that can be left out would be"

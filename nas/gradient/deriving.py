@@ -1,6 +1,7 @@
 """The most probable architecture within a budget: exact, by dynamic programming over the positions."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from ..spaces import Codes
 
 Floats = NDArray[np.float64]
 
-_BISECTIONS = 60
+_BISECTIONS: Final = 60
+_ROUNDING: Final = 1e-9  # of sums of the same numbers in another order
 
 
 def most_probable(
@@ -36,24 +38,22 @@ def most_probable(
     Raises:
         InfeasibleError: no architecture is within the budget.
     """
-    scores = [np.where(np.isnan(c), -np.inf, s) for s, c in zip(log_probabilities, costs_ms, strict=True)]
-    prices = [np.where(np.isnan(c), np.inf, c) for c in costs_ms]
-    least = sum(float(position.min()) for position in prices)
+    known = [np.flatnonzero(~np.isnan(position)) for position in costs_ms]
+    scores = [position[index] for position, index in zip(log_probabilities, known, strict=True)]
+    prices = [position[index] for position, index in zip(costs_ms, known, strict=True)]
+    least = sum(float(position.min(initial=np.inf)) for position in prices)
     budget = budget_ms - fixed_ms
-    if not least <= budget:
+    if not least <= budget + _ROUNDING * abs(budget_ms):
         raise InfeasibleError("latency_ms", budget_ms, least + fixed_ms, space=space)
+    budget = max(budget, least)
     multiplier, best = _relaxed(scores, prices, budget)
-    return _searched(scores, prices, budget, multiplier, best)
+    code = _searched(scores, prices, budget, multiplier, best)
+    return np.array([index[choice] for index, choice in zip(known, code, strict=True)], np.int64)
 
 
 def _chosen(scores: Sequence[Floats], prices: Sequence[Floats], multiplier: float) -> Codes:
     """The best choice at each position alone, where a unit of cost takes ``multiplier`` off the score."""
-    return np.array([int(np.argmax(_net(s, c, multiplier))) for s, c in zip(scores, prices, strict=True)], np.int64)
-
-
-def _net(scores: Floats, prices: Floats, multiplier: float) -> Floats:
-    known = np.isfinite(prices)
-    return np.where(known, scores - multiplier * np.where(known, prices, 0), -np.inf)
+    return np.array([int(np.argmax(s - multiplier * c)) for s, c in zip(scores, prices, strict=True)], np.int64)
 
 
 def _total(values: Sequence[Floats], code: Codes) -> float:
@@ -87,10 +87,10 @@ def _searched(
     """The optimum, from a good code and a multiplier whose bound is tight."""
     count = len(scores)
     cheapest_rest = np.append(np.cumsum([position.min() for position in prices[::-1]])[::-1], 0.0)
-    net = [_net(s, c, multiplier).max() for s, c in zip(scores, prices, strict=True)]
+    net = [(s - multiplier * c).max() for s, c in zip(scores, prices, strict=True)]
     best_rest = np.append(np.cumsum(net[::-1])[::-1], 0.0)
     least_score = _total(scores, best)
-    slack = 1e-9 * max(abs(budget), abs(least_score), 1.0)  # sums of floats in another order
+    slack = _ROUNDING * max(abs(budget), abs(least_score), 1.0)
     cost, score = np.zeros(1), np.zeros(1)
     history: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     for number in range(count):
