@@ -3,7 +3,29 @@
 if __name__ != "lutra.nas_bridge":
     raise ImportError("import lutra.nas_bridge, not nas_bridge")
 
+from ._descent import Cheapest
+from .asked import FunctionOracle, KnownOracle, Timer
+from .chains import BlockOracle, ChainOracle, TableOracle
+from .learned import Encode, EncodingOracle, NetworkOracle, PredictorOracle
+from .making import Source, make_oracle
 from .oracle import CostMatrix, LatencyOracle
 from .space import CodedSpace
 
-__all__ = ["CodedSpace", "CostMatrix", "LatencyOracle"]
+__all__ = [
+    "BlockOracle",
+    "ChainOracle",
+    "Cheapest",
+    "CodedSpace",
+    "CostMatrix",
+    "Encode",
+    "EncodingOracle",
+    "FunctionOracle",
+    "KnownOracle",
+    "LatencyOracle",
+    "NetworkOracle",
+    "PredictorOracle",
+    "Source",
+    "TableOracle",
+    "Timer",
+    "make_oracle",
+]
