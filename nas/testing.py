@@ -81,6 +81,29 @@ class SpaceContract(ABC):
         assert ((children == parents) | (children == others) | (children == 0)).all()
         assert (space.crossover(parents, parents, rng) == parents).all()
 
+    def test_any_choices_are_an_architecture_or_can_become_one(self) -> None:
+        space, rng = self.make(), np.random.default_rng(6)
+        counts = [len(decision.choices) for decision in space.decisions]
+        codes = rng.integers(0, counts, (_MANY, len(counts)))
+        allowed = space.allowed(codes)
+        assert allowed.shape == (_MANY,)
+        repaired = space.repair(codes)
+        assert space.allowed(repaired).all()
+        assert (space.canonical(space.validate(repaired)) == repaired).all()
+        assert (repaired[allowed] == space.canonical(space.validate(codes[allowed]))).all()
+        for row in codes[~allowed][:3]:
+            with pytest.raises(UsageError, match="no architecture of the space"):
+                space.validate(row)
+
+    def test_costs_are_those_of_the_networks(self) -> None:
+        space = self.make()
+        codes = space.sample(2 * _FEW, np.random.default_rng(7))
+        networks = [space.decode(code) for code in codes]
+        found = space.costs(codes)
+        assert found.macs.tolist() == [network.macs for network in networks]
+        assert found.params.tolist() == [network.params for network in networks]
+        assert space.costs(codes[:0]).macs.shape == (0,)
+
     def test_codes_become_networks(self) -> None:
         space = self.make()
         codes = space.sample(_FEW, np.random.default_rng(3))
