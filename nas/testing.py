@@ -24,7 +24,7 @@ import pytest
 from ..networks import Network, NetworkBuilder
 from ..networks.errors import InfeasibleError, UsageError
 from ..networks.lowering import lower
-from ..networks.lowering.blocks import BlockSpace, lower_blocks
+from ..networks.lowering.blocks import lower_blocks
 from .problem import Constraint, Evaluations, Objective, Problem
 from .search import make_searcher, search
 from .searchers import Searcher, searcher_class
@@ -160,24 +160,9 @@ class ToySpace(SearchSpace):
     """
 
     def __init__(self, depth: int = 4, widths: int = 3) -> None:
-        layers = [Decision(f"width {i}", tuple(str(4 * (w + 1)) for w in range(widths))) for i in range(depth)]
+        names = tuple(str(4 * (width + 1)) for width in range(widths))
+        layers = [Decision(f"width {i}", names, (0, i) if i else None) for i in range(depth)]
         super().__init__("toy", [Decision("depth", tuple(str(d + 1) for d in range(depth))), *layers])
-
-    @property
-    def size(self) -> int:
-        first, *layers = (len(decision.choices) for decision in self.decisions)
-        return sum(prod(layers[:depth]) for depth in range(1, first + 1))
-
-    def chains(self) -> tuple[BlockSpace, ...]:
-        return ()
-
-    def chain_of(self, codes: npt.ArrayLike) -> tuple[Codes, Codes]:
-        self.validate(codes)
-        raise UsageError("the space 'toy' is no chain of blocks", hint="decode its architectures")
-
-    def canonical(self, codes: Codes) -> Codes:
-        used = np.arange(codes.shape[1] - 1) <= codes[:, :1]
-        return np.concatenate([codes[:, :1], np.where(used, codes[:, 1:], 0)], axis=1)
 
     def _network(self, code: Codes) -> Network:
         b = NetworkBuilder("toy")
@@ -189,17 +174,21 @@ class ToySpace(SearchSpace):
 
 def toy_cost(codes: Codes) -> npt.NDArray[np.float64]:
     """The sum of the widths of the layers that are there, in units of the smallest; [n]."""
-    used = np.arange(codes.shape[1] - 1) <= codes[:, :1]
+    used = _layers(codes)
     cost: npt.NDArray[np.float64] = ((codes[:, 1:] + 1) * used).sum(axis=1).astype(float)
     return cost
 
 
 def toy_gain(codes: Codes) -> npt.NDArray[np.float64]:
     """Something to be made large, that grows with the cost, and in which layers differ; [n]."""
-    used = np.arange(codes.shape[1] - 1) <= codes[:, :1]
+    used = _layers(codes)
     worth = 1 / (1 + np.arange(codes.shape[1] - 1) % 3)
     gain: npt.NDArray[np.float64] = (np.sqrt(codes[:, 1:] + 1) * worth * used).sum(axis=1)
     return gain
+
+
+def _layers(codes: Codes) -> npt.NDArray[np.bool_]:
+    return np.arange(codes.shape[1] - 1) <= codes[:, :1]
 
 
 class SearcherContract(ABC):

@@ -52,7 +52,8 @@ class GridSearcher(Searcher):
     def ask(self, n: int) -> Codes:
         idle = 0
         while len(self._ready) < n and self._left:
-            codes = self.space.canonical(self._combinations())
+            codes = self._combinations()
+            codes = self.space.canonical(codes[self.space.allowed(codes)])
             codes = codes[self._sampler.good(codes)]
             codes = codes[self._sampler.new(codes)]
             self._sampler.remember(codes)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .base import Violation
 
 _LISTED: Final = 1 << 16  # codes up to which a space is listed rather than sampled
-_DRAWN: Final = 1 << 12  # least number of samples at once
+_DRAWN: Final = (1 << 6, 1 << 12)  # samples looked at before one is walked; few first, for some measures are dear
 _ROUNDS: Final = 8  # of samples without a good one, or without a new one, after which it is tried another way
 _TRIED: Final = 32  # neighbours tried at each step of a descent
 _WALKERS: Final = 16  # at most, that descend at once
@@ -57,10 +57,11 @@ def descend(space: SearchSpace, violation: "Violation", starts: Codes, rng: np.r
 
 def nearest(space: SearchSpace, violation: "Violation", rng: np.random.Generator) -> tuple[Codes, float]:
     """The architecture that was found to break the constraints least, 1 x d, and by how much; 0 where it keeps them."""
-    codes = space.sample(_DRAWN, rng)
-    excess = violation(codes)
-    if (excess <= 0).any():
-        return codes[[int(excess.argmin())]], 0.0
+    for size in _DRAWN:
+        codes = space.sample(size, rng)
+        excess = violation(codes)
+        if (excess <= 0).any():
+            return codes[[int(excess.argmin())]], 0.0
     codes = descend(space, violation, codes[np.argsort(excess, kind="stable")[:_WALKERS]], rng)
     excess = violation(codes)
     return codes[[int(excess.argmin())]], float(excess.min())
@@ -121,7 +122,7 @@ class Sampler:
         if self._listed is None:
             counts = [len(decision.choices) for decision in self._space.decisions]
             every = np.indices(counts).reshape(len(counts), -1).T.astype(np.int64)
-            codes = np.unique(self._space.canonical(every), axis=0)
+            codes = np.unique(self._space.canonical(every[self._space.allowed(every)]), axis=0)
             self._listed = self._rng.permutation(codes[self.good(codes)])
             if not len(self._listed):
                 self._listed = self.require_good()
