@@ -59,6 +59,17 @@ def build(name: str) -> SearchSpace:
     return space
 
 
+def one_size(name: str, sizes: tuple[int, ...]) -> int:
+    """The only size of image that was asked for.
+
+    Raises:
+        UsageError: there are several.
+    """
+    if len(sizes) != 1:
+        raise UsageError(f"{name} takes images of one size", hint=f"write {name}@{sizes[0]}")
+    return sizes[0]
+
+
 def _parse(name: str, text: str) -> tuple[int, ...]:
     words = text.split(",")
     good = all(word.isascii() and word.isdecimal() and len(word) < 6 and 0 < int(word) <= _LARGEST for word in words)

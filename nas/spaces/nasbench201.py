@@ -12,10 +12,9 @@ import numpy.typing as npt
 from ...networks import Network, zoo
 from ...networks.blocks import NASBENCH201_OPS
 from ...networks.blocks.cells import NASBENCH201_EDGES, nasbench201_string
-from ...networks.errors import UsageError
-from ...networks.lowering.blocks import BlockSpace
-from ._registry import register
+from ._registry import one_size, register
 from .base import Codes, Decision, SearchSpace
+from .costs import Costs
 
 _COVER: Final = (
     *("033432", "030022", "210423", "111214", "243002", "222432", "100443", "144422"),
@@ -37,16 +36,16 @@ class NasBench201Space(SearchSpace):
         super().__init__("nasbench201", edges)
         self._resolution = resolution
 
-    def chains(self) -> tuple[BlockSpace, ...]:
-        return ()
-
-    def chain_of(self, codes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        self.validate(codes)
-        raise UsageError("the space 'nasbench201' is no chain of blocks", hint="decode its architectures")
-
     def _network(self, code: Codes) -> Network:
         arch = nasbench201_string([NASBENCH201_OPS[choice] for choice in code[0]])
         return zoo.build(f"nasbench201/{arch}", resolution=self._resolution)
+
+    def costs(self, codes: npt.ArrayLike) -> Costs:
+        given = self.validate(codes)
+        # What an edge adds does not depend on the others: a convolution of nothing is kept, and counted, too.
+        alone = Costs.of_networks([self._network(np.array([[op, *[0] * 5]])) for op in range(len(NASBENCH201_OPS))])
+        macs, params = (of[0] + (of - of[0])[given].sum(axis=1) for of in (alone.macs, alone.params))
+        return Costs(macs, params)
 
     def covering(self) -> list[Network]:
         """Fifteen networks with every kernel of the space, where kernels are ops: "native", "onednn", "null".
@@ -59,6 +58,4 @@ class NasBench201Space(SearchSpace):
 @register("nasbench201", 32)
 def nasbench201(resolutions: tuple[int, ...]) -> NasBench201Space:
     """NAS-Bench-201's topology space, with ten classes as for CIFAR-10."""
-    if len(resolutions) != 1:
-        raise UsageError("nasbench201 takes images of one size", hint="write nasbench201@32")
-    return NasBench201Space(resolutions[0])
+    return NasBench201Space(one_size("nasbench201", resolutions))

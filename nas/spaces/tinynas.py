@@ -10,9 +10,9 @@ from functools import partial
 from ...networks import NetworkBuilder
 from ...networks.blocks import conv_norm_act, inverted_bottleneck, make_divisible
 from ...networks.lowering.blocks import Block
-from ._mobile import Stage, chains, classifier, nothing
+from ._mobile import Stage, chains, classifier
 from ._registry import register
-from .chain import ChainSpace
+from .staged import StagedSpace, positions
 
 RESOLUTIONS = tuple(range(48, 225, 16))
 """Heights and widths of images."""
@@ -34,19 +34,16 @@ _STAGES = (
 )
 
 
-def tinynas(width: float, resolutions: tuple[int, ...]) -> ChainSpace:
+def tinynas(width: float, resolutions: tuple[int, ...]) -> StagedSpace:
     """The space of one width."""
-    positions: list[list[Block]] = []
-    names: list[tuple[str, ...]] = []
+    blocks: list[list[list[Block]]] = []
     for stage in _STAGES:
-        out = make_divisible(stage.channels * width)
-        for i, stride in enumerate(stage.strides):
-            blocks: list[Block] = [partial(_block, out=out, stride=stride, kernel=k, expansion=e) for k, e in _CHOICES]
-            optional = i >= _LEAST_DEPTH
-            positions.append([*blocks, nothing] if optional else blocks)
-            names.append((*_NAMES, "none") if optional else _NAMES)
+        block = partial(_block, out=make_divisible(stage.channels * width))
+        blocks.append([[partial(block, stride=s, kernel=k, expansion=e) for k, e in _CHOICES] for s in stage.strides])
+    depths = [range(min(_LEAST_DEPTH, stage.depth), stage.depth + 1) for stage in _STAGES]
     name = f"tinynas-w{width:.1f}"
-    return ChainSpace(name, chains(name, resolutions, partial(_stem, width=width), positions, classifier), names)
+    made = chains(name, resolutions, partial(_stem, width=width), positions(depths, blocks), classifier)
+    return StagedSpace(name, resolutions, made, depths, _NAMES)
 
 
 def _stem(b: NetworkBuilder, x: str, *, width: float) -> str:

@@ -11,20 +11,27 @@ from .cells import (
     CellBlock,
     nasbench201_cell,
     nasnet_cell,
+    nasnet_inputs,
+    nasnet_op,
     parse_nasbench201,
 )
+from .darts import DARTS_OPS, DartsEdge, darts_cell, darts_op
 from .dense import dense_layer, transition
 from .mobile import depthwise_separable, inverted_bottleneck
 from .residual import basic_block, bottleneck
 from .shuffle import shuffle_unit_v1, shuffle_unit_v2
 
 __all__ = [
+    "DARTS_OPS",
     "NASBENCH201_OPS",
     "NASNET_OPS",
     "CellBlock",
+    "DartsEdge",
     "basic_block",
     "bottleneck",
     "conv_norm_act",
+    "darts_cell",
+    "darts_op",
     "dense_layer",
     "depthwise_separable",
     "inverted_bottleneck",
@@ -32,6 +39,8 @@ __all__ = [
     "multi_head_attention",
     "nasbench201_cell",
     "nasnet_cell",
+    "nasnet_inputs",
+    "nasnet_op",
     "parse_nasbench201",
     "shuffle_unit_v1",
     "shuffle_unit_v2",

@@ -138,11 +138,7 @@ def nasnet_cell(
     Raises:
         UsageError: a block names a state or an operation that does not exist.
     """
-    height = b.shape(last)[2]
-    states = []
-    for name, state in (("before", before), ("last", last)):
-        with b.scope(name):
-            states.append(_resized(b, state, channels, -(-b.shape(state)[2] // height)))
+    states = nasnet_inputs(b, before, last, channels)
     used: set[int] = set()
     for i, block in enumerate(blocks):
         with b.scope(f"blocks.{i}"):
@@ -152,7 +148,7 @@ def nasnet_cell(
                     raise UsageError(f"block {i} reads state {index}; there are {len(states)} so far")
                 with b.scope(side):
                     stride = 2 if reduction and index < 2 else 1
-                    made.append(_nasnet_op(b, states[index], op, channels, stride))
+                    made.append(nasnet_op(b, states[index], op, channels, stride))
                 used.add(index)
             if block.combine == "concat":
                 states.append(b.op("concat", *made, name="concat"))
@@ -162,8 +158,18 @@ def nasnet_cell(
     for i, state in enumerate(states):
         if i not in used:
             with b.scope(f"loose.{i}"):
-                loose.append(_resized(b, state, channels, 2) if reduction and i < 2 else state)
+                loose.append(nasnet_op(b, state, "identity", channels, 2) if reduction and i < 2 else state)
     return loose[0] if len(loose) == 1 else b.op("concat", *loose, name="output")
+
+
+def nasnet_inputs(b: NetworkBuilder, before: str, last: str, channels: int) -> list[str]:
+    """The first two states of a cell: outputs of the two previous cells at ``channels`` and the size of the last."""
+    height = b.shape(last)[2]
+    states = []
+    for name, state in (("before", before), ("last", last)):
+        with b.scope(name):
+            states.append(_resized(b, state, channels, -(-b.shape(state)[2] // height)))
+    return states
 
 
 def _resized(b: NetworkBuilder, x: str, channels: int, stride: int) -> str:
@@ -173,7 +179,12 @@ def _resized(b: NetworkBuilder, x: str, channels: int, stride: int) -> str:
     return relu_conv_norm(b, x, channels, 1, stride)
 
 
-def _nasnet_op(b: NetworkBuilder, x: str, op: str, channels: int, stride: int) -> str:
+def nasnet_op(b: NetworkBuilder, x: str, op: str, channels: int, stride: int) -> str:
+    """One operation of a block: N x C x H x W to N x ``channels`` x H/stride x W/stride.
+
+    Raises:
+        UsageError: not one of `NASNET_OPS`.
+    """
     if op == "identity":
         return _resized(b, x, channels, stride)
     if op in _NASNET_POOLS:
@@ -181,16 +192,16 @@ def _nasnet_op(b: NetworkBuilder, x: str, op: str, channels: int, stride: int) -
         pooled = b.op(kind, x, name="pool", kernel_size=3, stride=stride, padding=1, **attrs)
         return _resized(b, pooled, channels, 1)
     if op == "dil_conv_3x3":
-        return _separable(b, x, channels, 3, stride, dilation=2)
+        return separable(b, x, channels, 3, stride, dilation=2)
     if op not in NASNET_OPS:
         raise UsageError(f"{op!r} is no operation of a NASNet cell", hint=f"use one of {', '.join(NASNET_OPS)}")
     with b.scope("0"):  # separable convolutions are applied twice, the stride in the first
-        x = _separable(b, x, channels, int(op[-1]), stride)
+        x = separable(b, x, channels, int(op[-1]), stride)
     with b.scope("1"):
-        return _separable(b, x, channels, int(op[-1]), 1)
+        return separable(b, x, channels, int(op[-1]), 1)
 
 
-def _separable(b: NetworkBuilder, x: str, channels: int, kernel_size: int, stride: int, dilation: int = 1) -> str:
+def separable(b: NetworkBuilder, x: str, channels: int, kernel_size: int, stride: int, dilation: int = 1) -> str:
     """ReLU, depthwise and pointwise convolution, batch norm."""
     inner = b.channels(x)
     x = b.op("relu", x, name="relu")

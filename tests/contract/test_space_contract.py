@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from lutra.nas import spaces
-from lutra.nas.spaces import SearchSpace
+from lutra.nas.spaces import DartsSpace, NasNetSpace, SearchSpace
 from lutra.nas.testing import SpaceContract
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -47,6 +47,34 @@ class TestNasBench201(SpaceContract):
 
     def make(self) -> SearchSpace:
         return spaces.build("nasbench201")
+
+
+class TestAutoDeepLab(SpaceContract):
+    runtimes = ("null", "native")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("autodeeplab@129")
+
+
+class TestOfaResNet(SpaceContract):
+    def make(self) -> SearchSpace:
+        return spaces.build("ofa-resnet50@64,96")
+
+
+class TestNasNet(SpaceContract):
+    """Smaller than the registered one, in channels and cells alone."""
+
+    def make(self) -> SearchSpace:
+        return NasNetSpace(32, repeats=1, channels=8)
+
+
+class TestDarts(SpaceContract):
+    """Smaller than the registered one, in channels and cells alone."""
+
+    runtimes = ("null", "native", "onednn")
+
+    def make(self) -> SearchSpace:
+        return DartsSpace(32, cells=8, channels=8)
 
 
 class TestTinyNas(SpaceContract):

@@ -18,7 +18,10 @@ from lutra.networks.errors import UnknownNameError, UsageError
 from lutra.networks.lowering.blocks import Block, BlockSpace
 
 FBNET = Path(__file__).resolve().parents[4] / "shared" / "data" / "fbnet" / "architectures.parquet"
-SPACES = {name: spaces.build(name) for name in ("proxyless", "fbnet", "ofa-mbv3", "ofa-mbv3@224", "nasbench201")}
+SPACES = {
+    name: spaces.build(name)
+    for name in ("proxyless", "fbnet", "ofa-mbv3", "ofa-mbv3@224", "ofa-mbv3-w1.2", "nasbench201")
+}
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -34,7 +37,10 @@ SEEDS = st.integers(0, 2**32 - 1)
         ("fbnet", 9**22),
         ("ofa-mbv3@224", 7371**5),
         ("ofa-mbv3", 5 * (9**2 + 9**3 + 9**4) ** 5),
+        ("ofa-mbv3-w1.2", 5 * 7371**5),
         ("nasbench201", 15_625),
+        ("tinynas-w0.5@144", 9 * 7371**5),
+        ("tinynas-w1.0", 12 * 9 * 7371**5),
     ],
 )
 def test_sizes_are_the_published_ones(name: str, size: int) -> None:
@@ -50,18 +56,20 @@ def test_the_released_proxyless_network_is_in_the_space() -> None:
     assert (round(network.macs / 1e3), network.params) == (320_428, 4_080_512)
 
 
+@pytest.mark.parametrize(("name", "width"), [("ofa-mbv3", 1.0), ("ofa-mbv3-w1.2", 1.2)])
 @settings(max_examples=10, deadline=None)
 @given(seed=SEEDS)
-def test_sub_nets_of_once_for_all_are_those_of_the_zoo(seed: int) -> None:
-    space = SPACES["ofa-mbv3"]
+def test_sub_nets_of_once_for_all_are_those_of_the_zoo(name: str, width: float, seed: int) -> None:
+    space = SPACES[name]
     code = space.sample(1, np.random.default_rng(seed))[0].tolist()
     resolution, depths, blocks = code[0], code[1:6], code[6:]
     same = zoo.build(
         "ofa_mobilenet_v3",
-        resolution=(128, 160, 176, 192, 224)[resolution],
+        resolution=int(space.decisions[0].choices[resolution]),
         ks=[(3, 5, 7)[c // 3] for c in blocks],
         e=[(3, 4, 6)[c % 3] for c in blocks],
         d=[depth + 2 for depth in depths],
+        width_mult=width,
     )
     assert space.decode(code).fingerprint == same.fingerprint
 
