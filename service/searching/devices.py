@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
-    from ...luts import Table
     from ...luts.blocktable import BlockTable
-    from ...nas.spaces import SearchSpace
+    from ...nas.problem import Measure
+    from ...nas.spaces import Codes, SearchSpace
     from ...nas_bridge import LatencyOracle
     from ...predictors import LatencyPredictor
     from ...profiler import Device
@@ -26,10 +29,14 @@ class Latency:
     Attributes:
         oracle: answers for the space's architectures.
         origin: where its numbers come from, in words.
+        predictor: says more of a network than its latency; None where there is none.
+        memory_share: of a board: the share of its SRAM, or flash if that is more, that architectures take, [n].
     """
 
     oracle: "LatencyOracle"
     origin: str
+    predictor: "LatencyPredictor | None" = None
+    memory_share: "Measure | None" = None
 
 
 def latency_of(settings: "Settings", space: "SearchSpace") -> Latency:
@@ -40,28 +47,21 @@ def latency_of(settings: "Settings", space: "SearchSpace") -> Latency:
     """
     from ...nas_bridge import make_oracle
     from ...predictors import LatencyPredictor
+    from ...profiler import is_simulated
 
     if settings.model is not None:
         predictor = LatencyPredictor.load(settings.model)
-        return Latency(make_oracle(predictor, space), f"the predictor in {settings.model}")
-    source, device, origin = _source(settings, space)
-    oracle = make_oracle(source, space, device=device)
-    return Latency(oracle, origin + ", simulated" * oracle.simulated)
-
-
-def _source(
-    settings: "Settings", space: "SearchSpace"
-) -> "tuple[Table | BlockTable | LatencyPredictor, str | None, str]":
-    """A table or predictor, the device's name, and where it is from."""
-    path, source = _file(settings.device)
+        return Latency(make_oracle(predictor, space), f"the predictor in {settings.model}", predictor)
+    path, name = _file(settings.device)
     if path is not None:
-        return _in_file(path, source)
-    if settings.device not in MEASURED_HERE:
-        from ...profiler import is_simulated
-
-        if is_simulated(settings.device):
-            return _of_board(settings, space)
-    return _in_store(settings)
+        source, device, origin = _in_file(path, name)
+    elif settings.device not in MEASURED_HERE and is_simulated(settings.device):
+        return _on_board(settings, space)
+    else:
+        source, device, origin = _in_store(settings)
+    oracle = make_oracle(source, space, device=device)
+    predictor = source if isinstance(source, LatencyPredictor) else None
+    return Latency(oracle, origin + ", simulated" * oracle.simulated, predictor)
 
 
 def _file(device: str) -> tuple[Path | None, str | None]:
@@ -81,11 +81,12 @@ def _is_board(path: Path) -> bool:
         return _BLOCK_KEY.encode() not in file.read(_LOOKED_AT)
 
 
-def _in_file(path: Path, source: str | None) -> "tuple[Table | BlockTable, str, str]":
+def _in_file(path: Path, source: str | None) -> "tuple[BlockTable | LatencyPredictor, str, str]":
     from ...luts import Table
     from ...luts.blocktable import BLOCK, BlockTable
     from ...luts.exchange import read
     from ...networks.errors import UsageError
+    from ...predictors import table_predictor
 
     if not path.is_file():
         raise UsageError(f"there is no file {path}", hint="give a device of the store, a board, or a table's file")
@@ -98,7 +99,7 @@ def _in_file(path: Path, source: str | None) -> "tuple[Table | BlockTable, str, 
     if any(row.subject_kind == BLOCK for row in rows):
         return BlockTable.from_rows(name, rows), name, f"building blocks in {path}, measured by others"
     table = Table(imported.fingerprint, rows, name=name, documents=imported.documents)
-    return table, name, f"measured kernels in {path}"
+    return table_predictor(table, name), name, f"kernels of {name} in {path}"
 
 
 def _is_of_blocks(path: Path) -> bool:
@@ -124,7 +125,7 @@ def _in_store(settings: "Settings") -> "tuple[BlockTable | LatencyPredictor, str
     """The rows of a device in the store; building blocks where it was imported."""
     from ...luts.blocktable import BlockTable
     from ...networks.errors import NotCoveredError, UnknownNameError
-    from ...predictors import TablePredictor, load_predictor
+    from ...predictors import load_predictor
     from ..stores import open_store
 
     name = settings.device
@@ -145,21 +146,53 @@ def _in_store(settings: "Settings") -> "tuple[BlockTable | LatencyPredictor, str
         from ...profiler.mcu.boards import boards
 
         raise UnknownNameError("device", name, {*error.known, *boards()}) from None
-    assert isinstance(predictor, TablePredictor)  # of a name in the store it is
-    kernels = sum(1 for _ in predictor.table.rows("kernel"))
-    return predictor, name, f"{kernels} kernels of {name} in the store"
+    return predictor, name, f"kernels of {name} in the store"
 
 
-def _of_board(settings: "Settings", space: "SearchSpace") -> "tuple[Table, str, str]":
-    """The kernels of a space on a simulated board; those that the store lacks are simulated, and kept there."""
+def _on_board(settings: "Settings", space: "SearchSpace") -> Latency:
+    """A simulated board; those of the space's kernels that the store lacks are simulated, and kept there."""
+    from ...nas_bridge import make_oracle
+    from ...predictors import table_predictor
     from ...profiler import resolve_device
     from ..boards import table_of_plan
     from ..plans import plan_of
 
     board = resolve_device(settings.device, engine=settings.engine, runtime=settings.runtime)
     plan, _ = plan_of(board, (), [space], check=False, check_networks=0)
-    table = table_of_plan(plan, settings.store)
-    return table, board.name, f"{len(plan.kernels)} kernels on {board.name}"
+    predictor = table_predictor(table_of_plan(plan, settings.store), board.name)
+    origin = f"{len(plan.kernels)} kernels on {board.name}, simulated"
+    return Latency(make_oracle(predictor, space), origin, predictor, MemoryShare(space, board))
+
+
+class MemoryShare:
+    """How much of a board's memory architectures take, each worked out once.
+
+    Args:
+        space: whose codes are asked.
+        board: a simulated board with its engine.
+    """
+
+    def __init__(self, space: "SearchSpace", board: "Device") -> None:
+        self._space, self._board = space, board
+        self._known: dict[bytes, float] = {}
+
+    def __call__(self, codes: "Codes") -> NDArray[np.float64]:
+        """Shares of SRAM, or of flash if that is more, [n]; above 1 a network does not fit."""
+        return np.array([self._of(code) for code in self._space.canonical(codes)])
+
+    def _of(self, code: NDArray[np.int64]) -> float:
+        from ...networks.lowering import lower
+        from ...profiler.mcu.memory import plan_memory
+        from ...profiler.mcu.simulator import McuSimulator
+
+        key = code.tobytes()
+        if key not in self._known:
+            simulator = self._board.simulator
+            assert isinstance(simulator, McuSimulator)
+            lowered = lower(self._space.decode(code), self._board.runtime, precision=self._board.precision)
+            memory, board = plan_memory(lowered, simulator.engine), simulator.board
+            self._known[key] = max(memory.sram_bytes / board.ram_bytes, memory.flash_bytes / board.flash_bytes)
+        return self._known[key]
 
 
 def device_here(settings: "Settings") -> "Device | None":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 12  # rows of the front that the text lists
 _TOLD: Final = 3  # failures that the text tells
+_NEGLIGIBLE: Final = 0.005  # share of a latency
 COVERAGE: Final = 0.9
 
 
@@ -175,12 +176,28 @@ class SearchReport:
     def notes(self) -> list[str]:
         """What a reader has to know of the numbers."""
         prepared, result = self.run.prepared, self.run.result
-        notes = [f"note: {prepared.accuracy.note}"] if prepared.accuracy.note else []
+        notes = [f"note: {note}" for note in (prepared.accuracy.note, self._doubt()) if note]
         told = {prepared.space.label(result.codes[i]): result.evaluations.failures[i] for i in result.failed[:_TOLD]}
         notes += [f"failed: {name}: {failure}" for name, failure in told.items()]
         if len(result.failed) > _TOLD:
             notes.append(f"... and {len(result.failed) - _TOLD} more failed; tried.csv has all reasons")
         return notes
+
+    def _doubt(self) -> str:
+        """What of the chosen network's latency was not measured; "" where all was, or the source does not say."""
+        from ...nas_bridge import EncodingOracle
+
+        latency = self.run.prepared.latency
+        if latency.predictor is None:
+            return ""
+        by_code = isinstance(latency.oracle, EncodingOracle)
+        said = latency.predictor.explain(np.array(self.chosen.code) if by_code else self.network(self.chosen))
+        if not said.parts:
+            return f"the chosen network is {said.notes[0]}" if said.extrapolated and said.notes else ""
+        shares = {"interpolated": said.interpolated_share, "extrapolated": said.extrapolated_share}
+        told = [f"{share:.0%} is {source}" for source, share in shares.items() if share > _NEGLIGIBLE]
+        rest = "simulated" if said.simulated else "measured"
+        return f"of the chosen network's latency {', '.join(told)}, the rest was {rest}" if told else ""
 
     def scatter(self) -> Scatter:
         """The picture of all that was tried and did not fail."""

@@ -118,6 +118,8 @@ def _problem(settings: Settings, space: "SearchSpace", latency: "Latency", accur
     if settings.margin is not None:
         measures[LATENCY] = partial(_upper_ms, latency.oracle, settings.margin)
     bounds = [Constraint(name, measures[name], most) for name, most in settings.bounds.items()]
+    if latency.memory_share is not None:
+        bounds.append(Constraint(f"share of {latency.oracle.device}'s memory", latency.memory_share, 1.0))
     return Problem(space, objectives, bounds)
 
 

@@ -177,7 +177,7 @@ def to_png(scatter: Scatter, path: Path, title: str) -> None:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        if error.name != "matplotlib":
+        if (error.name or "").partition(".")[0] != "matplotlib":
             raise
         raise MissingDependencyError("matplotlib", "plots", "a picture as PNG") from None
     figure = Figure(figsize=(8.6, 4.8), layout="constrained")
