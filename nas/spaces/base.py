@@ -1,6 +1,6 @@
 """`SearchSpace`: a family of networks, each written as a row of small integers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from ...networks import Network
 from ...networks.errors import UsageError
 from ...networks.lowering.blocks import BlockSpace
+from ...networks.lowering.mcu_memory import MemoryRules
 from .costs import BlockBuilder, ChainCosts, Costs
+from .memory import ChainMemory, Memory, memory_of
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 """Architectures, n x d: row i is one architecture, column j its choice in decision j, from 0."""
@@ -65,6 +67,7 @@ class SearchSpace:
         self._equal = {count: np.flatnonzero(self._counts == count) for count in sorted({*self._counts.tolist()})}
         self._when = [(column, *decision.when) for column, decision in enumerate(decisions) if decision.when]
         self._chain_costs: dict[int, ChainCosts] = {}
+        self._chain_memory: dict[tuple[int, MemoryRules], ChainMemory] = {}
         self._builder = BlockBuilder()
 
     @property
@@ -131,15 +134,50 @@ class SearchSpace:
         """
         if not self.chains():
             return Costs.of_networks([self.decode(code) for code in self.validate(codes)])
-        chain, choices = self.chain_of(codes)
-        macs, params = np.empty(len(chain), np.int64), np.empty(len(chain), np.int64)
-        for index in np.unique(chain).tolist():
-            if index not in self._chain_costs:
-                self._chain_costs[index] = ChainCosts(self.chains()[index], self._builder)
-            here = chain == index
-            found = self._chain_costs[index].of(choices[here])
-            macs[here], params[here] = found.macs, found.params
+        macs, params = (np.empty(len(np.atleast_2d(codes)), np.int64) for _ in range(2))
+        for index, rows, choices in self._by_chain(codes):
+            found = self.chain_costs(index, choices)
+            macs[rows], params[rows] = found.macs, found.params
         return Costs(macs, params)
+
+    def chain_costs(self, index: int, choices: npt.NDArray[np.int64]) -> Costs:
+        """MACs and parameters by choices at the p positions of a chain, n x p."""
+        if index not in self._chain_costs:
+            self._chain_costs[index] = ChainCosts(self.chains()[index], self._builder)
+        return self._chain_costs[index].of(choices)
+
+    def memory(self, codes: npt.ArrayLike, rules: MemoryRules) -> Memory:
+        """What architectures take of a microcontroller's memory: n x d codes to n numbers each, as their networks do.
+
+        As `costs`, quick where the space is a chain; else each architecture is decoded and planned.
+
+        Args:
+            codes: n x d.
+            rules: those of an engine: `lutra.networks.lowering.mcu_memory.LEAN`, ``TFLM_LIKE``, or one's own.
+
+        Raises:
+            UsageError: not valid codes.
+            UnsupportedOpError: networks have ops that no int8 layer computes.
+        """
+        if not self.chains():
+            return memory_of([self.decode(code) for code in self.validate(codes)], rules)
+        sram_bytes, flash_bytes = (np.empty(len(np.atleast_2d(codes)), np.int64) for _ in range(2))
+        for index, rows, choices in self._by_chain(codes):
+            found = self.chain_memory(index, choices, rules)
+            sram_bytes[rows], flash_bytes[rows] = found.sram_bytes, found.flash_bytes
+        return Memory(sram_bytes, flash_bytes)
+
+    def chain_memory(self, index: int, choices: npt.NDArray[np.int64], rules: MemoryRules) -> Memory:
+        """What is taken of memory by choices at the p positions of a chain, n x p."""
+        if (index, rules) not in self._chain_memory:
+            self._chain_memory[index, rules] = ChainMemory(self.chains()[index], rules, self._builder)
+        return self._chain_memory[index, rules].of(choices)
+
+    def _by_chain(self, codes: npt.ArrayLike) -> Iterator[tuple[int, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:
+        """Each chain that architectures are in: its index, which they are, and their choices at its positions."""
+        chain, choices = self.chain_of(codes)
+        for index in np.unique(chain).tolist():
+            yield index, chain == index, choices[chain == index]
 
     def label(self, code: npt.ArrayLike) -> str:
         """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""
