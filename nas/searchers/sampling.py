@@ -1,5 +1,6 @@
 """Random architectures that keep the constraints, each once; what strategies begin with."""
 
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 _LISTED: Final = 1 << 16  # codes up to which a space is listed rather than sampled
 _DRAWN: Final = (1 << 6, 1 << 12)  # samples looked at before one is walked; few first, for some measures are dear
 _ROUNDS: Final = 8  # of samples without a good one, or without a new one, after which it is tried another way
+_AT_ONCE: Final = 64  # of a list that are looked at
+_BREEDS: Final = 32  # rounds of children before what is missing is drawn
 _TRIED: Final = 32  # neighbours tried at each step of a descent
 _WALKERS: Final = 16  # at most, that descend at once
 
@@ -83,6 +86,7 @@ class Sampler:
         self._space, self._violation, self._rng = space, violation, rng
         self._seen: set[bytes] = set()
         self._listed: Codes | None = None
+        self._any = False
         self._rare = False
 
     def remember(self, codes: Codes) -> None:
@@ -118,17 +122,46 @@ class Sampler:
         self.remember(found)
         return found
 
+    def breed(self, n: int, make: Callable[[int], Codes]) -> Codes:
+        """Up to ``n`` children that keep the constraints and were never given, n x d; they are remembered.
+
+        Children that do not are thrown away, but not for ever: what is missing after some rounds is drawn instead.
+
+        Args:
+            n: how many.
+            make: makes so many canonical children.
+
+        Raises:
+            InfeasibleError: as for `draw`.
+        """
+        parts: list[Codes] = []
+        wanted = n
+        for _ in range(_BREEDS):
+            if wanted <= 0:
+                break
+            children = make(2 * wanted)
+            children = children[self.new(children)]
+            children = children[self.good(children)][:wanted]
+            self.remember(children)
+            parts.append(children)
+            wanted -= len(children)
+        return np.concatenate([*parts, self.draw(wanted)])
+
     def _from_list(self, n: int) -> Codes:
         if self._listed is None:
             counts = [len(decision.choices) for decision in self._space.decisions]
             every = np.indices(counts).reshape(len(counts), -1).T.astype(np.int64)
             codes = np.unique(self._space.canonical(every[self._space.allowed(every)]), axis=0)
-            self._listed = self._rng.permutation(codes[self.good(codes)])
-            if not len(self._listed):
-                self._listed = self.require_good()
-        self._listed = self._listed[self.new(self._listed)]
-        taken, self._listed = self._listed[:n], self._listed[n:]
-        return taken
+            self._listed = self._rng.permutation(codes)
+        taken = self._listed[:0]
+        while len(taken) < n and len(self._listed):
+            some, self._listed = np.split(self._listed, [max(n, _AT_ONCE)])
+            some = some[self.new(some)]
+            taken = np.concatenate([taken, some[self.good(some)]])
+        # What was looked at and not taken comes first the next time.
+        taken, self._listed = taken[:n], np.concatenate([taken[n:], self._listed])
+        self._any |= bool(len(taken))
+        return taken if self._any or not n else self.require_good()
 
     def _from_samples(self, n: int) -> Codes:
         parts: list[Codes] = [np.empty((0, len(self._space.decisions)), np.int64)]

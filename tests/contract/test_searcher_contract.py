@@ -1,5 +1,7 @@
 """Every strategy passes the contract."""
 
+from typing import ClassVar
+
 from lutra.nas.testing import SearcherContract
 
 
@@ -12,3 +14,9 @@ class TestGrid(SearcherContract):
     strategy = "grid"
     exhausts = True
     follows_seed = False
+
+
+class TestAging(SearcherContract):
+    strategy = "aging"
+    parameters: ClassVar = {"population": 8, "sample": 4}
+    exhausts = True
