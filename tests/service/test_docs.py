@@ -86,8 +86,10 @@ def _trimmed(text: str) -> str:
 
 
 ALL_EXAMPLES = {page: [e for block in blocks(page.read_text(), "console") for e in examples(block)] for page in PAGES}
-PAGES_WITH_COMMANDS = [
-    page for page, found in ALL_EXAMPLES.items() if any(example.command.startswith("lutra") for example in found)
+PAGES_THAT_RUN = [
+    page
+    for page, found in ALL_EXAMPLES.items()
+    if any(example.command.startswith("lutra") for example in found) or blocks(page.read_text(), "python")
 ]
 
 
@@ -128,8 +130,8 @@ def run(arguments, page_folder):
     )
 
 
-@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=relative)
-def test_the_commands_of_a_page_run(page, page_folder):
+@pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=relative)
+def test_what_a_page_shows_runs(page, page_folder):
     for example in ALL_EXAMPLES[page]:
         words = shlex.split(example.command)
         if words[0] != "lutra":
