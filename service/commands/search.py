@@ -60,7 +60,7 @@ def search(
     trade: Annotated[
         str | None,
         typer.Option(
-            "--trade", metavar="NAMES", help="What is made small beside it: latency_ms, macs, params, with commas."
+            "--trade", metavar="NAMES", help="What is made small beside it: latency_ms, macs, params, peak_bytes."
         ),
     ] = None,
     strategy: Annotated[

@@ -50,8 +50,8 @@ def latency_of(settings: "Settings", space: "SearchSpace") -> Latency:
     from ...profiler import is_simulated
 
     if settings.model is not None:
-        predictor = LatencyPredictor.load(settings.model)
-        return Latency(make_oracle(predictor, space), f"the predictor in {settings.model}", predictor)
+        saved = LatencyPredictor.load(settings.model)
+        return Latency(make_oracle(saved, space), f"the predictor in {settings.model}", saved)
     path, name = _file(settings.device)
     if path is not None:
         source, device, origin = _in_file(path, name)
@@ -161,38 +161,22 @@ def _on_board(settings: "Settings", space: "SearchSpace") -> Latency:
     plan, _ = plan_of(board, (), [space], check=False, check_networks=0)
     predictor = table_predictor(table_of_plan(plan, settings.store), board.name)
     origin = f"{len(plan.kernels)} kernels on {board.name}, simulated"
-    return Latency(make_oracle(predictor, space), origin, predictor, MemoryShare(space, board))
+    return Latency(make_oracle(predictor, space), origin, predictor, _memory_share(space, board))
 
 
-class MemoryShare:
-    """How much of a board's memory architectures take, each worked out once.
+def _memory_share(space: "SearchSpace", board: "Device") -> "Measure":
+    from ...profiler.mcu.simulator import McuSimulator
 
-    Args:
-        space: whose codes are asked.
-        board: a simulated board with its engine.
-    """
+    simulator = board.simulator
+    assert isinstance(simulator, McuSimulator)
+    rules, ram, flash = simulator.engine.memory, simulator.board.ram_bytes, simulator.board.flash_bytes
 
-    def __init__(self, space: "SearchSpace", board: "Device") -> None:
-        self._space, self._board = space, board
-        self._known: dict[bytes, float] = {}
+    def share(codes: "Codes") -> NDArray[np.float64]:
+        taken = space.memory(codes, rules)
+        most: NDArray[np.float64] = np.maximum(taken.sram_bytes / ram, taken.flash_bytes / flash)
+        return most
 
-    def __call__(self, codes: "Codes") -> NDArray[np.float64]:
-        """Shares of SRAM, or of flash if that is more, [n]; above 1 a network does not fit."""
-        return np.array([self._of(code) for code in self._space.canonical(codes)])
-
-    def _of(self, code: NDArray[np.int64]) -> float:
-        from ...networks.lowering import lower
-        from ...profiler.mcu.memory import plan_memory
-        from ...profiler.mcu.simulator import McuSimulator
-
-        key = code.tobytes()
-        if key not in self._known:
-            simulator = self._board.simulator
-            assert isinstance(simulator, McuSimulator)
-            lowered = lower(self._space.decode(code), self._board.runtime, precision=self._board.precision)
-            memory, board = plan_memory(lowered, simulator.engine), simulator.board
-            self._known[key] = max(memory.sram_bytes / board.ram_bytes, memory.flash_bytes / board.flash_bytes)
-        return self._known[key]
+    return share
 
 
 def device_here(settings: "Settings") -> "Device | None":

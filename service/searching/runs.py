@@ -8,26 +8,22 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .settings import JOURNAL, Settings
 
 if TYPE_CHECKING:
     from ...nas import Problem, SearchResult
-    from ...nas.problem import Measure
-    from ...nas.spaces import Codes, SearchSpace
-    from ...nas_bridge import LatencyOracle
-    from ...networks.errors import InfeasibleError
+    from ...nas.spaces import SearchSpace
+    from ...nas_bridge import LatencyBudget
     from .accuracy import Accuracy
     from .devices import Latency
 
 LATENCY: Final = "latency_ms"
-TRADED: Final = (LATENCY, "macs", "params")
+TRADED: Final = (LATENCY, "macs", "params", "peak_bytes")
 """What can be made small beside what is made large."""
 _PROBES: Final = 8
 
@@ -69,11 +65,14 @@ def prepare(settings: Settings) -> Prepared:
     space = space_of(settings.space)
     accuracy = accuracy_of(settings.accuracy, space, settings.space, settings.seed)
     latency = latency_of(settings, space)
-    problem = _problem(settings, space, latency, accuracy)
+    budget = _budget(settings, latency)
+    problem = _problem(settings, space, latency, accuracy, budget)
     try:
         require_feasible(problem, settings.seed)
     except InfeasibleError as error:
-        raise _with_exact_least(error, settings, latency) from None
+        if budget is not None and error.what == budget.name:
+            budget.require()  # which knows the least exactly where the device's latencies are sums
+        raise
     probed = tuple(latency.oracle.latencies_ms(space.sample(_PROBES, np.random.default_rng(0))).tolist())
     if settings.probe_ms and not np.allclose(settings.probe_ms, probed, rtol=1e-9, atol=0):
         raise SearchStateError(
@@ -103,40 +102,34 @@ def _check(settings: Settings) -> None:
         )
 
 
-def _problem(settings: Settings, space: "SearchSpace", latency: "Latency", accuracy: "Accuracy") -> "Problem":
+def _problem(
+    settings: Settings, space: "SearchSpace", latency: "Latency", accuracy: "Accuracy", budget: "LatencyBudget | None"
+) -> "Problem":
     from ...nas import Constraint, Objective, Problem
+    from ...nas_bridge import latency_on, macs_of, params_of, peak_bytes_of
     from ...networks.errors import UsageError
 
-    measures: dict[str, Measure] = {
-        LATENCY: latency.oracle.latencies_ms,
-        "macs": lambda codes: space.costs(codes).macs,
-        "params": lambda codes: space.costs(codes).params,
-    }
+    quantities = {"macs": macs_of(space), "params": params_of(space), "peak_bytes": peak_bytes_of(space)}
+    quantities[LATENCY] = latency_on(latency.oracle)
     if accuracy.objective.name in settings.trade:
         raise UsageError(f"{settings.accuracy} is made large and small at once", hint="leave it out of --trade")
-    objectives = [accuracy.objective, *(Objective(name, measures[name]) for name in settings.trade)]
-    if settings.margin is not None:
-        measures[LATENCY] = partial(_upper_ms, latency.oracle, settings.margin)
-    bounds = [Constraint(name, measures[name], most) for name, most in settings.bounds.items()]
+    objectives = [accuracy.objective, *(Objective(name, quantities[name]) for name in settings.trade)]
+    bounds = [] if budget is None else [Constraint(budget.name, budget, budget.most)]
+    bounds += [Constraint(n, quantities[n], most) for n, most in settings.bounds.items() if n != LATENCY]
     if latency.memory_share is not None:
         bounds.append(Constraint(f"share of {latency.oracle.device}'s memory", latency.memory_share, 1.0))
     return Problem(space, objectives, bounds)
 
 
-def _upper_ms(oracle: "LatencyOracle", margin: float, codes: "Codes") -> NDArray[np.float64]:
-    """What the latencies stay below with a probability of ``margin``, [n]."""
-    upper: NDArray[np.float64] = oracle.intervals_ms(codes, 2 * margin - 1)[:, 1]
-    return upper
+def _budget(settings: Settings, latency: "Latency") -> "LatencyBudget | None":
+    from ...nas_bridge import LatencyBudget
 
-
-def _with_exact_least(error: "InfeasibleError", settings: Settings, latency: "Latency") -> "InfeasibleError":
-    """The error with the least latency of the space, where that is known better than by looking for it."""
-    from ...networks.errors import InfeasibleError
-
-    if error.what != LATENCY or settings.margin is not None:
-        return error
-    least = min(error.least, latency.oracle.cheapest().latency_ms)
-    return InfeasibleError(LATENCY, error.budget, least, space=latency.oracle.space.name)
+    most_ms = settings.bounds.get(LATENCY)
+    if most_ms is None:
+        return None
+    # Half of what an interval misses lies above it.
+    coverage = None if settings.margin is None else 2 * settings.margin - 1
+    return LatencyBudget(latency.oracle, most_ms, coverage=coverage)
 
 
 @dataclass(frozen=True)

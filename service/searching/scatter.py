@@ -55,7 +55,9 @@ class Scatter:
 
     def limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Ends of the axes: all that is drawn, and a margin."""
-        marks = [*([self.budget] if self.shows_budget else []), *(x for _, x in self.measured)]
+        marks = [x for _, x in self.measured]
+        if self.budget is not None and self.shows_budget:
+            marks.append(self.budget)
         return _limits(np.append(self.x, marks)), _limits(self.y)
 
     @property
