@@ -123,13 +123,17 @@ class _Lines:
 
 
 @contextmanager
-def cancel_on_interrupt() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets; the second ends the program as usual."""
+def cancel_on_interrupt(what: str = "measured") -> Iterator[Event]:
+    """An event that the first Ctrl-C sets; the second ends the program as usual.
+
+    Args:
+        what: what is finished before it ends, for the message.
+    """
     cancel = Event()
 
     def handle(number: int, frame: object) -> None:
         del number, frame
-        sys.stderr.write("\nfinishing what is measured; press Ctrl-C again to stop at once\n")
+        sys.stderr.write(f"\nfinishing what is {what}; press Ctrl-C again to stop at once\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         cancel.set()
 

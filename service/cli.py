@@ -22,6 +22,7 @@ from .commands import (
     ops,
     predict,
     profile,
+    search,
     spaces,
     table,
     transfer,
@@ -48,6 +49,7 @@ app.command("design-spaces", short_help="Which width and size of image to search
 )
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
+app.command("search", short_help="The most accurate network within a budget on a device.")(search.search)
 app.command("fit", short_help="Fit predictors to measured networks, and keep the best.")(fit.fit)
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer

@@ -1,0 +1,184 @@
+"""What a search calls accuracy: a function of the user's, or a stand-in that is named as what it is."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..spaces import space_of
+from ..user_code import run_file
+
+if TYPE_CHECKING:
+    from ...nas import Objective
+    from ...nas.accuracy import AccuracyEstimator
+    from ...nas.spaces import Codes, SearchSpace
+
+ACCURACY: Final = "accuracy"
+_COUNTED: Final = {"macs": "MACs", "params": "parameters"}
+_ONE, _MANY = "network", "codes"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What is made large, beside what it really is.
+
+    Attributes:
+        objective: gives it.
+        label: for people: "accuracy (mine.py:accuracy)", "parameters".
+        note: what the number is not, a sentence; "" for a function of the user's, who knows.
+        counted: it is a count that every network has anyway: MACs, or parameters.
+    """
+
+    objective: "Objective"
+    label: str
+    note: str = ""
+    counted: bool = False
+
+
+def accuracy_of(text: str, space: "SearchSpace", named: str, seed: int) -> Accuracy:
+    """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
+
+    A function takes a parameter called ``network``, a `lutra.networks.Network`, and gives a number, the larger the
+    better; or one called ``codes``, int64 [n, d], and gives n of them.
+
+    Args:
+        text: what was asked for.
+        space: that is searched.
+        named: the space as it was named on the command line, for workers to find it again.
+        seed: of estimators that draw something.
+
+    Raises:
+        UnknownNameError: no such stand-in.
+        UsageError: the file fails, or has no such function, or the function takes something else.
+    """
+    if ".py" in text:
+        return _from_file(text, space, named)
+    if text in _COUNTED:
+        return _counted(text, space)
+    return _estimated(text, named, seed)
+
+
+def _from_file(text: str, space: "SearchSpace", named: str) -> Accuracy:
+    from ...nas import Objective
+    from ...networks.errors import UsageError
+
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise UsageError(f"--accuracy {text!r} names no function", hint="write it as --accuracy file.py:function")
+    function = _function(path, name)
+    try:
+        taken = [*inspect.signature(function).parameters][:1]
+    except (TypeError, ValueError):
+        taken = []
+    label = f"{ACCURACY} ({Path(path).name}:{name})"
+    if taken == [_ONE]:
+        return Accuracy(Objective(ACCURACY, OfNetwork(named, path, name), maximise=True, batched=False), label)
+    if taken == [_MANY]:
+        return Accuracy(Objective(ACCURACY, function, maximise=True), label)
+    del space
+    raise UsageError(
+        f"{name} of {path} takes {taken[0] if taken else 'nothing'!r}, not a network",
+        hint=f"call its first parameter {_ONE!r} (one Network), or {_MANY!r} (int64 [n, d], for all at once)",
+    )
+
+
+@cache
+def _function(path: str, name: str) -> Callable[[Any], Any]:
+    from ...networks.errors import UnknownNameError
+
+    module = run_file(Path(path), "an accuracy function")
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [other for other, value in vars(module).items() if inspect.isfunction(value)]
+        raise UnknownNameError(f"function of {path}", name, known)
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def _space(named: str) -> "SearchSpace":
+    return space_of(named)
+
+
+@dataclass(frozen=True)
+class OfNetwork:
+    """A user's function of one network, as a measure of a code. It goes to workers by name, and is found again there.
+
+    Attributes:
+        space: as it was named on the command line.
+        path: the user's file.
+        name: of the function.
+    """
+
+    space: str
+    path: str
+    name: str
+
+    def __call__(self, code: "Codes") -> float:
+        return float(_function(self.path, self.name)(_space(self.space).decode(code)))
+
+
+def _counted(text: str, space: "SearchSpace") -> Accuracy:
+    from ...nas import Objective
+
+    def count(codes: "Codes") -> Any:
+        return getattr(space.costs(codes), text)
+
+    note = f"{_COUNTED[text]} stand in for accuracy: more of them is taken for better, and nothing was trained"
+    return Accuracy(Objective(text, count, maximise=True), _COUNTED[text], note, counted=True)
+
+
+def _estimated(kind: str, named: str, seed: int) -> Accuracy:
+    from ...nas import Objective
+    from ...nas.accuracy import estimator_class, estimator_kinds
+    from ...networks.errors import UnknownNameError
+
+    if kind not in estimator_kinds():
+        known = {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"}
+        raise UnknownNameError("accuracy", kind, known)
+    meaning = estimator_class(kind).meaning
+    objective = Objective(kind, OfEstimator(named, kind, seed), maximise=True, batched=False)
+    return Accuracy(objective, _LABELS[meaning].format(kind), _NOTES[meaning].format(kind))
+
+
+_LABELS: Final = {
+    "accuracy_pct": "accuracy ({}, %)",
+    "shared_accuracy_pct": "accuracy with shared weights ({}, %)",
+    "count": "{}",
+    "order": "{} score",
+}
+_NOTES: Final = {
+    "accuracy_pct": "",
+    "shared_accuracy_pct": "{} uses weights that were not trained for one network alone: read its order, not its level",
+    "count": "{} stands in for accuracy: more of it is taken for better, and nothing was trained",
+    "order": "{} is a score without training: only its order means something, and it is no accuracy",
+}
+
+
+@dataclass(frozen=True)
+class OfEstimator:
+    """An estimator's score of one network, as a measure of a code.
+
+    Attributes:
+        space: as it was named on the command line.
+        kind: of the estimator.
+        seed: of what it draws.
+    """
+
+    space: str
+    kind: str
+    seed: int
+
+    def __call__(self, code: "Codes") -> float:
+        scores = _estimator(self.kind, self.seed).estimate([_space(self.space).decode(code)])
+        if scores.failures[0] is not None:
+            raise ValueError(scores.failures[0])
+        return float(scores.values[0])
+
+
+@cache
+def _estimator(kind: str, seed: int) -> "AccuracyEstimator":
+    from ...nas.accuracy import estimator_class
+
+    return estimator_class(kind)(seed=seed)
