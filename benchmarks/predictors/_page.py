@@ -67,7 +67,8 @@ variance of all predictions most.
 - The *ceiling* is the mean over the targets of what a model reaches that is given four fifths of the space of the
   target itself. FBNet's phones and NAS-Bench-201's raspi4 and phones are limited by the noise of their measurements.
 
-On the command line, [`lutra transfer`](commands/transfer.md) chooses and fits. Other data are scored by the benchmark's
+On the command line, [`lutra fit --samples 20`](commands/fit.md#a-new-device) chooses, measures on this machine and
+fits; [`lutra transfer`](commands/transfer.md) chooses, and fits what was measured elsewhere. Other data are scored by the benchmark's
 own command:
 
 ```sh
