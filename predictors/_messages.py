@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import smooth_l1_loss
 
 from ..luts.host import logical_cores
-from ._graphs import FEATURES, Graph, GraphBatch
+from ._graphs import FEATURES, NS_PER_MS, Graph, GraphBatch
 from ._perceptrons import one_thread, schedule
 
 Floats = NDArray[np.float64]
@@ -66,19 +66,23 @@ class GraphNet(nn.Module):
 
     ``log latency = log sum over ops of exp(contribution)``, in units of the typical latency of an op of the samples.
     A sum keeps what is true of latencies: twice the ops take about twice as long, whatever the samples' sizes.
+    Where a table tells the time of each op, in the last of its numbers, contributions are factors on those times, and
+    training begins with the table's own sum.
 
     Args:
         kinds: how many op kinds are known.
+        features: numbers of an op: `FEATURES`, or one more with a table.
         width: of an op's state.
         layers: rounds of messages.
     """
 
-    def __init__(self, kinds: int, width: int, layers: int) -> None:
+    def __init__(self, kinds: int, features: int, width: int, layers: int) -> None:
         super().__init__()
         self.kind = nn.Embedding(kinds + 1, width)
-        self.sizes = nn.Linear(FEATURES, width)
+        self.sizes = nn.Linear(features, width)
         self.layers = nn.ModuleList([_Layer(width) for _ in range(layers)])
         self.contribution = nn.Linear(width, 1)
+        self.timed = features > FEATURES
         nn.init.zeros_(self.contribution.weight)
         nn.init.zeros_(self.contribution.bias)
 
@@ -88,14 +92,16 @@ class GraphNet(nn.Module):
         for layer in self.layers:
             nodes = layer(nodes, batch)
         parts = self.contribution(nodes).clamp(-12, 12).exp()
+        if self.timed:
+            parts = parts * batch.features[:, -1:].expm1() / NS_PER_MS
         return batch.pooled(parts)[:, 0].clamp_min(1e-12).log()
 
 
-def new_net(kinds: int, width: int, layers: int, seed: int) -> GraphNet:
+def new_net(kinds: int, features: int, width: int, layers: int, seed: int) -> GraphNet:
     """A net with random weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GraphNet(kinds, width, layers)
+        return GraphNet(kinds, features, width, layers)
 
 
 def trained(
@@ -162,8 +168,8 @@ def weights_of(net: GraphNet) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()}
 
 
-def restored(kinds: int, width: int, layers: int, weights: dict[str, NDArray[np.float32]]) -> GraphNet:
+def restored(kinds: int, features: int, width: int, layers: int, weights: dict[str, NDArray[np.float32]]) -> GraphNet:
     """The net with these weights; raises `RuntimeError` if they do not fit."""
-    net = new_net(kinds, width, layers, 0)
+    net = new_net(kinds, features, width, layers, 0)
     net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return net.eval()

@@ -62,6 +62,13 @@ class TestGnnPredictor(PredictorContract):
         return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
 
 
+class TestGnnPredictorWithTable(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        lowered = [lower(network, "null") for network in small_networks()]
+        table = synthetic_table(lowered, synthetic_fingerprint())
+        return GnnPredictor("bench", width=8, layers=1, steps=20, table=table)
+
+
 class TestQuadraticPredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         return QuadraticPredictor("bench")
