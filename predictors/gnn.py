@@ -55,7 +55,7 @@ class GnnModel:
 
     def latencies_of(self, batches: list[GraphBatch]) -> Floats:
         """Latencies of batches of graphs, one behind the other, in ms."""
-        logs = _torch_part().log_latencies(self.net, batches, (self.centre, self.scale))
+        logs = _torch_part().log_latencies(self.net, batches, (self.centre, self.scale))[:, 0]
         return np.asarray(np.exp(logs.astype(np.float64) + self.log_unit_ms), np.float64)
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -147,7 +147,7 @@ class GnnPredictor(LearnedPredictor[list[Graph]]):
         net = messages.trained(
             messages.new_net(*shape, self.seed),
             prepared,
-            logs - log_unit,
+            (logs - log_unit)[:, None],
             (centre, scale),
             steps=self.steps,
             learning_rate=self.learning_rate,

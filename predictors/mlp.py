@@ -163,7 +163,7 @@ class MlpPredictor(LearnedPredictor[Singles]):
         spread = max(float(left_over.std()), 1e-6)
         layers = trained(
             standard,
-            (left_over / spread).astype(np.float32),
+            (left_over / spread).astype(np.float32)[:, None],
             hidden=(self.width,) * self.depth,
             members=self.members,
             steps=self.steps,

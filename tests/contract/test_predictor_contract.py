@@ -1,5 +1,7 @@
 """Every kind of predictor passes the contract."""
 
+from functools import cache
+
 import numpy as np
 
 from lutra.networks.lowering import lower
@@ -89,6 +91,24 @@ class TestTransferPredictor(EncodingContract):
 class TestTransferPredictorWithoutSources(EncodingContract):
     def make(self) -> LatencyPredictor:
         return TransferPredictor(None, "bench")
+
+
+class TestTransferPredictorWithMlpHead(EncodingContract):
+    @cache
+    def prior(self) -> DevicePrior:
+        sources = {"older": 3 * np.array(self.latencies_ms()), "other": self.networks()[:, 1] + 1}
+        return DevicePrior.learn(self.networks(), sources, head="mlp")
+
+    def make(self) -> LatencyPredictor:
+        return TransferPredictor(self.prior(), "bench")
+
+
+class TestTransferPredictorOfNetworks(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        networks = small_networks()
+        sources = {"older": 3 * np.array(self.latencies_ms()), "flat": [1.0 + len(network) for network in networks]}
+        costs = {"macs": [network.macs for network in networks]}
+        return TransferPredictor(DevicePrior.learn(networks, sources, costs), "bench")
 
 
 def test_every_kind_runs_the_contract() -> None:
