@@ -1,6 +1,6 @@
 """`DevicePrior`: what measured devices and counted costs foretell of a device that nobody has measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self, cast
 
@@ -61,7 +61,8 @@ class DevicePrior:
 
     The weights of a device's additive model are, up to scale, a mixture of
 
-    - *sources*: weights of devices that were measured,
+    - *sources*: weights of devices that were measured; each is fitted with a prior of this very kind from the others,
+      so that what devices have in common is not lost in the noise of one,
     - *costs*: weights of quantities that are counted, not measured (MACs, parameters), which are additive too,
     - *structure*: a matrix-normal distribution over (decision, choice) whose two covariances are learnt from the
       sources: what decisions, and what choices, go together,
@@ -121,11 +122,11 @@ class DevicePrior:
         offsets = raw.mean(axis=0)
         features = raw - offsets
         latencies = {name: _latencies(name, values, len(features)) for name, values in (sources or {}).items()}
-        weights = {name: _unit(_ridge(features, values), features) for name, values in latencies.items()}
         counted = {
-            name: _unit(_ridge(features, _counts(name, values, len(features))), features)
+            name: _unit(_ridge(features, _counts(name, values, len(features)), _RIDGES), features)
             for name, values in (costs or {}).items()
         }
+        weights = _weights(encoding, features, latencies, [*counted.values()])
         by_group: dict[str, dict[str, Floats]] = {
             "sources": {name: np.outer(w, w) for name, w in weights.items()},
             "costs": {name: np.outer(w, w) for name, w in counted.items()},
@@ -266,7 +267,37 @@ def standardised(values: Floats) -> tuple[Floats, float, float]:
     return (values - mean) / spread, mean, spread
 
 
-def _ridge(features: Floats, values: Floats) -> Floats:
+def _weights(
+    encoding: Description, features: Floats, latencies: Mapping[str, Floats], costs: list[Floats]
+) -> dict[str, Floats]:
+    """Weights of an additive model of each source: first of each alone, then again given those of the others."""
+    alone = {name: _unit(_ridge(features, values, _RIDGES), features) for name, values in latencies.items()}
+    together = {}
+    for name, values in latencies.items():
+        others = [weights for other, weights in alone.items() if other != name]
+        roots = _root(_expected(encoding, features, others, costs))
+        together[name] = _unit(roots @ _ridge(features @ roots, values, _NOISE_LEVELS), features)
+    return together
+
+
+def _expected(encoding: Description, features: Floats, sources: list[Floats], costs: list[Floats]) -> Floats:
+    """Covariance of a device's weights with all shares at their centres."""
+    groups = {"sources": [np.outer(w, w) for w in sources], "costs": [np.outer(w, w) for w in costs]}
+    groups |= {name: [covariance] for name, covariance in encoding.covariances(sources).items()}
+    covariance = np.zeros((features.shape[1], features.shape[1]))
+    for group, members in groups.items():
+        for member in members:
+            covariance += _SHARES[group] / len(members) * member / _mean_variance(member, features)
+    return covariance
+
+
+def _root(covariance: Floats) -> Floats:
+    """A matrix whose product with its transpose is the covariance."""
+    sizes, directions = np.linalg.eigh(covariance)
+    return np.asarray(directions * np.sqrt(sizes.clip(min=0)), np.float64)
+
+
+def _ridge(features: Floats, values: Floats, ridges: Iterable[float]) -> Floats:
     """Weights of an additive model, with the ridge that leave-one-out errors like best; NaN values are left out."""
     rows = ~np.isnan(values)
     y, _, _ = standardised(values[rows])
@@ -274,7 +305,7 @@ def _ridge(features: Floats, values: Floats) -> Floats:
     left, singular, right = np.linalg.svd(x, full_matrices=False)
     projected = left.T @ y
     best, weights = np.inf, np.zeros(x.shape[1])
-    for ridge in _RIDGES:
+    for ridge in ridges:
         kept = singular**2 / (singular**2 + ridge)
         leverage = np.einsum("ij,j,ij->i", left, kept, left) + 1 / len(y)
         errors = (y - left @ (kept * projected)) / (1 - leverage.clip(max=0.999))

@@ -93,14 +93,16 @@ class TestTransferPredictorWithoutSources(EncodingContract):
         return TransferPredictor(None, "bench")
 
 
-class TestTransferPredictorWithMlpHead(EncodingContract):
-    @cache
-    def prior(self) -> DevicePrior:
-        sources = {"older": 3 * np.array(self.latencies_ms()), "other": self.networks()[:, 1] + 1}
-        return DevicePrior.learn(self.networks(), sources, head="mlp")
+@cache
+def prior_with_mlp_head() -> DevicePrior:
+    contract = EncodingContract()
+    sources = {"older": 3 * np.array(contract.latencies_ms()), "other": contract.networks()[:, 1] + 1}
+    return DevicePrior.learn(contract.networks(), sources, head="mlp")
 
+
+class TestTransferPredictorWithMlpHead(EncodingContract):
     def make(self) -> LatencyPredictor:
-        return TransferPredictor(self.prior(), "bench")
+        return TransferPredictor(prior_with_mlp_head(), "bench")
 
 
 class TestTransferPredictorOfNetworks(PredictorContract):
