@@ -7,17 +7,15 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...networks import NetworkBuilder, TensorType
+from ...networks import TensorType
 from ...networks.errors import NotSupportedError, ShapeError
 from ...networks.exporters import to_torch
 from ...networks.lowering.blocks import Block, BlockSpace
+from ..blocks import block_network
 from ..spaces import SearchSpace
 
 Mix: TypeAlias = Callable[[int, nn.ModuleList, Tensor], Tensor]
 """What a position makes of its input: from its number, its candidates and what comes in (`mixing`)."""
-
-_FIXES_BATCH = frozenset({"expand", "reshape"})
-"""Ops whose attributes name the number of images."""
 
 
 class Supernet(nn.Module):
@@ -116,14 +114,5 @@ def statistics_kept(net: nn.Module) -> Iterator[None]:
 
 def _module(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
     """A block as a module, the type of what it makes, and whether it does nothing."""
-    b = NetworkBuilder("block")
-    x = b.input(incoming.shape, incoming.dtype)
-    made = block(b, x)
-    network = b.build(made)
-    fixed = sorted({node.op.kind for node in network} & _FIXES_BATCH)
-    if fixed:
-        raise NotSupportedError(
-            f"{where} of a supernet fixes the number of images, by {', '.join(fixed)}",
-            hint="use ops that take any number of images, such as flatten or channel_shuffle",
-        )
-    return to_torch(network), network.types[made], made == x
+    network = block_network(block, incoming, where)
+    return to_torch(network), network.types[network.outputs[0]], not network.nodes
