@@ -99,16 +99,23 @@ class ElasticBlock(nn.Module):
     def _require_part(self, shapes: dict[str, torch.Size], what: str) -> None:
         whole = self._shapes[self.largest]
         for name, shape in shapes.items():
-            there = whole.get(name, torch.Size())
-            fits = len(there) == len(shape) and all(a >= b for a, b in zip(there, shape, strict=True))
-            square = shape[2:] == there[2:] or (
-                len(shape) == 4 and shape[2] == shape[3] and there[2] == there[3] and (there[2] - shape[2]) % 2 == 0
-            )
-            if not fits or not square:
+            there = whole.get(name)
+            if there is None or not _is_part(shape, there):
+                found = "missing" if there is None else tuple(there)
                 raise NotSupportedError(
-                    f"{what} is no part of the largest: {name} is {tuple(shape)}, there {tuple(there) or 'missing'}",
+                    f"{what} is no part of the largest: {name} is {tuple(shape)}, there {found}",
                     hint="let candidates differ in channels and in odd, square kernels only",
                 )
+
+
+def _is_part(shape: torch.Size, whole: torch.Size) -> bool:
+    """Whether a weight of a shape is made out of one of another: of fewer channels, of the middle of its kernel."""
+    if len(shape) != len(whole) or any(a > b for a, b in zip(shape, whole, strict=True)):
+        return False
+    kernels = {shape[2:], whole[2:]}
+    return len(kernels) == 1 or (
+        all(len(kernel) == 2 and kernel[0] == kernel[1] for kernel in kernels) and (whole[-1] - shape[-1]) % 2 == 0
+    )
 
 
 def _key(name: str, size: int) -> str:

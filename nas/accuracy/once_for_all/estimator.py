@@ -1,6 +1,7 @@
 """`OnceForAll`: accuracies of a space's networks with a trained supernet's weights, measured or predicted."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -72,15 +73,20 @@ class OnceForAll(AccuracyEstimator):
         modules = (ready_subnet(self.net, code, self.calibration).module for code in valid)
         return np.array([evaluate(module, self._batches) for module in modules], np.float64)
 
-    def learn(self, samples: int) -> AccuracyPredictor:
+    def learn(self, samples: int, hidden: Sequence[int] = (400, 400, 400)) -> AccuracyPredictor:
         """Measure random architectures, and learn to predict the others.
+
+        Args:
+            samples: how many are measured.
+            hidden: see `AccuracyPredictor`.
 
         Raises:
             UsageError: fewer than two.
         """
         start = time.perf_counter()
         codes = self.net.space.sample(samples, np.random.default_rng(self.seed))
-        self.predictor = AccuracyPredictor(self.net.space, seed=self.seed).fit(codes, self.measured_pct(codes))
+        self.predictor = AccuracyPredictor(self.net.space, hidden=hidden, seed=self.seed)
+        self.predictor.fit(codes, self.measured_pct(codes))
         self.seconds = time.perf_counter() - start
         return self.predictor
 
