@@ -108,8 +108,9 @@ class ElasticSupernet(nn.Module):
             for name, value in part.weights(choice).items():
                 node, _, weight = name.rpartition(".")
                 state[f"{renamed[node]}.{weight}"] = value.detach().clone()
-        module = to_torch(network).to(next(self.parameters()).device)
-        module.load_state_dict(state)
+        with torch.device("meta"):  # no random weights are drawn, which would be replaced at once
+            module = to_torch(network)
+        module.load_state_dict(state, assign=True)
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return Subnet(network, module.eval())
 
