@@ -40,7 +40,9 @@ def table_of(space: CodedSpace, *, runtime: str = "native", cache_kib: int | Non
         runtime: who lowers it.
         cache_kib: size of the device's last cache, out of which kernels with weights are quicker; None for none.
     """
-    hardware = {"model": "synthetic"} if cache_kib is None else {"model": "synthetic", CACHE_KEY: cache_kib}
+    hardware: dict[str, str | int] = {"model": "synthetic"}
+    if cache_kib is not None:
+        hardware[CACHE_KEY] = cache_kib
     fingerprint = Fingerprint.of(
         "null",
         hardware=hardware,

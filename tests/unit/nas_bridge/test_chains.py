@@ -1,5 +1,7 @@
 """Sums over positions: beside `compose`, beside all architectures of small spaces, and what the field's tables give."""
 
+import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,3 +237,13 @@ def test_the_note_10_on_the_space_of_once_for_all(shared_data: Path) -> None:
     assert oracle.cheapest().latency_ms == pytest.approx(9.89, abs=0.005)
     largest = np.array([[4, *[2] * 5, *[8] * 20]])
     assert oracle.latencies_ms(largest)[0] == pytest.approx(92.40, abs=0.005)
+
+
+def test_the_released_network_of_the_note_10(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[3]))
+    monkeypatch.setenv("LUTRA_SHARED_DATA", str(shared_data))
+    part = importlib.import_module("benchmarks.search._oracle")
+    oracle = BlockOracle(spaces.build("ofa-mbv3-w1.2"), part.block_tables(shared_data)["ofa_note10"])
+    configs = json.loads((shared_data / "ofa" / "arch_configs.json").read_text())["ofa_specialized"]
+    network = next(config for name, config in configs.items() if name.startswith("note10_lat@30ms"))
+    assert oracle.latency_ms(part.ofa_code(network, oracle)) == pytest.approx(29.965, abs=0.001)
