@@ -111,10 +111,11 @@ def _sampled(
     if not space.chains():
         return [(space.name, space.costs(codes), space.memory(codes, rules))]
     _, choices = space.chain_of(codes)
-    return [
-        (chain.name, space.chain_costs(i, choices), space.chain_memory(i, choices, rules))
-        for i, chain in enumerate(space.chains())
-    ]
+    found = []
+    for i, chain in enumerate(space.chains()):
+        here = np.full(samples, i)
+        found.append((chain.name, space.chain_costs(here, choices), space.chain_memory(here, choices, rules)))
+    return found
 
 
 def _judged(name: str, costs: Costs, memory: Memory, fits: npt.NDArray[np.bool_]) -> DesignSpace:
