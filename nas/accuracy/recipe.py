@@ -1,7 +1,6 @@
 """`Recipe`: how a network is trained; and the learning rate that follows from it."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -68,15 +67,3 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         return asdict(self)
-
-
-def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """What differs between two nested descriptions, one line an entry."""
-    lines = []
-    for name in sorted({*saved, *wanted}):
-        one, other = saved.get(name), wanted.get(name)
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            lines += differences(one, other, f"{prefix}{name}.")
-        elif one != other:
-            lines.append(f"{prefix}{name} was {one!r}, is {other!r}")
-    return lines

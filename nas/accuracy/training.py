@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from ...networks import Network
 from ...networks.errors import CheckpointError, DivergedError, NotSupportedError, TrainingError
 from ...networks.exporters import to_torch
-from ._checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .data import ImageSet, Statistics
 from .data_augmentation import Batches
 from .recipe import Recipe
@@ -133,13 +133,13 @@ def train(
     held_out.require_fit(network)
     run = _Run(network, images, held_out, recipe or Recipe(), module, device)
     path = None if checkpoint is None else Path(checkpoint)
-    if path is not None and (saved := read_checkpoint(path, run.identity)) is not None:
+    if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
         run.restore(saved)
     with _memory_explained(network, run.recipe):
         while not run.done:
             run.epoch(on_progress)
             if path is not None:
-                write_checkpoint(run.checkpoint(), path)
+                write_checkpoint(run.checkpoint(), path, "training")
                 run.saved_epochs = len(run.epochs)
     return Trained(run.result(), tuple(run.epochs), run.statistics, run.impatient)
 

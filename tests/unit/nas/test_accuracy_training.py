@@ -15,8 +15,9 @@ torch = pytest.importorskip("torch")
 from lutra.nas.accuracy import estimator_class  # noqa: E402
 from lutra.nas.accuracy.augmentation import NO_AUGMENTATION, Augmentation  # noqa: E402
 from lutra.nas.accuracy.data import digits  # noqa: E402
-from lutra.nas.accuracy.recipe import Recipe, differences  # noqa: E402
+from lutra.nas.accuracy.recipe import Recipe  # noqa: E402
 from lutra.nas.accuracy.training import Progress, train  # noqa: E402
+from lutra.nas.checkpoint import differences  # noqa: E402
 from lutra.nas.testing import small_classifier  # noqa: E402
 from lutra.networks import zoo  # noqa: E402
 from lutra.networks.errors import (  # noqa: E402
