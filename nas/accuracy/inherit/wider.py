@@ -35,21 +35,20 @@ def widenable(network: Network) -> tuple[str, ...]:
     two grouped convolutions in such a way that repeated ones would change groups.
     """
     trace = Trace(network)
-    labels, fixed = trace.classes(), trace.fixed()
     tried: dict[tuple[int, ...], bool] = {}
     found = []
     for node in network:
         if is_layer(node) and not is_depthwise(node):
-            own = tuple(np.unique(labels[trace.ids[node.name]]).tolist())
+            own = tuple(trace.classes_of(node.name).tolist())
             if own not in tried:
-                tried[own] = not fixed.keys() & set(own) and _doubles(network, trace, labels, own)
+                tried[own] = not trace.fixed.keys() & set(own) and _doubles(network, trace, own)
             if tried[own]:
                 found.append(node.name)
     return tuple(found)
 
 
-def _doubles(network: Network, trace: Trace, labels: Ints, own: tuple[int, ...]) -> bool:
-    repeats = np.where(np.isin(labels, own), 2, 1)
+def _doubles(network: Network, trace: Trace, own: tuple[int, ...]) -> bool:
+    repeats = np.where(np.isin(trace.classes, own), 2, 1)
     try:
         _Growth(network, {}, trace, repeats, 0.0, np.random.default_rng(0)).grown()
     except UsageError:
@@ -79,26 +78,25 @@ def wider(network: Network, weights: Weights, layer: str, channels: int, *, seed
             do not allow.
     """
     trace = Trace(network)
-    labels = trace.classes()
-    repeats = _chosen(network, trace, labels, layer, channels, np.random.default_rng(seed))
-    return _Growth(network, weights, trace, repeats[labels], noise, np.random.default_rng(seed + 1)).grown()
+    rng = np.random.default_rng(seed)
+    repeats = _chosen(network, trace, layer, channels, rng)
+    return _Growth(network, weights, trace, repeats, noise, rng).grown()
 
 
-def _chosen(network: Network, trace: Trace, labels: Ints, layer: str, channels: int, rng: np.random.Generator) -> Ints:
-    """How often each class stands in the wider network, [number of ids]."""
+def _chosen(network: Network, trace: Trace, layer: str, channels: int, rng: np.random.Generator) -> Ints:
+    """How often each channel of the old network stands in the wider one, by its id."""
     layers = {node.name: node for node in network if is_layer(node)}
     if layer not in layers:
         raise UnknownNameError("layer", layer, layers)
     before = out_channels(layers[layer])
     if channels <= before:
         raise UsageError(f"{layer} has {before} channels, which {channels} would not widen", hint="give more channels")
-    own, sizes = np.unique(labels[trace.ids[layer]], return_counts=True)
-    fixed = trace.fixed()
-    if reasons := [fixed[int(label)] for label in own if int(label) in fixed]:
+    own, sizes = np.unique(trace.classes[trace.ids[layer]], return_counts=True)
+    if reasons := [trace.fixed[int(label)] for label in own if int(label) in trace.fixed]:
         raise UsageError(f"the channels of {layer} cannot change: {reasons[0]}", hint="widen one of widenable(network)")
     if channels % before == 0:
-        return np.where(np.isin(np.arange(len(labels)), own), channels // before, 1)
-    repeats, left = np.ones(len(labels), np.intp), channels - before
+        return np.where(np.isin(trace.classes, own), channels // before, 1)
+    repeats, left = np.ones(len(trace.classes), np.intp), channels - before  # by class
     while left:
         fitting = own[sizes <= left]
         if not len(fitting):
@@ -109,7 +107,7 @@ def _chosen(network: Network, trace: Trace, labels: Ints, layer: str, channels: 
         label = rng.choice(fitting)
         repeats[label] += 1
         left -= int(sizes[own == label][0])
-    return repeats
+    return repeats[trace.classes]
 
 
 @dataclass
