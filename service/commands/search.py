@@ -9,7 +9,7 @@ import typer
 from ..options import EngineOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
-    from ..searching.report import SearchReport
+    from ..searching.runs import Run
     from ..searching.settings import Settings
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
@@ -55,6 +55,12 @@ def search(
             "--accuracy",
             metavar="WHAT",
             help="What is made large: your file.py:function, a score without training, params, or macs (if omitted).",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", metavar="WHAT", help="Images to learn from, for --accuracy from-scratch: a file, a folder."
         ),
     ] = None,
     trade: Annotated[
@@ -115,9 +121,16 @@ def search(
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {"--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch, "--seed": seed}
+    given |= {
+        "--data": data,
+        "--trade": trade,
+        "--strategy": strategy,
+        "--set": parameters or None,
+        "--batch": batch,
+        "--seed": seed,
+    }
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
-    given |= {"--store": store}
+    given |= {"--store": store, "--seed": seed}
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
@@ -136,7 +149,7 @@ def search(
     if done.result.stopped == "cancelled":
         runs.tell_how_to_go_on(folder)
         raise typer.Exit(5)
-    _show(_reported(done, folder, remeasure), folder, as_json)
+    _reported(done, folder, remeasure, as_json)
 
 
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
@@ -169,6 +182,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
         accuracy=_placed(given["--accuracy"] or _ACCURACY),
+        data=given["--data"] and _placed(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
         margin=given["--margin"],
@@ -262,7 +276,7 @@ def _placed(text: str) -> str:
     """A name as it is; a file with its whole path, so that the search can go on from another folder."""
     path, colon, rest = text.rpartition(":")
     for file, behind in ((text, ""), (path, colon + rest)):
-        if Path(file).is_file():
+        if file and (Path(file).is_file() or (Path(file).is_dir() and "/" in file)):
             return str(Path(file).resolve()) + behind
     return text
 
@@ -283,7 +297,8 @@ def _require_here(settings: "Settings") -> None:
         )
 
 
-def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
+def _reported(done: "Run", folder: Path, remeasure: int, as_json: bool) -> None:
+    """Write what was found into its folder, and show it."""
     from ..searching.folder import write_files
     from ..searching.measuring import measured
     from ..searching.report import SearchReport
@@ -291,12 +306,8 @@ def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
     report = SearchReport.of(done)
     if remeasure:
         report = measured(report, remeasure)
-    write_files(report, folder)
-    return report
-
-
-def _show(report: "SearchReport", folder: Path, as_json: bool) -> None:
+    written = write_files(report, folder)
     if as_json:
         echo_json(report.to_dict() | {"folder": str(folder)})
         return
-    typer.echo(f"{report}\nkept in {folder}: best.json, best.onnx, best.py, front, plot.png, report.html, result.json")
+    typer.echo(f"{report}\nkept in {folder}: {', '.join(sorted(written))}")

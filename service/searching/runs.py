@@ -63,7 +63,7 @@ def prepare(settings: Settings) -> Prepared:
 
     _check(settings)
     space = space_of(settings.space)
-    accuracy = accuracy_of(settings.accuracy, space, settings.space, settings.seed)
+    accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
     latency = latency_of(settings, space)
     budget = _budget(settings, latency)
     problem = _problem(settings, space, latency, accuracy, budget)
