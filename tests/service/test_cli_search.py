@@ -294,7 +294,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("--max-macs", "many"), "is no number of them"),
         (("--margin", "0.2"), "a margin of 0.2"),
         (("--model", "folder", "-d", "null"), "--model and --device"),
-        (("--max-ms", "-1"), "keeps latency_ms <= -1"),
+        (("--max-ms", "-1"), "a latency budget of -1"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
