@@ -37,6 +37,10 @@ from ..facts import SHARED
 PRICED: Final = "proxyless-24"
 TARGETS_MS: Final = (50.0, 80.0, 110.0)
 
+_ONE: Final = "one path, weights"
+_PROXYLESS: Final = ("ProxylessNAS, two paths, choices", "ProxylessNAS, all gates, choices")
+_DARTS: Final = "DARTS of first order, choices"
+
 _TABLE: Final = "proxylessnas_mobile_trim"
 _WIDTHS: Final = (8, 16, 24, 24, 48, 80)
 _STRIDES: Final = (1, 2, 1, 1, 2, 1)
@@ -46,8 +50,8 @@ _WEIGHTS, _CHOOSING, _TEST = 6400, 3200, 2000  # images
 _WARM_UP, _SEARCH = 3, 5  # epochs
 _BATCH: Final = 64
 _RATE: Final = 0.05
-_CHOICES_RATE: Final = 0.03
-_STEPS: Final = 8  # measured for the memory of one
+_CHOICES_RATE: Final = 0.1
+_STEPS: Final = 12  # measured for the memory of one
 _RANDOM: Final = 20  # architectures beside each one that was found
 _BAND: Final = 0.05
 
@@ -117,13 +121,13 @@ def memory(weights: ImageSet) -> dict[str, float]:
     darts, second, fbnet = Darts(space(), training=training, order=1), Darts(space(), training=training), FBNet(space())
     batch = next(iter(proxyless.batches(weights, weights, NO_AUGMENTATION).epoch(0)))
     steps: dict[str, tuple[Callable[[], object], int]] = {
-        "one path, weights": (lambda: proxyless.weights_step(batch), _STEPS),
-        "proxyless two, choices": (lambda: proxyless.choices_step(batch, batch), _STEPS),
-        "proxyless full, choices": (lambda: full.choices_step(batch, batch), _STEPS),
-        "darts, weights": (lambda: darts.weights_step(batch), 1),
-        "darts order 1, choices": (lambda: darts.choices_step(batch, batch), 1),
-        "darts order 2, choices": (lambda: second.choices_step(batch, batch), 1),
-        "fbnet, choices": (lambda: fbnet.choices_step(batch, batch), 1),
+        _ONE: (lambda: proxyless.weights_step(batch), _STEPS),
+        _PROXYLESS[0]: (lambda: proxyless.choices_step(batch, batch), _STEPS),
+        _PROXYLESS[1]: (lambda: full.choices_step(batch, batch), _STEPS),
+        "DARTS, weights": (lambda: darts.weights_step(batch), 1),
+        _DARTS: (lambda: darts.choices_step(batch, batch), 1),
+        "DARTS of second order, choices": (lambda: second.choices_step(batch, batch), 1),
+        "FBNet, choices": (lambda: fbnet.choices_step(batch, batch), 1),
     }
     found = {}
     for name, (step, count) in steps.items():
@@ -186,4 +190,87 @@ def _random_codes(prices: BlockOracle, target_ms: float) -> Codes:
     return codes[(latencies <= target_ms) & (latencies > (1 - _BAND) * target_ms)][:_RANDOM]
 
 
-def figures(found: Mapping[str, Any], command: str) -> list[Figure]: ...
+def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
+    """Memory of a step beside that of one path, and the distance to the targets."""
+    memory_bytes, runs = found["memory"], found["search"]
+    one = memory_bytes[_ONE]
+    errors = [_error_pct(run) for run in runs]
+    return [
+        Figure(
+            figure="proxyless_memory_ratio",
+            value=max(memory_bytes[name] for name in _PROXYLESS) / one,
+            unit="ratio",
+            goal=1.3,
+            better="lower",
+            peer=f"DARTS and FBNet, all candidates at once: {memory_bytes[_DARTS] / one:.1f}",
+            protocol=(
+                "Peak memory of the tensors that a step on the choices makes, each storage until it is freed, over "
+                "that of a step on the weights of one path: ProxylessNAS's two-path and full updates, the larger; 21 "
+                f"positions of six or seven candidates, batch {_BATCH}, mean of {_STEPS} random paths each."
+            ),
+            command=command,
+        ),
+        Figure(
+            figure="proxyless_target_max_error_pct",
+            value=max(errors),
+            unit="%",
+            goal=5.0,
+            better="lower",
+            peer="",
+            protocol=(
+                f"ProxylessNAS on CIFAR-10 ({_WEIGHTS} images for weights, {_CHOOSING} for choices), its space at a "
+                "quarter of the widths, latencies from its own table of a Pixel 1; latency of the derived architecture "
+                "(the most probable one that uses 95 to 100 % of the budget) against targets of "
+                f"{', '.join(f'{t:g}' for t in TARGETS_MS)} ms."
+            ),
+            command=command,
+        ),
+        Figure(
+            figure="proxyless_expected_max_error_pct",
+            value=max(100 * abs(run["expected_ms"] / run["target_ms"] - 1) for run in runs),
+            unit="%",
+            goal=5.0,
+            better="lower",
+            peer="",
+            protocol="The same searches: latency expected of the probabilities that they end with, against the targets.",
+            command=command,
+        ),
+    ]
+
+
+def _error_pct(run: Mapping[str, Any]) -> float:
+    error: float = 100 * abs(run["latency_ms"] / run["target_ms"] - 1)
+    return error
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Both parts as Markdown."""
+    one = found["memory"][_ONE]
+    lines = [
+        "## Searching by gradient",
+        "",
+        "Peak memory of the tensors that a step makes (`peak_activation_bytes`), ProxylessNAS's space at a quarter of",
+        f"its widths on images of 32 x 32, batch {_BATCH}; mean of {_STEPS} random paths where one is drawn.",
+        "",
+        "| step | MiB | of one path |",
+        "| --- | ---: | ---: |",
+        *(f"| {name} | {size / 2**20:.0f} | {size / one:.2f} |" for name, size in found["memory"].items()),
+        "",
+        "ProxylessNAS on CIFAR-10 for three targets on a Pixel 1, whose published table prices the space. Accuracies",
+        f"are of {_TEST} held-out images with the supernet's weights after {_WARM_UP + _SEARCH} short epochs: they",
+        f"compare architectures, and are no accuracies of trained networks. Beside each are {_RANDOM} random ones that",
+        "take as long.",
+        "",
+        "| target ms | expected ms | likeliest ms | derived ms | error | accuracy | random, mean and best |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *map(_row, found["search"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(run: Mapping[str, Any]) -> str:
+    others = run["random_accuracy_pct"]
+    return (
+        f"| {run['target_ms']:g} | {run['expected_ms']:.1f} | {run['likeliest_ms']:.1f} | {run['latency_ms']:.1f} "
+        f"| {_error_pct(run):.1f} % | {run['accuracy_pct']:.1f} % | {np.mean(others):.1f} %, {max(others):.1f} % |"
+    )

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...networks.errors import CheckpointError, InfeasibleError, UsageError
+from ...networks.errors import CheckpointError, UsageError
 from ..accuracy.augmentation import NO_AUGMENTATION, Augmentation
 from ..accuracy.data import ImageSet
 from ..accuracy.data_augmentation import Batches
 from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ..spaces import Codes, SearchSpace
-from .deriving import most_probable
+from .deriving import drawn_within, most_probable
 from .latency import LatencyTerm
 from .mixing import one_path
 from .optimising import optimiser_arrays, restore_optimiser
@@ -36,8 +36,6 @@ OnEpoch: TypeAlias = Callable[[EpochReport], None]
 _WHAT: Final = "search"
 _INITIAL_SPREAD: Final = 1e-3  # of the choices' logits: DARTS and ProxylessNAS
 _MOST_GRADIENT: Final = 5.0
-_DRAWS: Final = 4096  # architectures drawn to find one within a budget, where latencies are no sums
-_ASKED: Final = 64  # of these, how many are asked about at once
 _PASSES: Final = 10_000  # more than an epoch makes over the images that choices learn from
 
 
@@ -202,30 +200,37 @@ class GradientSearch(ABC):
         with torch.no_grad():
             return float(self.latency.expected_ms(self.softmax()))
 
-    def derive(self, budget_ms: float | None = None) -> Codes:
-        """The most probable architecture within a budget, int64 [d].
+    def derive(self, budget_ms: float | None = None, *, used: float = 0.95) -> Codes:
+        """The most probable architecture that uses a budget, int64 [d].
 
-        Where latencies are sums over positions it is found exactly (`deriving.most_probable`); else it is the most
-        probable of those that are drawn by the probabilities and keep the budget.
+        It takes from ``used`` of the budget to all of it; where none does, it is the most probable one within the
+        budget. Before the probabilities have become ones and zeros, the likeliest architecture of all is not one of
+        the latency that the search has settled on: leaving out blocks saves much at once.
+
+        Where latencies are sums over positions, it is found by dynamic programming (`deriving.most_probable`); else it
+        is the most probable of those that are drawn by the probabilities.
 
         Args:
             budget_ms: None takes the target of the search; without a device there is none.
+            used: share of the budget that is to be used, 0 to 1.
 
         Raises:
-            UsageError: a budget, but no device.
+            UsageError: a budget, but no device; or a share outside 0 .. 1.
             InfeasibleError: no architecture within the budget was found.
         """
         logs = self._log_probabilities()
+        if not 0 <= used <= 1:
+            raise UsageError(f"{used} of a budget", hint="give a share from 0 to 1")
         if self.latency is None:
             if budget_ms is not None:
                 raise UsageError(f"a budget of {budget_ms} ms without a device", hint="give the search a LatencyTerm")
             return np.array([int(np.argmax(position)) for position in logs], np.int64)
         budget = self.latency.target_ms if budget_ms is None else budget_ms
-        matrix = self.latency.matrix
+        matrix, name = self.latency.matrix, self.space.name
         if matrix is None:
-            return self._drawn_within(budget, self.latency)
+            return drawn_within(logs, self.latency.oracle, budget, least_ms=used * budget, seed=self.seed, space=name)
         costs = [row[: len(position)] for row, position in zip(matrix.costs_ms, logs, strict=True)]
-        return most_probable(logs, costs, budget, fixed_ms=matrix.fixed_ms, space=self.space.name)
+        return most_probable(logs, costs, budget, fixed_ms=matrix.fixed_ms, space=name, least_ms=used * budget)
 
     def inherited_accuracy_pct(self, code: npt.ArrayLike, images: ImageSet, like: ImageSet) -> float:
         """Accuracy of an architecture with the supernet's weights, batch norms normalising by each batch.
@@ -377,23 +382,6 @@ class GradientSearch(ABC):
             latency_weight=None if self.latency is None else self.latency.current,
         )
 
-    def _drawn_within(self, budget_ms: float, latency: LatencyTerm) -> Codes:
-        """The likeliest of random architectures that keeps a budget; the likeliest are asked about first."""
-        logs, rng = self._log_probabilities(), np.random.default_rng(self.seed)
-        likeliest = np.array([[int(np.argmax(position)) for position in logs]], np.int64)
-        columns = [rng.choice(len(position), _DRAWS, p=np.exp(position)) for position in logs]
-        codes = np.unique(np.concatenate([likeliest, np.stack(columns, axis=1)]), axis=0)
-        scores = np.sum([position[column] for position, column in zip(logs, codes.T, strict=True)], axis=0)
-        codes, least = codes[np.argsort(-scores, kind="stable")], math.inf
-        for start in range(0, len(codes), _ASKED):
-            latencies = latency.oracle.latencies_ms(codes[start : start + _ASKED])
-            kept = np.flatnonzero(latencies <= budget_ms)
-            if len(kept):
-                best: Codes = codes[start + kept[0]]
-                return best
-            least = min(least, float(latencies.min()))
-        raise InfeasibleError("latency_ms", budget_ms, least, space=self.space.name)
-
     def _identity(self) -> dict[str, Any]:
         return {
             "strategy": self.kind,
@@ -409,7 +397,7 @@ class GradientSearch(ABC):
             "reports": [asdict(report) for report in self.reports],
             "stopped": self.stopped,
             "rng": self.rng.bit_generator.state,
-            "latency_weight": None if self.latency is None else self.latency.current,
+            "latency": None if self.latency is None else [self.latency.current, self.latency.memory],
             "remembered": {name: getattr(self, name) for name in self.remembered},
         }
         arrays = {f"net/{name}": value.numpy(force=True) for name, value in self.net.state_dict().items()}
@@ -432,6 +420,6 @@ class GradientSearch(ABC):
         self.stopped = progress["stopped"]
         self.rng.bit_generator.state = progress["rng"]
         if self.latency is not None:
-            self.latency.current = float(progress["latency_weight"])
+            self.latency.current, self.latency.memory = map(float, progress["latency"])
         for name in self.remembered:
             setattr(self, name, progress["remembered"][name])

@@ -1,4 +1,4 @@
-"""The most probable architecture within a budget: exact, by dynamic programming over the positions."""
+"""The most probable architecture that uses a budget: a knapsack over the positions, by dynamic programming."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,24 +6,32 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ...nas_bridge import LatencyOracle
 from ...networks.errors import InfeasibleError
 from ..spaces import Codes
 
 Floats = NDArray[np.float64]
 
-_BISECTIONS: Final = 60
+_CELLS: Final = 20_000
+_DRAWS: Final = 4096
+_ASKED: Final = 64  # architectures at once
 _ROUNDING: Final = 1e-9  # of sums of the same numbers in another order
 
 
 def most_probable(
-    log_probabilities: Sequence[Floats], costs_ms: Sequence[Floats], budget_ms: float, *, fixed_ms: float, space: str
+    log_probabilities: Sequence[Floats],
+    costs_ms: Sequence[Floats],
+    budget_ms: float,
+    *,
+    fixed_ms: float,
+    space: str,
+    least_ms: float = -np.inf,
 ) -> Codes:
-    """The code with the largest product of probabilities among those whose latency is at most ``budget_ms``.
+    """The code with the largest product of probabilities among those that take ``least_ms`` to ``budget_ms``.
 
-    States are partial architectures, (cost so far, log probability so far); of two at one position, one that costs no
-    less and is no more probable is dropped (Nemhauser and Ullmann, Management Science 15(9), 1969), and so is one that
-    cannot become better than the best that Lagrangian relaxation found (its bound: Fisher, Management Science 27(1),
-    1981). What remains holds the optimum, with no rounding of costs.
+    Where no code takes that, the most probable one within the budget. What choices cost beyond the cheapest of their
+    position is counted in cells of 1/20,000 of what the budget leaves, rounded up: no answer is above the budget, and
+    none is less probable than any code that keeps ``p`` cells away from both bounds, of p positions.
 
     Args:
         log_probabilities: of the choices at each of p positions.
@@ -31,6 +39,7 @@ def most_probable(
         budget_ms: what an architecture may take.
         fixed_ms: what every architecture takes besides its choices.
         space: its name, for the error.
+        least_ms: what it is to take, if any can.
 
     Returns:
         int64 [p].
@@ -38,77 +47,90 @@ def most_probable(
     Raises:
         InfeasibleError: no architecture is within the budget.
     """
-    known = [np.flatnonzero(~np.isnan(position)) for position in costs_ms]
-    scores = [position[index] for position, index in zip(log_probabilities, known, strict=True)]
-    prices = [position[index] for position, index in zip(costs_ms, known, strict=True)]
-    least = sum(float(position.min(initial=np.inf)) for position in prices)
-    budget = budget_ms - fixed_ms
-    if not least <= budget + _ROUNDING * abs(budget_ms):
-        raise InfeasibleError("latency_ms", budget_ms, least + fixed_ms, space=space)
-    budget = max(budget, least)
-    multiplier, best = _relaxed(scores, prices, budget)
-    code = _searched(scores, prices, budget, multiplier, best)
-    return np.array([index[choice] for index, choice in zip(known, code, strict=True)], np.int64)
+    cheapest = [float(np.nanmin(position)) if not np.isnan(position).all() else np.inf for position in costs_ms]
+    least = sum(cheapest) + fixed_ms
+    left = budget_ms - least
+    if not left >= -_ROUNDING * abs(budget_ms):
+        raise InfeasibleError("latency_ms", budget_ms, least, space=space)
+    unit = max(left, _ROUNDING * abs(budget_ms)) / _CELLS
+    cells = [
+        np.ceil((np.where(np.isnan(costs), np.inf, costs) - low) / unit - _ROUNDING)
+        for costs, low in zip(costs_ms, cheapest, strict=True)
+    ]
+    best, taken = _filled(log_probabilities, cells)
+    first = int(np.clip(np.ceil((least_ms - least) / unit) + len(cells), 0, _CELLS)) if np.isfinite(least_ms) else 0
+    if np.isneginf(best[first:]).all():
+        first = 0
+    return _followed(first + int(np.argmax(best[first:])), taken, cells)
 
 
-def _chosen(scores: Sequence[Floats], prices: Sequence[Floats], multiplier: float) -> Codes:
-    """The best choice at each position alone, where a unit of cost takes ``multiplier`` off the score."""
-    return np.array([int(np.argmax(s - multiplier * c)) for s, c in zip(scores, prices, strict=True)], np.int64)
+def _filled(scores: Sequence[Floats], cells: Sequence[Floats]) -> tuple[Floats, NDArray[np.int64]]:
+    """The best score of the codes that take each number of cells, and its choice at each position, [p, cells + 1]."""
+    best = np.full(_CELLS + 1, -np.inf)
+    best[0] = 0.0
+    taken = np.zeros((len(scores), _CELLS + 1), np.int64)
+    for position, (gains, widths) in enumerate(zip(scores, cells, strict=True)):
+        following = np.full(_CELLS + 1, -np.inf)
+        for choice, (gain, width) in enumerate(zip(gains, widths, strict=True)):
+            if width > _CELLS:
+                continue
+            start = int(width)
+            candidate = best[: _CELLS + 1 - start] + gain
+            better = candidate > following[start:]
+            following[start:][better] = candidate[better]
+            taken[position, start:][better] = choice
+        best = following
+    return best, taken
 
 
-def _total(values: Sequence[Floats], code: Codes) -> float:
-    return float(sum(position[choice] for position, choice in zip(values, code, strict=True)))
-
-
-def _relaxed(scores: Sequence[Floats], prices: Sequence[Floats], budget: float) -> tuple[float, Codes]:
-    """The smallest multiplier whose best code is within the budget, and that code."""
-    low, high = 0.0, 1.0
-    if _total(prices, code := _chosen(scores, prices, 0.0)) <= budget:
-        return 0.0, code
-    cheapest = np.array([int(np.argmin(position)) for position in prices], np.int64)
-    best = cheapest
-    for _ in range(_BISECTIONS):  # doubled until it is dear enough, then halved
-        if _total(prices, code := _chosen(scores, prices, high)) <= budget:
-            best = code
-            break
-        low, high = high, 2 * high
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if _total(prices, code := _chosen(scores, prices, middle)) <= budget:
-            high, best = middle, code
-        else:
-            low = middle
-    return high, best
-
-
-def _searched(
-    scores: Sequence[Floats], prices: Sequence[Floats], budget: float, multiplier: float, best: Codes
-) -> Codes:
-    """The optimum, from a good code and a multiplier whose bound is tight."""
-    count = len(scores)
-    cheapest_rest = np.append(np.cumsum([position.min() for position in prices[::-1]])[::-1], 0.0)
-    net = [(s - multiplier * c).max() for s, c in zip(scores, prices, strict=True)]
-    best_rest = np.append(np.cumsum(net[::-1])[::-1], 0.0)
-    least_score = _total(scores, best)
-    slack = _ROUNDING * max(abs(budget), abs(least_score), 1.0)
-    cost, score = np.zeros(1), np.zeros(1)
-    history: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for number in range(count):
-        parents = np.repeat(np.arange(len(cost)), len(scores[number]))
-        choices = np.tile(np.arange(len(scores[number])), len(cost))
-        new_cost = (cost[:, None] + prices[number]).ravel()
-        new_score = (score[:, None] + scores[number]).ravel()
-        bound = new_score + best_rest[number + 1] + multiplier * (budget - new_cost)
-        alive = (new_cost + cheapest_rest[number + 1] <= budget + slack) & (bound >= least_score - slack)
-        index = np.flatnonzero(alive)
-        index = index[np.lexsort((-new_score[index], new_cost[index]))]
-        front = new_score[index] > np.maximum.accumulate(np.append(-np.inf, new_score[index]))[:-1]
-        index = index[front]
-        history.append((parents[index], choices[index]))
-        cost, score = new_cost[index], new_score[index]
-    state = int(np.argmax(score))  # the good code's states stay within the slack, so there is one
-    code = np.empty(count, np.int64)
-    for number in reversed(range(count)):
-        parents, choices = history[number]
-        code[number], state = choices[state], int(parents[state])
+def _followed(cell: int, taken: NDArray[np.int64], cells: Sequence[Floats]) -> Codes:
+    """The choices that lead to a number of cells."""
+    code = np.empty(len(cells), np.int64)
+    for position in reversed(range(len(cells))):
+        code[position] = taken[position, cell]
+        cell -= int(cells[position][code[position]])
     return code
+
+
+def drawn_within(
+    log_probabilities: Sequence[Floats],
+    oracle: LatencyOracle,
+    budget_ms: float,
+    *,
+    least_ms: float,
+    seed: int,
+    space: str,
+) -> Codes:
+    """The most probable of random architectures that take ``least_ms`` to ``budget_ms``; latencies need be no sums.
+
+    4,096 are drawn by the probabilities, and the most probable asked about first; where none takes as much, the answer
+    is the most probable within the budget.
+
+    Args:
+        log_probabilities, budget_ms, least_ms, space: as `most_probable`.
+        oracle: knows the latencies.
+        seed: of the draws.
+
+    Raises:
+        InfeasibleError: none of them is within the budget.
+    """
+    rng = np.random.default_rng(seed)
+    likeliest = np.array([[int(np.argmax(position)) for position in log_probabilities]], np.int64)
+    columns = [rng.choice(len(position), _DRAWS, p=np.exp(position)) for position in log_probabilities]
+    codes = np.unique(np.concatenate([likeliest, np.stack(columns, axis=1)]), axis=0)
+    scores = np.sum([logs[column] for logs, column in zip(log_probabilities, codes.T, strict=True)], axis=0)
+    codes, least = codes[np.argsort(-scores, kind="stable")], np.inf
+    found: Codes | None = None
+    for start in range(0, len(codes), _ASKED):
+        some = codes[start : start + _ASKED]
+        latencies = oracle.latencies_ms(some)
+        within = latencies <= budget_ms
+        used = np.flatnonzero(within & (latencies >= least_ms))
+        if len(used):
+            best: Codes = some[used[0]]
+            return best
+        found = some[np.argmax(within)] if found is None and within.any() else found
+        least = min(least, float(latencies.min()))
+    if found is None:
+        raise InfeasibleError("latency_ms", budget_ms, least, space=space)
+    return found

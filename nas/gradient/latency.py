@@ -19,7 +19,7 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
 
 _SCALE: Final = 0.2
 _US_PER_MS: Final = 1000.0
-_MOST_WEIGHT: Final = 100.0
+_PROPORTIONAL: Final = 100.0  # times the integral gain
 
 
 def _add_linear(entropy: Tensor, expected_ms: Tensor, target_ms: float, weight: float) -> Tensor:
@@ -64,9 +64,10 @@ T the target, w the weight. Logarithms are of microseconds, so that they are pos
 class LatencyTerm:
     """The latency of a device in the loss of a search.
 
-    A fixed weight leaves it to chance where a search ends: the papers tried several. Here the weight is a Lagrange
-    multiplier unless ``control`` is 0: after each step on the choices it grows by ``control * (E - T) / T``, never
-    below 0, and so comes to rest where the expected latency is the target.
+    A fixed weight leaves it to chance where a search ends: the papers tried several. Here, unless ``control`` is 0,
+    the weight is a Lagrange multiplier that a proportional-integral controller sets: after each step on the choices,
+    with e = (E - T) / T, its memory grows by ``control * e``, and the weight is the memory and ``100 * control * e``,
+    both never below 0. It comes to rest where the expected latency is the target; the proportional part damps it.
 
     Args:
         oracle: knows latencies; for all searches but those by REINFORCE it must have a gradient.
@@ -77,6 +78,7 @@ class LatencyTerm:
 
     Attributes:
         current: the weight now.
+        memory: the part of it that has been added up.
 
     Raises:
         UnknownNameError: no such form.
@@ -91,7 +93,7 @@ class LatencyTerm:
         *,
         form: str = "add#linear",
         weight: float | None = None,
-        control: float = 0.05,
+        control: float = 0.1,
     ) -> None:
         if form not in FORMS:
             raise UnknownNameError("form of a loss", form, FORMS)
@@ -103,7 +105,7 @@ class LatencyTerm:
             )
         self.oracle, self.target_ms, self.form = oracle, target_ms, form
         self.weight, self.control = weight, control
-        self.current = weight
+        self.current = self.memory = weight
         bound = oracle.cheapest(evaluations=1).bound_ms  # None where it could only be searched for
         if bound is not None and bound > target_ms:
             raise InfeasibleError("latency_ms", target_ms, bound, space=oracle.space.name)
@@ -149,5 +151,7 @@ class LatencyTerm:
 
     def follow(self, expected_ms: float) -> None:
         """Press harder if the latency is above the target, less if it is below."""
-        step = self.control * (expected_ms - self.target_ms) / self.target_ms
-        self.current = min(max(self.current + step, 0.0), _MOST_WEIGHT)
+        if self.control:
+            error = (expected_ms - self.target_ms) / self.target_ms
+            self.memory = max(self.memory + self.control * error, 0.0)
+            self.current = max(self.memory + _PROPORTIONAL * self.control * error, 0.0)
