@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
 
+_FOR_EVALUATIONS: Final = ("--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
+
 
 def search(
     space: Annotated[
@@ -59,9 +61,7 @@ def search(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data", metavar="WHAT", help="Images to learn from, for --accuracy from-scratch: a file, a folder."
-        ),
+        typer.Option("--data", metavar="WHAT", help="Images, for what learns from some: digits, a file, a folder."),
     ] = None,
     trade: Annotated[
         str | None,
@@ -117,7 +117,7 @@ def search(
     and a picture. What is called accuracy is named as what it is.
     """
     from ...networks.errors import UsageError
-    from ..searching import runs
+    from ..searching import gradient, runs
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
@@ -137,6 +137,10 @@ def search(
     else:
         folder = Path(out or _OUT)
         settings = _settings(given, evaluations or _EVALUATIONS)
+        if gradient.is_kind(settings.strategy):
+            unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
+            unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
         if folder.exists():  # before anything is looked up
             hint = f"go on with lutra search --resume {folder}, or give another --out"
             raise UsageError(f"{folder} exists", hint=hint)
@@ -242,12 +246,9 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
         UnknownNameError: no such strategy.
         UsageError: it has no such parameter, or one of another kind.
     """
-    from ...nas.searchers import searcher_class
     from ...networks.errors import UsageError
 
-    made = searcher_class(strategy)
-    signature = inspect.signature(made).parameters
-    known = {name: signature[name].default for name in made.parameter_names()}
+    known = _defaults(strategy)
     parameters: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -256,6 +257,25 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set {text!r} is no parameter of {strategy}", hint=f"it has: {listed}")
         parameters[name] = _like(known[name], value, text)
     return parameters
+
+
+def _defaults(strategy: str) -> dict[str, Any]:
+    """The parameters that a strategy has, with their defaults.
+
+    Raises:
+        UnknownNameError: no such strategy.
+    """
+    from ...nas.searchers import searcher_class, searcher_kinds
+    from ...networks.errors import UnknownNameError
+    from ..searching import gradient
+
+    if gradient.is_kind(strategy):
+        return gradient.defaults(strategy)
+    if strategy not in searcher_kinds():
+        raise UnknownNameError("strategy", strategy, {*searcher_kinds(), *gradient.kinds()})
+    made = searcher_class(strategy)
+    signature = inspect.signature(made).parameters
+    return {name: signature[name].default for name in made.parameter_names()}
 
 
 def _like(default: Any, value: str, text: str) -> Any:
