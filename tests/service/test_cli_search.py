@@ -446,8 +446,8 @@ def accuracy(codes):
 def test_a_supernet_is_trained_and_an_architecture_derived(lutra, tmp_path):
     pytest.importorskip("torch")
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (160, 3, 32, 32), dtype=np.uint8),
-             labels=np.arange(160) % 10)  # fmt: skip
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
     words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "proxyless", "--data", "few.npz", "--set", "batch=16")
     done = lutra(*words, "--set", "epochs=2", "--set", "warm_up=1", "--out", "run", "--json")
     assert done.code == 0, done.err
@@ -471,8 +471,8 @@ def test_an_interrupted_training_goes_on_after_its_epoch(lutra, tmp_path, monkey
     from lutra.service import render
 
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (160, 3, 32, 32), dtype=np.uint8),
-             labels=np.arange(160) % 10)  # fmt: skip
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
     words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "fbnet", "--data", "few.npz", "--set", "batch=16",
              "--set", "epochs=2")  # fmt: skip
     whole = lutra(*words, "--out", "whole", "--json").document
