@@ -9,10 +9,12 @@ import typer
 from ..options import EngineOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
-    from ..searching.report import SearchReport
+    from ..searching.runs import Run
     from ..searching.settings import Settings
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
+
+_FOR_EVALUATIONS: Final = ("--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
 
 
 def search(
@@ -56,6 +58,10 @@ def search(
             metavar="WHAT",
             help="What is made large: your file.py:function, a score without training, params, or macs (if omitted).",
         ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="WHAT", help="Images, for what learns from some: digits, a file, a folder."),
     ] = None,
     trade: Annotated[
         str | None,
@@ -111,19 +117,30 @@ def search(
     and a picture. What is called accuracy is named as what it is.
     """
     from ...networks.errors import UsageError
-    from ..searching import runs
+    from ..searching import gradient, runs
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {"--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch, "--seed": seed}
+    given |= {
+        "--data": data,
+        "--trade": trade,
+        "--strategy": strategy,
+        "--set": parameters or None,
+        "--batch": batch,
+        "--seed": seed,
+    }
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
-    given |= {"--store": store}
+    given |= {"--store": store, "--seed": seed}
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
     else:
         folder = Path(out or _OUT)
         settings = _settings(given, evaluations or _EVALUATIONS)
+        if gradient.is_kind(settings.strategy):
+            unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
+            unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
         if folder.exists():  # before anything is looked up
             hint = f"go on with lutra search --resume {folder}, or give another --out"
             raise UsageError(f"{folder} exists", hint=hint)
@@ -136,7 +153,7 @@ def search(
     if done.result.stopped == "cancelled":
         runs.tell_how_to_go_on(folder)
         raise typer.Exit(5)
-    _show(_reported(done, folder, remeasure), folder, as_json)
+    _reported(done, folder, remeasure, as_json)
 
 
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
@@ -169,6 +186,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
         accuracy=_placed(given["--accuracy"] or _ACCURACY),
+        data=given["--data"] and _placed(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
         margin=given["--margin"],
@@ -228,12 +246,9 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
         UnknownNameError: no such strategy.
         UsageError: it has no such parameter, or one of another kind.
     """
-    from ...nas.searchers import searcher_class
     from ...networks.errors import UsageError
 
-    made = searcher_class(strategy)
-    signature = inspect.signature(made).parameters
-    known = {name: signature[name].default for name in made.parameter_names()}
+    known = _defaults(strategy)
     parameters: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -242,6 +257,25 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set {text!r} is no parameter of {strategy}", hint=f"it has: {listed}")
         parameters[name] = _like(known[name], value, text)
     return parameters
+
+
+def _defaults(strategy: str) -> dict[str, Any]:
+    """The parameters that a strategy has, with their defaults.
+
+    Raises:
+        UnknownNameError: no such strategy.
+    """
+    from ...nas.searchers import searcher_class, searcher_kinds
+    from ...networks.errors import UnknownNameError
+    from ..searching import gradient
+
+    if gradient.is_kind(strategy):
+        return gradient.defaults(strategy)
+    if strategy not in searcher_kinds():
+        raise UnknownNameError("strategy", strategy, {*searcher_kinds(), *gradient.kinds()})
+    made = searcher_class(strategy)
+    signature = inspect.signature(made).parameters
+    return {name: signature[name].default for name in made.parameter_names()}
 
 
 def _like(default: Any, value: str, text: str) -> Any:
@@ -262,7 +296,7 @@ def _placed(text: str) -> str:
     """A name as it is; a file with its whole path, so that the search can go on from another folder."""
     path, colon, rest = text.rpartition(":")
     for file, behind in ((text, ""), (path, colon + rest)):
-        if Path(file).is_file():
+        if file and (Path(file).is_file() or (Path(file).is_dir() and "/" in file)):
             return str(Path(file).resolve()) + behind
     return text
 
@@ -283,7 +317,8 @@ def _require_here(settings: "Settings") -> None:
         )
 
 
-def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
+def _reported(done: "Run", folder: Path, remeasure: int, as_json: bool) -> None:
+    """Write what was found into its folder, and show it."""
     from ..searching.folder import write_files
     from ..searching.measuring import measured
     from ..searching.report import SearchReport
@@ -291,12 +326,8 @@ def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
     report = SearchReport.of(done)
     if remeasure:
         report = measured(report, remeasure)
-    write_files(report, folder)
-    return report
-
-
-def _show(report: "SearchReport", folder: Path, as_json: bool) -> None:
+    written = write_files(report, folder)
     if as_json:
         echo_json(report.to_dict() | {"folder": str(folder)})
         return
-    typer.echo(f"{report}\nkept in {folder}: best.json, best.onnx, best.py, front, plot.png, report.html, result.json")
+    typer.echo(f"{report}\nkept in {folder}: {', '.join(sorted(written))}")

@@ -72,7 +72,9 @@ class SearchReport:
         codes = run.result.codes
         latencies_ms = run.prepared.latency.oracle.latencies_ms(codes)
         front = _front(run, latencies_ms)
-        chosen = front[int(np.argmax(run.result.values[front, 0]))]
+        chosen = front[0] if run.derived is None else run.derived
+        if chosen not in front:  # derived from a supernet, though another one does better in it
+            front = np.append(front, chosen)
         intervals = _intervals(run, front)
         space = run.prepared.space
         costs = space.costs(codes[front])

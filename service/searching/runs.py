@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from . import gradient
 from .settings import JOURNAL, Settings
 
 if TYPE_CHECKING:
@@ -61,9 +62,13 @@ def prepare(settings: Settings) -> Prepared:
     from .accuracy import accuracy_of
     from .devices import latency_of
 
-    _check(settings)
+    by_gradient = gradient.is_kind(settings.strategy)
+    _check(settings, by_gradient)
     space = space_of(settings.space)
-    accuracy = accuracy_of(settings.accuracy, space, settings.space, settings.seed)
+    if by_gradient:
+        accuracy = gradient.accuracy_of_supernet(settings.data)
+    else:
+        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
     latency = latency_of(settings, space)
     budget = _budget(settings, latency)
     problem = _problem(settings, space, latency, accuracy, budget)
@@ -82,15 +87,14 @@ def prepare(settings: Settings) -> Prepared:
     return Prepared(replace(settings, probe_ms=probed), space, latency, accuracy, problem)
 
 
-def _check(settings: Settings) -> None:
+def _check(settings: Settings, by_gradient: bool) -> None:
     from ...nas.searchers import searcher_class
     from ...networks.errors import UnknownNameError, UsageError
 
-    strategy = searcher_class(settings.strategy)
     for name in settings.trade:
         if name not in TRADED:
             raise UnknownNameError("objective", name, TRADED)
-    if settings.trade and not strategy.several:
+    if settings.trade and not (by_gradient or searcher_class(settings.strategy).several):
         raise UsageError(
             f"the strategy {settings.strategy!r} takes one objective", hint="leave --trade out, or use nsga2"
         )
@@ -140,11 +144,13 @@ class Run:
         prepared: what was searched for.
         result: what was found.
         seconds: how long this session took.
+        derived: which architecture was derived from a supernet; None where the best that was tried is the answer.
     """
 
     prepared: Prepared
     result: "SearchResult"
     seconds: float
+    derived: int | None = None
 
 
 def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
@@ -159,6 +165,8 @@ def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
     from ..render import search_progress
 
     settings, began_s = prepared.settings, time.monotonic()
+    if gradient.is_kind(settings.strategy):
+        return gradient.run(prepared, folder)
     searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
     try:
         with (

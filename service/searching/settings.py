@@ -32,6 +32,7 @@ class Settings:
         strategy: its name.
         parameters: what it is made with.
         accuracy: what is made large: a file's function, a stand-in, an estimator.
+        data: images to learn from; None where nothing is, or for what the estimator takes by itself.
         trade: what else is made small beside it, by name.
         bounds: largest allowed values, by name.
         margin: the probability with which the latency must keep its bound; None to bound the prediction itself.
@@ -52,6 +53,7 @@ class Settings:
     strategy: str
     parameters: Mapping[str, Any]
     accuracy: str
+    data: str | None
     trade: tuple[str, ...]
     bounds: Mapping[str, float]
     margin: float | None

@@ -15,6 +15,7 @@ import pytest
 from lutra.nas_bridge import make_oracle
 from lutra.networks import Network
 from lutra.predictors import AdditivePredictor, load_predictor
+from lutra.profiler import mcu
 from lutra.service.spaces import space_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_space.py"
@@ -283,6 +284,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("-d", "pixle3"), "unknown device 'pixle3'"),
         (("-d", "pixel3.json"), "there is no file pixel3.json"),
         (("-s", "evolve"), "unknown strategy 'evolve'"),
+        (("--data", "digits"), "does not learn from images"),
         (("--accuracy", "luck"), "unknown accuracy 'luck'"),
         (("--accuracy", "acc.py"), "names no function"),
         (("--accuracy", "acc.py:nothing"), "unknown function"),
@@ -294,7 +296,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("--max-macs", "many"), "is no number of them"),
         (("--margin", "0.2"), "a margin of 0.2"),
         (("--model", "folder", "-d", "null"), "--model and --device"),
-        (("--max-ms", "-1"), "keeps latency_ms <= -1"),
+        (("--max-ms", "-1"), "a latency budget of -1"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -354,6 +356,21 @@ def test_a_saved_predictor_says_the_latencies(lutra, mine):
                     "--out", "careful", "--json").document  # fmt: skip
     assert max(row["latency_ms"] for row in careful["front"]) < max(row["latency_ms"] for row in done.document["front"])
     assert all(row["interval_ms"][1] <= 3 * (1 + 1e-9) for row in careful["front"])
+
+
+def test_a_board_is_simulated_and_its_memory_bounds_the_search(lutra, tmp_path):
+    described = (Path(mcu.__file__).parent / "boards" / "stm32f412.yaml").read_text()
+    (tmp_path / "small.yaml").write_text(described.replace("kib: 256", "kib: 28").replace("stm32f412", "small"))
+    words = ("search", *SPACE, "-d", "small.yaml", "-s", "grid", "-n", 125)
+    done = lutra(*words, "--max-ms", 500, "--out", "run", "--json")
+    assert done.code == 0, done.err
+    assert done.document["device"]["simulated"]
+    assert done.document["device"]["name"] == "small"
+    assert 0 < done.document["evaluated"] < 125  # the others do not fit
+    (tmp_path / "small.yaml").write_text(described.replace("kib: 256", "kib: 4").replace("stm32f412", "small"))
+    refused = lutra(*words, "--max-ms", 500, "--out", "none")
+    assert refused.code == 2
+    assert "keeps share of small's memory <= 1: the least is" in refused.err
 
 
 def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
@@ -421,6 +438,57 @@ _ACCURACY[tuple(codes.T)] = _TABLE["val_acc_cifar10"].to_numpy()
 def accuracy(codes):
     return _ACCURACY[tuple(np.asarray(codes).T)]
 '''
+
+
+# -- strategies that train a supernet ---------------------------------------------------------------------
+
+
+def test_a_supernet_is_trained_and_an_architecture_derived(lutra, tmp_path):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
+    words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "proxyless", "--data", "few.npz", "--set", "batch=16")
+    done = lutra(*words, "--set", "epochs=2", "--set", "warm_up=1", "--out", "run", "--json")
+    assert done.code == 0, done.err
+    assert "epoch 2/2: loss" in done.err
+    (chosen,) = [row for row in done.document["front"] if row["chosen"]]
+    assert chosen["latency_ms"] <= 0.2
+    assert all(row["latency_ms"] <= 0.2 for row in done.document["front"])
+    assert "supernet" in done.document["accuracy"]["label"]
+    assert "supernet" in done.document["accuracy"]["note"]
+    again = lutra("search", "--resume", "run", "--json")
+    assert again.document == done.document
+    assert "epoch" not in again.err  # all were there
+    for extra in (("--accuracy", "macs"), ("--margin", 0.9), ("-n", 5)):
+        refused = lutra(*words, *extra, "--out", "other")
+        assert (refused.code, "it trains a supernet" in refused.err) == (2, True)
+    assert "it has: epochs=50" in lutra(*words, "--set", "pages=3", "--out", "other").err
+
+
+def test_an_interrupted_training_goes_on_after_its_epoch(lutra, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from lutra.service import render
+
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
+    words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "fbnet", "--data", "few.npz", "--set", "batch=16",
+             "--set", "epochs=2")  # fmt: skip
+    whole = lutra(*words, "--out", "whole", "--json").document
+    told = render._epoch
+
+    def interrupting(report):
+        if report.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return told(report)
+
+    monkeypatch.setattr(render, "_epoch", interrupting)
+    stopped = lutra(*words, "--out", "run")
+    assert stopped.code == 5
+    assert "go on with: lutra search --resume run" in stopped.err
+    done = lutra("search", "--resume", "run", "--json").document
+    assert done["front"] == whole["front"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -147,6 +147,7 @@ SETTINGS = Settings(
     strategy="random",
     parameters={"population": 10},
     accuracy="macs",
+    data=None,
     trade=("params",),
     bounds={"latency_ms": 30.0},
     margin=0.95,
