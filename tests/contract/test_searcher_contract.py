@@ -1,5 +1,7 @@
 """Every strategy passes the contract."""
 
+from typing import ClassVar
+
 from lutra.nas.testing import SearcherContract
 
 
@@ -12,3 +14,20 @@ class TestGrid(SearcherContract):
     strategy = "grid"
     exhausts = True
     follows_seed = False
+
+
+class TestReinforce(SearcherContract):
+    strategy = "reinforce"
+    parameters: ClassVar = {"hidden": 8}
+
+
+class TestSurrogate(SearcherContract):
+    strategy = "surrogate"
+    parameters: ClassVar = {"initial": 8}
+    exhausts = True
+
+
+class TestSurrogateOnPredictor(SearcherContract):
+    strategy = "surrogate"
+    parameters: ClassVar = {"initial": 8, "model": "additive"}
+    exhausts = True
