@@ -96,4 +96,4 @@ def _normal_distribution(x: Floats) -> Floats:
     t = 1 / (1 + 0.2316419 * np.abs(x))
     powers = ((((1.330274429 * t - 1.821255978) * t + 1.781477937) * t - 0.356563782) * t + 0.319381530) * t
     upper = np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi) * powers
-    return np.where(x > 0, 1 - upper, upper)
+    return np.asarray(np.where(x > 0, 1 - upper, upper), np.float64)

@@ -69,11 +69,11 @@ class Controller(nn.Module):
             log_probability, spread = self.log_probabilities(codes, used)
             gain = torch.from_numpy(advantages.astype(np.float32)) * log_probability + entropy * spread
             self._optimiser.zero_grad()
-            (-gain.mean()).backward()
+            (-gain.mean()).backward()  # type: ignore[no-untyped-call]
             self._optimiser.step()
 
     def log_probabilities(self, codes: Codes, used: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """Of architectures, and the sums of the entropies of their decisions, given the choices before: ``[n]`` each."""
+        """Of architectures; and the entropies of their decisions, given the choices before, summed; ``[n]`` each."""
         choices, counted = torch.from_numpy(np.ascontiguousarray(codes)), torch.from_numpy(used)
         before = torch.cat([torch.zeros(len(codes), 1, dtype=torch.long), choices[:, :-1]], dim=1)
         outputs, _ = self._lstm(self._embedding(self._offsets + before))

@@ -118,7 +118,7 @@ class ReinforceSearcher(Searcher):
             self._baseline = self.decay * self._baseline + (1 - self.decay) * reward
 
     def _rewards(self, codes: Codes) -> Floats:
-        """The rank of each among all that were evaluated: the share of those worse less that of those better, ``[n]``."""
+        """The share, of all that were evaluated, of those worse less that of those better; ``[n]``."""
         known = np.sort(list(self._losses.values()))
         losses = np.array([self._losses[key] for key in keys(codes)])
         better, not_worse = np.searchsorted(known, losses, "left"), np.searchsorted(known, losses, "right")

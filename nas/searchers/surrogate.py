@@ -130,9 +130,7 @@ class SurrogateSearcher(Searcher):
         open_, picked = np.ones(len(candidates), np.bool_), []
         for weight in weights:
             deviations = np.stack([belief.deviations for belief in beliefs], axis=1)
-            best = max(
-                acquisition.gains(seen, weight, reference).max() for seen in (losses, means[~open_]) if len(seen)
-            )
+            best = acquisition.gains(np.concatenate([losses, means[~open_]]), weight, reference).max()
             worth = acquisition.expected_improvement(means, deviations, weight, reference, best)
             picked.append(int(np.where(open_, worth, -np.inf).argmax()))
             open_[picked[-1]] = False
