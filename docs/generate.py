@@ -23,6 +23,8 @@ REMEDIES = {
     "Nothing of the file was taken over.",
     "LUTRA-E105": "Raise the budget to the least that the message names, or search a space with smaller networks.",
     "LUTRA-E106": "Resume with the command that the search printed when it stopped, or begin anew in another folder.",
+    "LUTRA-E107": "Correct the file and the image that the message names; [estimating "
+    "accuracy](accuracy-estimation.md) says which forms are read.",
     "LUTRA-E200": "The message names what does work here.",
     "LUTRA-E201": "The message counts every op that is missing. Replace them in the model, or declare them: "
     'CONTRIBUTING.md, "Add an op".',
@@ -50,6 +52,9 @@ REMEDIES = {
     "LUTRA-E605": "Upgrade Lutra, or point `--store` or `LUTRA_STORE` at another file.",
     "LUTRA-E700": "Check the folder's path and that it can be written.",
     "LUTRA-E701": "Copy the predictor again from where it was saved, or fit it anew.",
+    "LUTRA-E800": "The message says what to lower or to change; the last checkpoint stays as it is.",
+    "LUTRA-E801": "Lower the learning rate, or warm it up for longer; the last good checkpoint stays as it is.",
+    "LUTRA-E802": "Resume with the same network, data and recipe, or begin anew in another folder.",
 }
 """What to do about each error, by code."""
 

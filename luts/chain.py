@@ -23,6 +23,25 @@ Met: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class StateCosts:
+    """What choices cost in the states in which they are met, whatever the numbers are of.
+
+    Letters: K decisions, S states, C the most choices of one.
+
+    Attributes:
+        fixed: what every network has besides.
+        costs: float64 [K, S, C]; NaN for what no network meets, and for a choice without a number.
+        behind: the state that a choice leaves, integers [K, S, C]; 0 for what no network meets. All begin in state 0.
+        ends: what is added for the state at the end, float64 [S].
+    """
+
+    fixed: float
+    costs: NDArray[np.float64]
+    behind: NDArray[np.int64]
+    ends: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Chain:
     """Spaces as decisions.
 

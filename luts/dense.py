@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..networks.errors import NotCoveredError, NotSupportedError, UnknownNameError, UsageError
 from . import _native
-from .chain import Chain
+from .chain import Chain, StateCosts
 from .compose import RUN_CONSTANT
+from .interpolation import halfwidth_of
 from .residency import cold_shares
 from .table import Table
 
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from ..networks.lowering import Kernel
     from ..networks.lowering.blocks import LoweredSpace
 
-COLD, RESIDENT, WEIGHTS, ACTIVATIONS = range(4)
+COLD, RESIDENT, WEIGHTS, HALFWIDTH, ACTIVATIONS = range(5)
 """Rows of what is known of kernels: latency in ns with all weights from memory and with all from the last cache, bytes
-of weights, and the most bytes of activations that one of them moves."""
+of weights, half the 95 % interval of the former latency in ns, and the most bytes of activations that one moves."""
 
+_ROWS: Final = 5
 _SHARES: Final = (1.0, 0.0)  # all weights from memory; all from the last cache
 _MAX_MET: Final = 65536  # what 16 bits count
 
@@ -70,7 +72,8 @@ class DenseTable:
         self._fingerprint = table.fingerprint
         prices = _Prices(table, chain.distinct, interpolate=interpolate)
         self._fixed = prices.of([*chain.start, *(chain.ends[0] if chain.plain else ())])
-        self._fixed[[COLD, RESIDENT]] += table.constant(RUN_CONSTANT).latency_ns or 0.0
+        run = table.constant(RUN_CONSTANT)
+        self._fixed[[COLD, RESIDENT, HALFWIDTH]] += (run.latency_ns or 0.0) * np.array([1.0, 1.0, halfwidth_of(run)])
         self._costs = _costs(chain, prices)
         self.choices = chain.choices
         self.missing = prices.missing
@@ -133,9 +136,54 @@ class DenseTable:
         """
         return float(_mixed(self._fixed, cold_share))
 
+    @property
+    def common_cold_share(self) -> float | None:
+        """The share of the weights that come from memory, where it is the same for all networks of the space or makes
+        no difference; None where it follows from the network."""
+        priced = np.concatenate([self._costs.reshape(len(self._costs), -1), self._fixed[:, None]], axis=1)
+        if np.array_equal(priced[COLD], priced[RESIDENT], equal_nan=True):
+            return 1.0
+        weights = self._costs[WEIGHTS]
+        least = self._fixed[WEIGHTS] + np.nanmin(weights, axis=1).sum() + self._fixed[ACTIVATIONS]
+        most = self._fixed[WEIGHTS] + np.nanmax(weights, axis=1).sum() + np.nanmax(priced[ACTIVATIONS])
+        low, high = cold_shares(np.array([least, most]), self._fingerprint)
+        return float(low) if low == high else None
+
+    def state_costs(self, cold_share: float = 1.0) -> StateCosts:
+        """What each choice costs in each state in which it is met, in ns, for sums and least sums over all networks.
+
+        Args:
+            cold_share: share of the weights that come from memory (`lutra.luts.residency`).
+        """
+        return self._in_states(_mixed(self._costs, cold_share), self.fixed_ns(cold_share))
+
+    def state_halfwidths(self) -> StateCosts:
+        """Half the 95 % interval of what each choice costs in each state, in ns, with all weights from memory."""
+        return self._in_states(self._costs[HALFWIDTH], float(self._fixed[HALFWIDTH]))
+
+    def state_weights(self) -> StateCosts:
+        """Bytes of the weights of each choice in each state in which it is met."""
+        return self._in_states(self._costs[WEIGHTS], float(self._fixed[WEIGHTS]))
+
+    def cold_share_of(self, weight_bytes: float) -> float:
+        """Share of the weights that come from memory, of a network of so many bytes of weights whose activations are
+        the largest of the space."""
+        largest = max(float(self._fixed[ACTIVATIONS]), float(np.nanmax(self._costs[ACTIVATIONS], initial=0.0)))
+        return float(cold_shares(np.array([weight_bytes + largest]), self._fingerprint)[0])
+
+    def _in_states(self, costs: NDArray[np.float64], fixed: float) -> StateCosts:
+        decisions, states = len(self.choices), self._chain.states
+        ends = np.zeros(1) if self._chain.plain else costs[-1, :states]
+        return StateCosts(
+            fixed=fixed,
+            costs=costs[:decisions].reshape(decisions, states, -1),
+            behind=self._chain.transitions().astype(np.int64),
+            ends=ends,
+        )
+
     def _compiled(self, isa: str | None) -> tuple[tuple[_native.DenseCosts, float], ...]:
         """What is summed, with what each sum begins with: latencies; or both cases, weights and activations."""
-        share = self._common_share()
+        share = self.common_cold_share
         if share is not None:
             latency = _mixed(self._costs, share)
             return ((self._sum(latency, isa), self.fixed_ns(share)),)
@@ -151,17 +199,6 @@ class DenseTable:
         self, costs: NDArray[np.float64], isa: str | None, reduce: Literal["sum", "max"] = "sum"
     ) -> _native.DenseCosts:
         return _native.DenseCosts(costs.astype(np.float32), self._limits, reduce=reduce, isa=isa)
-
-    def _common_share(self) -> float | None:
-        """The cold share, where it is the same for all networks of the space or makes no difference."""
-        priced = np.concatenate([self._costs.reshape(4, -1), self._fixed[:, None]], axis=1)
-        if np.array_equal(priced[COLD], priced[RESIDENT], equal_nan=True):
-            return 1.0
-        weights = self._costs[WEIGHTS]
-        least = self._fixed[WEIGHTS] + np.nanmin(weights, axis=1).sum() + self._fixed[ACTIVATIONS]
-        most = self._fixed[WEIGHTS] + np.nanmax(weights, axis=1).sum() + np.nanmax(priced[ACTIVATIONS])
-        low, high = cold_shares(np.array([least, most]), self._fingerprint)
-        return float(low) if low == high else None
 
     def _latencies_ns(self, codes: NDArray[Any], threads: int) -> NDArray[np.float32]:
         met = codes if self._walk is None else self._walk.expand(codes, threads=threads)
@@ -229,22 +266,23 @@ class _Prices:
         # Between the two shares latencies are linear. One that is too unsure with either is known with neither.
         found = {key: [answers[share][key].latency_ns for share in _SHARES] for key in kernels}
         self.missing = tuple(sorted(key for key, latencies_ns in found.items() if None in latencies_ns))
-        self._known = {key: np.array(latencies_ns, np.float64) for key, latencies_ns in found.items()}
-        for key in self.missing:
-            self._known[key][:] = np.nan
+        self._known = {key: np.full(3, np.nan) for key in kernels}
+        for key, (cold_ns, resident_ns) in found.items():
+            if cold_ns is not None and resident_ns is not None:
+                self._known[key][:] = cold_ns, resident_ns, cold_ns * halfwidth_of(answers[1.0][key])
 
     def of(self, kernels: "Iterable[Kernel]") -> NDArray[np.float64]:
-        """`COLD` to `ACTIVATIONS` of kernels in a row, [4]; the latencies are NaN where one has no number."""
-        total = np.zeros(4)
+        """`COLD` to `ACTIVATIONS` of kernels in a row, [5]; the latencies are NaN where one has no number."""
+        total = np.zeros(_ROWS)
         for kernel in kernels:
-            total[:WEIGHTS] += self._known[kernel.key]
+            total[[COLD, RESIDENT, HALFWIDTH]] += self._known[kernel.key]
             total[WEIGHTS] += kernel.weight_bytes
             total[ACTIVATIONS] = max(total[ACTIVATIONS], kernel.bytes_moved - kernel.weight_bytes)
         return total
 
 
 def _costs(chain: Chain, prices: _Prices) -> NDArray[np.float64]:
-    """`COLD` to `ACTIVATIONS` of each choice, [4, P, states x C], NaN for what no network meets.
+    """`COLD` to `ACTIVATIONS` of each choice, [5, P, states x C], NaN for what no network meets.
 
     Where there are several states, one more row has those of the ends, by state.
     """
@@ -254,7 +292,7 @@ def _costs(chain: Chain, prices: _Prices) -> NDArray[np.float64]:
             f"{most} choices in {chain.states} layouts and input sizes are over {_MAX_MET}",
             hint="make one dense table for each input size",
         )
-    costs = np.full((4, len(chain.choices) + (not chain.plain), chain.states * most), np.nan)
+    costs = np.full((_ROWS, len(chain.choices) + (not chain.plain), chain.states * most), np.nan)
     for position, step in enumerate(chain.steps):
         for (state, choice), (kernels, _) in step.items():
             costs[:, position, state * most + choice] = prices.of(kernels)

@@ -200,6 +200,11 @@ class Interpolator:
         return tuple(_near(row) for _, _, row in sorted(rows, key=lambda item: item[:2])[:_NEAREST])
 
 
+def halfwidth_of(answer: Answer) -> float:
+    """Half the 95 % interval of an answer relative to it; `UNKNOWN_HALFWIDTH` where that is not known."""
+    return UNKNOWN_HALFWIDTH if answer.rel_halfwidth is None else answer.rel_halfwidth
+
+
 def noise_of(rows: Sequence[Measurement]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Relative standard deviation of each row's latency, shape ``[n]``."""
     halfwidths = [UNKNOWN_HALFWIDTH if row.rel_halfwidth is None else row.rel_halfwidth for row in rows]

@@ -1,4 +1,5 @@
-"""What every search space and every strategy must pass, for the tests of ours and of others'; and a space to test with.
+"""What every search space, strategy and estimator of accuracy must pass, for the tests of ours and of others'; and a
+space to test with.
 
 ::
 
@@ -15,7 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from ..networks import Network, NetworkBuilder
 from ..networks.errors import InfeasibleError, UsageError
 from ..networks.lowering import lower
 from ..networks.lowering.blocks import lower_blocks
+from .accuracy import AccuracyEstimator, Meaning, estimator_class
 from .problem import Constraint, Evaluations, Objective, Problem
 from .search import make_searcher, search
 from .searchers import Searcher, searcher_class
@@ -322,3 +324,90 @@ class SearcherContract(ABC):
         assert again.ask(3).tolist() == searcher.ask(3).tolist()
         with pytest.raises(UsageError, match="no parameter 'nonsense'"):
             make_searcher(problem, self.strategy, nonsense=1)
+
+
+def small_classifier(width: int, blocks: int) -> Network:
+    """A convolution and residual blocks of ``width`` channels, 3 x 16 x 16 pixels to 10 classes."""
+    b = NetworkBuilder(f"classifier_{width}_{blocks}")
+    x = b.op("conv2d", b.input((1, 3, 16, 16)), name="stem", out_channels=width, kernel_size=3, stride=2, padding=1)
+    for i in range(blocks):
+        with b.scope(f"blocks.{i}"):
+            y = b.op("conv2d", x, out_channels=width, kernel_size=3, padding=1, bias=False)
+            y = b.op("relu", b.op("batch_norm", y))
+            y = b.op("batch_norm", b.op("conv2d", y, out_channels=width, kernel_size=1, bias=False))
+            x = b.op("add", x, y)
+    x = b.op("flatten", b.op("global_avg_pool2d", x))
+    return b.build(b.op("linear", x, out_features=10))
+
+
+def unreachable_classifier() -> Network:
+    """A network whose output does not depend on its input."""
+    b = NetworkBuilder("unreachable")
+    b.op("relu", b.input((1, 3, 16, 16)))
+    x = b.op("flatten", b.op("global_avg_pool2d", b.op("constant", shape=(1, 3, 16, 16))))
+    return b.build(b.op("linear", x, out_features=10))
+
+
+class EstimatorContract(ABC):
+    """Subclass it and say how to make the estimator; networks read 3 x 16 x 16 pixels and know 10 classes."""
+
+    relative: bool = False
+    """Whether scores compare the networks of one call, and say nothing beyond it."""
+
+    @abstractmethod
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        """A new estimator, as cheap as it can be."""
+
+    def networks(self) -> list[Network]:
+        """A few different networks that it can score."""
+        return [small_classifier(width, blocks) for width, blocks in ((4, 2), (8, 2), (8, 3))]
+
+    def test_it_is_known_by_name(self) -> None:
+        estimator = self.make()
+        assert estimator_class(estimator.kind) is type(estimator)
+        assert estimator.meaning in get_args(Meaning)
+
+    def test_every_network_has_a_score_and_a_cost(self) -> None:
+        networks = self.networks()
+        scores = self.make().estimate(networks)
+        assert len(scores) == len(networks)
+        assert scores.values.shape == scores.seconds.shape == (len(networks),)
+        assert np.isfinite(scores.values).all()
+        assert (scores.seconds >= 0).all()
+        assert scores.failures == (None,) * len(networks)
+        assert scores.meaning == self.make().meaning
+        assert sorted(scores.ranks().tolist())[-1] <= len(networks)
+
+    def test_scores_follow_from_seed_and_network(self) -> None:
+        networks = self.networks()
+        first = self.make(seed=3).estimate(networks).values
+        assert (self.make(seed=3).estimate(networks).values == first).all()
+        estimator = self.make(seed=3)
+        assert (estimator.estimate(networks[::-1]).values[::-1] == first).all()
+        assert (estimator.estimate(networks).values == first).all(), "the second call differs from the first"
+        if not self.relative:
+            assert estimator.estimate(networks[1:2]).values[0] == first[1]
+
+    def test_the_global_random_state_is_left_alone(self) -> None:
+        import torch
+
+        before = torch.random.get_rng_state()
+        self.make().estimate(self.networks()[:1])
+        assert torch.equal(torch.random.get_rng_state(), before)
+
+    def test_nothing_asked_nothing_answered(self) -> None:
+        assert len(self.make().estimate([])) == 0
+
+    def test_what_is_no_network_is_refused(self) -> None:
+        with pytest.raises(UsageError, match=r"entry 1 is a ndarray, no Network\n.*decode"):
+            self.make().estimate([*self.networks()[:1], np.zeros(3)])  # type: ignore[list-item]
+
+    def test_a_network_that_cannot_be_scored_says_why_and_stops_no_other(self) -> None:
+        estimator = self.make()
+        if estimator.meaning == "count":
+            return  # what is counted is counted of any network
+        scores = estimator.estimate([*self.networks(), unreachable_classifier()])
+        assert np.isnan(scores.values[-1])
+        assert scores.failures[-1]
+        assert np.isfinite(scores.values[:-1]).all()
+        assert scores.ranks()[-1] == 1

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..networks.errors import NotSupportedError
+from ._descent import Cheapest, descend
 from .space import CodedSpace
 
 if TYPE_CHECKING:
@@ -85,6 +86,38 @@ class LatencyOracle(ABC):
             hint="use a predictor, which has intervals, or bound the latency without a margin",
         )
 
+    def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
+        """Learn from architectures that were measured; from then on the oracle gives other numbers.
+
+        Args:
+            codes: n architectures, integers [n, P].
+            latencies_ms: their measured latencies, [n].
+
+        Raises:
+            NotSupportedError: the source does not learn.
+            UsageError: as the source's own `fit`, which then changes nothing.
+        """
+        del codes, latencies_ms
+        raise NotSupportedError(
+            f"{type(self).__name__} of {self.device} does not learn from measurements",
+            hint="use a predictor, or a table of measured kernels",
+        )
+
+    def cheapest(self, *, evaluations: int = 4096) -> Cheapest:
+        """The architecture of the space with the least latency, so that budgets below it can be refused.
+
+        Where the source is no sum over decisions, it is looked for: from the best of random architectures, one
+        decision after the other is changed for the better, until none is better or enough have been asked about.
+
+        Args:
+            evaluations: the most architectures to ask about, where the answer is not exact anyway.
+
+        Raises:
+            UsageError: no evaluations.
+            NotCoveredError: the source has no number for an architecture.
+        """
+        return descend(self.space, self.latencies_ms, evaluations)
+
     def cost_matrix(self) -> CostMatrix:
         """The latency as a sum over decisions.
 
@@ -101,13 +134,17 @@ class LatencyOracle(ABC):
 
         Args:
             probabilities: of the choices of each decision; P tensors, the j-th of as many numbers as decision j has
-                choices.
+                choices, from 0 on, with sum 1.
 
         Returns:
-            A scalar, in ms.
+            A scalar, in ms, of the probabilities' type. Oracles that are sums over decisions, or know every
+            architecture, give it exactly; the others an unbiased estimate from random architectures, and another one
+            at the next call.
 
         Raises:
+            UsageError: not probabilities of the space's choices.
             NotSupportedError: the source has no gradient.
+            NotCoveredError: the source has no number for some choice.
         """
         del probabilities
         raise NotSupportedError(

@@ -8,7 +8,8 @@
     │   ├── ShapeError                an op cannot take these shapes or attributes
     │   ├── TableFileError            a file of latencies that cannot be read or written; names row and column
     │   ├── InfeasibleError           a budget that no architecture of the space keeps; says the least
-    │   └── SearchStateError          the file of an interrupted search that cannot go on; says why
+    │   ├── SearchStateError          the file of an interrupted search that cannot go on; says why
+    │   └── ImageDataError            images that cannot be learned from; names file and row
     ├── NotSupportedError             sensible, but not possible here                              (exit 3)
     │   ├── UnsupportedOpError        ops that the catalogue, or a runtime, does not have
     │   ├── UnsupportedDtypeError     an element type nobody here computes with
@@ -30,8 +31,11 @@
     │   ├── StoreLockedError          another process holds it
     │   ├── StoreCorruptError         it is damaged
     │   └── SchemaTooNewError         it was written by a newer version of Lutra
-    └── ArtifactError                 a saved predictor that cannot be read or written
-        └── CorruptArtifactError      damaged, or altered after it was saved
+    ├── ArtifactError                 a saved predictor that cannot be read or written
+    │   └── CorruptArtifactError      damaged, or altered after it was saved
+    └── TrainingError                 a training that cannot go on
+        ├── DivergedError             its loss is no number any more; names the step and the learning rate
+        └── CheckpointError           its saved state is damaged, or another training's
 
 Each class has a stable ``code`` (a heading in ``docs/errors.md``) and an ``exit_code`` for the command line.
 """
@@ -144,6 +148,25 @@ class SearchStateError(UsageError):
     """The file of an interrupted search that this search cannot go on from: of another one, or damaged."""
 
     code = "LUTRA-E106"
+
+
+class ImageDataError(UsageError):
+    """Images that cannot be learned from.
+
+    Attributes:
+        source: the file or folder, or what the images are called.
+        problem: what is wrong there.
+        row: the image, counted from 0, or None where all are meant.
+    """
+
+    code = "LUTRA-E107"
+
+    def __init__(
+        self, source: str | PathLike[str], problem: str, *, row: int | None = None, hint: str | None = None
+    ) -> None:
+        self.source, self.problem, self.row = str(source), problem, row
+        place = self.source if row is None else f"{self.source}, image {row}"
+        super().__init__(f"{place}: {problem}", hint=hint)
 
 
 class NotSupportedError(LutraError):
@@ -338,3 +361,32 @@ class CorruptArtifactError(ArtifactError):
     """Damaged, or altered after it was saved."""
 
     code = "LUTRA-E701"
+
+
+class TrainingError(LutraError):
+    """A training that cannot go on."""
+
+    code = "LUTRA-E800"
+
+
+class DivergedError(TrainingError):
+    """The loss of a training is no number any more.
+
+    Attributes:
+        step: which it was at, counted from 0.
+        learning_rate: at that step.
+    """
+
+    code = "LUTRA-E801"
+
+    def __init__(self, step: int, learning_rate: float, *, hint: str) -> None:
+        self.step, self.learning_rate = step, learning_rate
+        super().__init__(
+            f"the loss is no number any more at step {step}, at a learning rate of {learning_rate:.3g}", hint=hint
+        )
+
+
+class CheckpointError(TrainingError):
+    """The saved state of a training is damaged, or another training's."""
+
+    code = "LUTRA-E802"

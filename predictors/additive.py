@@ -14,11 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..luts import Answer, Nearest, Table
 from ..luts.compose import Composition, compose
-from ..luts.interpolation import UNKNOWN_HALFWIDTH
+from ..luts.interpolation import halfwidth_of
 from ..luts.table import CALIBRATION_DOCUMENT
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
 from ..networks.lowering import Kernel, LoweredNetwork
-from ._artifact import Artifact
+from ._artifact import TABLE_FILE, Artifact
 from ._lowering import Lowerer
 from ._registry import register
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike, checked_coverage, training_latencies
@@ -30,7 +30,6 @@ _TRUSTED: Final = 5  # degrees of freedom from which on the prior error no longe
 _LEAST_FOR_CONSTANT: Final = 5  # networks; fewer cannot tell a constant from a scale
 _TOLD: Final = 5  # kernels without a number that an error tells about
 _NEAREST_TOLD: Final = 2  # rows that are told of each
-_TABLE_FILE: Final = "table.json"
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,23 @@ class TablePredictor(LatencyPredictor):
         missing = max(0, _TRUSTED - degrees)
         return math.sqrt((float(errors @ errors) + missing * self.prior_error**2) / (degrees + missing))
 
+    def interval_factor(self, rel_halfwidths: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
+        """What a latency is divided and multiplied by for the ends of its interval; see the class for the formula.
+
+        Args:
+            rel_halfwidths: half the 95 % interval that comes from the rows, relative to the latency; any shape.
+            coverage: in (0, 1).
+
+        Returns:
+            Factors of that shape.
+
+        Raises:
+            UsageError: the coverage is out of range.
+        """
+        z = NormalDist().inv_cdf((1 + checked_coverage(coverage)) / 2)
+        factors: NDArray[np.float64] = np.exp(z * np.hypot(np.divide(rel_halfwidths, _ROW_SIGMAS), self.model_error()))
+        return factors
+
     def explain(self, network: Input, *, coverage: float = 0.9, input_shapes: InputShapes | None = None) -> Prediction:
         """Predict one network, with the interval and the time of each kernel.
 
@@ -150,11 +166,10 @@ class TablePredictor(LatencyPredictor):
             ModelFileError: the model file cannot be read.
             UnsupportedOpError: the network has ops that are not supported.
         """
-        z = NormalDist().inv_cdf((1 + checked_coverage(coverage)) / 2)
         summed = self._sum(network, input_shapes)
         overhead_ms = self.scale_ * (summed.run.latency_ns or 0.0) / 1e6 + self.constant_ms_
         latency_ms = self.scale_ * summed.total_ns / 1e6 + self.constant_ms_
-        spread = math.exp(z * math.hypot(self._row_error(summed, latency_ms), self.model_error()))
+        spread = float(self.interval_factor(self._row_halfwidth(summed, latency_ms), coverage))
         fingerprint = self.table.fingerprint
         return Prediction(
             network=summed.network,
@@ -191,14 +206,14 @@ class TablePredictor(LatencyPredictor):
             state={"scale": self.scale_, "constant_ms": self.constant_ms_, "coefficients": self._coefficients},
             device={"name": self.device, "fingerprint": self.table.fingerprint.to_dict()},
             arrays={} if residuals is None else {"log_residuals": residuals},
-            texts={_TABLE_FILE: self.table.to_json()},
+            texts={TABLE_FILE: self.table.to_json()},
         )
 
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> Self:
         """The predictor that `to_artifact` described."""
         try:
-            predictor = cls(Table.from_json(artifact.texts[_TABLE_FILE]), **artifact.params)
+            predictor = cls(Table.from_json(artifact.texts[TABLE_FILE]), **artifact.params)
             predictor.scale_ = float(artifact.state["scale"])
             predictor.constant_ms_ = float(artifact.state["constant_ms"])
             predictor._coefficients = int(artifact.state["coefficients"])
@@ -272,13 +287,13 @@ class TablePredictor(LatencyPredictor):
             rel_halfwidth=answer.rel_halfwidth,
         )
 
-    def _row_error(self, summed: _Sum, latency_ms: float) -> float:
-        """Relative standard error of the latency that comes from the rows, all taken to err the same way."""
+    def _row_halfwidth(self, summed: _Sum, latency_ms: float) -> float:
+        """Half the 95 % interval that comes from the rows, relative to the latency; all are taken to err one way."""
         if not latency_ms:
             return 0.0
         answers = [(count, answer) for _, count, answer in summed.kernels] + [(1, summed.run)]
-        error_ns = math.fsum(count * (answer.latency_ns or 0.0) * _halfwidth(answer) for count, answer in answers)
-        return self.scale_ * error_ns / 1e6 / latency_ms / _ROW_SIGMAS
+        error_ns = math.fsum(count * (answer.latency_ns or 0.0) * halfwidth_of(answer) for count, answer in answers)
+        return self.scale_ * error_ns / 1e6 / latency_ms
 
     def _known_errors(self) -> NDArray[np.float64]:
         """Logarithmic errors of the whole networks that the interval rests on."""
@@ -311,10 +326,6 @@ class TablePredictor(LatencyPredictor):
             f"{100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED,
         }
         return [note for note, holds in notes.items() if holds]
-
-
-def _halfwidth(answer: Answer) -> float:
-    return UNKNOWN_HALFWIDTH if answer.rel_halfwidth is None else answer.rel_halfwidth
 
 
 def _source(answer: Answer) -> Source:

@@ -120,9 +120,9 @@ def test_latencies_are_those_of_composed_kernels(name: str, seed: int, cache_kib
 def test_caches_divide_the_networks() -> None:
     """Some are mixed, some are not: otherwise the test above would not see the mixing."""
     dense = DenseTable(MOBILE, table_of((MOBILE,), 128))
-    assert dense._common_share() is None
-    assert DenseTable(MOBILE, table_of((MOBILE,), 16))._common_share() == 1.0
-    assert DenseTable(MOBILE, table_of((MOBILE,), 1 << 20))._common_share() == 0.0
+    assert dense.common_cold_share is None
+    assert DenseTable(MOBILE, table_of((MOBILE,), 16)).common_cold_share == 1.0
+    assert DenseTable(MOBILE, table_of((MOBILE,), 1 << 20)).common_cold_share == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

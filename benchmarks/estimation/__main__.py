@@ -1,0 +1,72 @@
+"""Figures of estimating accuracy: scores without training, growing networks, reading of images, training.
+
+``python -m benchmarks.estimation`` measures all parts that lack, ``python -m benchmarks.estimation PART ...`` some
+anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md` of the parts that are there. An hour on
+two cores. Needs the measured data in ``../shared/data``, or where ``LUTRA_SHARED_DATA`` says.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from .._parts import run_parts
+from .._results import ROOT, Figure, note
+from ..facts import SHARED
+from . import _data, _inherited, _net2net, _proxies, _training, _zen
+
+COMMAND = "make bench-estimation"
+
+PARTS = {
+    "zen": _zen.measure,
+    "synflow": _proxies.measure_synflow,
+    "proxies": _proxies.measure,
+    "net2net": _net2net.measure,
+    "data": _data.measure,
+    "training": _training.measure,
+    "training-gpu": _training.measure_gpu,
+    "inherited": _inherited.measure,
+}
+_FIGURES = {
+    "zen": _zen.figures,
+    "synflow": _proxies.figures_synflow,
+    "proxies": _proxies.figures,
+    "net2net": _net2net.figures,
+    "data": _data.figures,
+    "training": _training.figures,
+    "training-gpu": _training.figures_gpu,
+    "inherited": _inherited.figures,
+}
+_TABLES = {
+    "proxies": _proxies.table,
+    "zen": _zen.table,
+    "net2net": _net2net.table,
+    "training": _training.table,
+    "inherited": _inherited.table,
+    "data": _data.table,
+}
+
+_HEAD = """# Figures of estimating accuracy
+
+<!-- Written by `make bench-estimation`; edit benchmarks/estimation instead. -->
+
+What [estimating accuracy](accuracy-estimation.md) reaches, measured by `make bench-estimation`.
+"""
+
+
+def _figures(found: Mapping[str, dict[str, Any]]) -> list[Figure]:
+    return [figure for part, content in found.items() for figure in _FIGURES[part](content, COMMAND)]
+
+
+def main() -> int:
+    """Measure the parts that are asked for, or all that lack; returns the exit status."""
+    if not SHARED.is_dir():
+        note(f"skipped: measured data are not in {SHARED}; set LUTRA_SHARED_DATA to their folder")
+        return 0
+    found = run_parts("accuracy", PARTS, _figures, str(__doc__))
+    sections = [table(found[part]) for part, table in _TABLES.items() if part in found]
+    (ROOT / "docs" / "estimation-figures.md").write_text("\n".join([_HEAD, *sections]), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,383 @@
+"""`train`: a network from its first weights, resumed after a kill as if there had been none."""
+
+import hashlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ...networks import Network
+from ...networks.errors import CheckpointError, DivergedError, NotSupportedError, TrainingError
+from ...networks.exporters import to_torch
+from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from .data import ImageSet, Statistics
+from .data_augmentation import Batches
+from .recipe import Recipe
+
+_EVALUATED: Final = 500  # images at once
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What became of one epoch.
+
+    Attributes:
+        number: from 0.
+        loss: mean of its steps, on augmented images and smoothed labels.
+        accuracy_pct: of held-out images after it.
+        learning_rate: of its last step.
+        seconds: it took, the evaluation included.
+    """
+
+    number: int
+    loss: float
+    accuracy_pct: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is, after a step.
+
+    Attributes:
+        step: steps that are done, of ``steps``.
+        steps: of the whole training.
+        loss: of the last step.
+        learning_rate: of the last step.
+        epochs: those that are done.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    learning_rate: float
+    epochs: tuple[Epoch, ...]
+
+
+OnProgress: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network.
+
+    Attributes:
+        module: in evaluation mode, with averaged weights where the recipe averages.
+        epochs: what became of each.
+        statistics: of the training images; what the module reads is normalised by them.
+        stopped_early: whether patience ran out.
+    """
+
+    module: nn.Module
+    epochs: tuple[Epoch, ...]
+    statistics: Statistics
+    stopped_early: bool
+
+    @property
+    def accuracy_pct(self) -> float:
+        """Of held-out images, after the last epoch."""
+        return self.epochs[-1].accuracy_pct
+
+    @property
+    def seconds(self) -> float:
+        """What training took, in all processes that had a part in it."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def train(
+    network: Network,
+    images: ImageSet,
+    held_out: ImageSet,
+    recipe: Recipe | None = None,
+    *,
+    module: nn.Module | None = None,
+    checkpoint: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    device: str | None = None,
+) -> Trained:
+    """Train a network.
+
+    Everything follows from the arguments on one machine with one number of threads: a training that was killed and goes
+    on from its checkpoint ends with the same weights, bit for bit, as one that was not (on a CPU).
+
+    Args:
+        network: of c x h x w images to classes.
+        images: to learn from.
+        held_out: to judge by, after each epoch.
+        recipe: how; the defaults if omitted.
+        module: `to_torch(network)` with weights to begin from; None begins with random ones.
+        checkpoint: an .npz file for the state after each epoch; where it is there already, training goes on from it.
+        on_progress: told after every step and every epoch, for a progress bar.
+        device: torch's name of it; None takes a GPU where there is one. On a GPU, layers compute in bfloat16.
+
+    Raises:
+        UsageError: images that the network does not read, or of more classes than it knows.
+        NotSupportedError: the network computes with the batch that it was built for.
+        DivergedError: the loss is no number any more; the last checkpoint is of a good epoch.
+        TrainingError: out of memory; says what to lower.
+        CheckpointError: the checkpoint is damaged, or another training's.
+    """
+    images.require_fit(network)
+    held_out.require_fit(network)
+    run = _Run(network, images, held_out, recipe or Recipe(), module, device)
+    path = None if checkpoint is None else Path(checkpoint)
+    if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
+        run.restore(saved)
+    with _memory_explained(network, run.recipe):
+        while not run.done:
+            run.epoch(on_progress)
+            if path is not None:
+                write_checkpoint(run.checkpoint(), path, "training")
+                run.saved_epochs = len(run.epochs)
+    return Trained(run.result(), tuple(run.epochs), run.statistics, run.impatient)
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        network: Network,
+        images: ImageSet,
+        held_out: ImageSet,
+        recipe: Recipe,
+        module: nn.Module | None,
+        device: str | None,
+    ) -> None:
+        self.recipe = recipe
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.statistics = images.channel_statistics()
+        self.epochs: list[Epoch] = []
+        self.averaged_steps = 0
+        self.saved_epochs = 0
+        self.identity = {
+            "network": network.fingerprint,
+            "images": _digest(images.images, images.labels),
+            "held_out": _digest(held_out.images, held_out.labels),
+            "recipe": recipe.to_dict(),
+            "initial": "" if module is None else _digest(*(t.numpy(force=True) for t in module.state_dict().values())),
+        }
+        self.module = _initial(network, recipe.seed) if module is None else module
+        self.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _require_any_batch(self.module, network, self.device)
+        self.averages = {n: t.clone() for n, t in self.module.state_dict().items()} if recipe.averaging else {}
+        self.optimiser = _optimiser(self.module, recipe)
+        self.learned = Batches(
+            images,
+            recipe.batch,
+            augmentation=recipe.augmentation,
+            statistics=self.statistics,
+            seed=recipe.seed,
+            device=self.device,
+        )
+        self.judged = Batches(held_out, _EVALUATED, statistics=self.statistics, device=self.device)
+
+    @property
+    def steps(self) -> int:
+        return self.recipe.epochs * len(self.learned)
+
+    @property
+    def impatient(self) -> bool:
+        """Whether the best accuracy is ``patience`` epochs old."""
+        if self.recipe.patience is None or not self.epochs:
+            return False
+        accuracies = [epoch.accuracy_pct for epoch in self.epochs]
+        return len(self.epochs) - 1 - accuracies.index(max(accuracies)) >= self.recipe.patience
+
+    @property
+    def done(self) -> bool:
+        return len(self.epochs) >= self.recipe.epochs or self.impatient
+
+    def epoch(self, on_progress: OnProgress | None) -> None:
+        """One pass over the images, and its evaluation."""
+        number, start = len(self.epochs), time.perf_counter()
+        total, step, rate, loss = 0.0, number * len(self.learned), 0.0, 0.0
+        self.module.train()
+        for inputs, targets in self.learned.epoch(number):
+            rate = self.recipe.learning_rate_at(step, self.steps)
+            loss = self._step(inputs, targets, rate)
+            if not math.isfinite(loss):
+                raise self._diverged(step, rate)
+            total += loss
+            step += 1
+            if on_progress is not None:
+                on_progress(Progress(step, self.steps, loss, rate, tuple(self.epochs)))
+        if not all(bool(p.isfinite().all()) for p in self.module.parameters()):
+            raise self._diverged(step - 1, rate)
+        with self._averaged():
+            accuracy = evaluate(self.module, self.judged)
+        seconds = time.perf_counter() - start
+        self.epochs.append(Epoch(number, total / len(self.learned), accuracy, rate, seconds))
+        _log.info("epoch %d: loss %.3f, accuracy %.2f %%, %.0f s", number, total / len(self.learned), accuracy, seconds)
+        if on_progress is not None:
+            on_progress(Progress(step, self.steps, loss, rate, tuple(self.epochs)))
+
+    def _step(self, inputs: Tensor, targets: Tensor, rate: float) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        with _mixed(self.device):
+            outputs = self.module(inputs.contiguous(memory_format=torch.channels_last))
+        smoothing = self.recipe.label_smoothing
+        loss = cross_entropy(outputs[:, : targets.shape[1]].float(), targets, label_smoothing=smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        self._average()
+        return loss.item()
+
+    def _average(self) -> None:
+        """Move the averaged weights; a short memory at first, so that the random beginning is forgotten."""
+        if not self.averages:
+            return
+        self.averaged_steps += 1
+        keep = min(self.recipe.averaging, self.averaged_steps / (self.averaged_steps + 9))
+        for name, value in self.module.state_dict().items():
+            if value.is_floating_point():
+                self.averages[name].lerp_(value, 1 - keep)
+            else:
+                self.averages[name].copy_(value)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The module with averaged weights, where there are any."""
+        if not self.averages:
+            yield
+            return
+        last = {name: value.clone() for name, value in self.module.state_dict().items()}
+        self.module.load_state_dict(self.averages)
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(last)
+
+    def _diverged(self, step: int, rate: float) -> DivergedError:
+        kept = f"; the checkpoint after epoch {self.saved_epochs} is kept" if self.saved_epochs else ""
+        return DivergedError(step, rate, hint=f"lower the learning rate, or raise the share of warm_up{kept}")
+
+    def result(self) -> nn.Module:
+        """The module as it is to be used."""
+        if self.averages:
+            self.module.load_state_dict(self.averages)
+        return self.module.eval()
+
+    def checkpoint(self) -> Checkpoint:
+        """The state after the last epoch."""
+        state = {f"weights/{name}": value for name, value in self.module.state_dict().items()}
+        state |= {f"averages/{name}": value for name, value in self.averages.items()}
+        for i, parameter in enumerate(self.module.parameters()):
+            if (momentum := self.optimiser.state[parameter].get("momentum_buffer")) is not None:
+                state[f"momentum/{i}"] = momentum
+        progress = {"epochs": [asdict(epoch) for epoch in self.epochs], "averaged_steps": self.averaged_steps}
+        return Checkpoint(self.identity, progress, {name: value.numpy(force=True) for name, value in state.items()})
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Go on from a checkpoint of this training.
+
+        Raises:
+            CheckpointError: it lacks something.
+        """
+        try:
+            self.module.load_state_dict(_part(saved, "weights", self.device))
+            averages = _part(saved, "averages", self.device)
+            self.averages = {name: averages[name] for name in self.averages}
+            momenta = _part(saved, "momentum", self.device)
+            for i, parameter in enumerate(self.module.parameters()):
+                if str(i) in momenta:
+                    self.optimiser.state[parameter]["momentum_buffer"] = momenta[str(i)].reshape(parameter.shape)
+            self.epochs = [Epoch(**epoch) for epoch in saved.progress["epochs"]]
+            self.saved_epochs = len(self.epochs)
+            self.averaged_steps = int(saved.progress["averaged_steps"])
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            what = " ".join(str(error).split())
+            raise CheckpointError(f"the checkpoint is damaged ({what})", hint="remove it, and begin anew") from None
+
+
+def _part(saved: Checkpoint, part: str, device: str) -> dict[str, Tensor]:
+    start = f"{part}/"
+    found = {name.removeprefix(start): a for name, a in saved.state.items() if name.startswith(start)}
+    return {name: torch.from_numpy(array).to(device) for name, array in found.items()}
+
+
+def _initial(network: Network, seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return to_torch(network)
+
+
+def _require_any_batch(module: nn.Module, network: Network, device: str) -> None:
+    """Refuse a network that computes with the batch it was built for."""
+    try:
+        with torch.no_grad():
+            outputs = module.eval()(torch.zeros(2, *network.inputs[0][1].shape[1:], device=device))
+        fits = outputs.dim() == 2 and len(outputs) == 2
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise NotSupportedError(
+            f"{network.name} does not turn a batch of any size into a row of numbers an image",
+            hint="take a network without reshapes and constants of a fixed batch",
+        )
+
+
+def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    decayed = [p for p in module.parameters() if p.dim() > 1]
+    others = [p for p in module.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]],
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.momentum > 0,
+    )
+
+
+def _mixed(device: str) -> AbstractContextManager[Any]:
+    """On a GPU, layers in bfloat16."""
+    return torch.autocast(device, torch.bfloat16) if device.startswith("cuda") else nullcontext()
+
+
+def evaluate(module: nn.Module, batches: Batches) -> float:
+    """Percent of images that the module, in evaluation mode, classifies rightly."""
+    module.eval()
+    right, seen = 0, 0
+    with torch.no_grad():
+        for inputs, labels in batches.in_order():
+            with _mixed(str(inputs.device)):
+                outputs = module(inputs.contiguous(memory_format=torch.channels_last))
+            right += int((outputs[:, : batches.classes].argmax(dim=1) == labels).sum())
+            seen += len(labels)
+    return 100 * right / seen
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _memory_explained(network: Network, recipe: Recipe) -> Iterator[None]:
+    """Say what to lower where memory runs out."""
+    try:
+        yield
+    except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise TrainingError(
+            f"{network.name} does not fit into memory at a batch of {recipe.batch}",
+            hint="lower the batch, the size of the images, or the network's width",
+        ) from None

@@ -1,0 +1,129 @@
+"""`Supernet`: one torch module that holds every candidate of every position of a chain."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from ...networks import NetworkBuilder, TensorType
+from ...networks.errors import NotSupportedError, ShapeError
+from ...networks.exporters import to_torch
+from ...networks.lowering.blocks import Block, BlockSpace
+from ..spaces import SearchSpace
+
+Mix: TypeAlias = Callable[[int, nn.ModuleList, Tensor], Tensor]
+"""What a position makes of its input: from its number, its candidates and what comes in (`mixing`)."""
+
+_FIXES_BATCH = frozenset({"expand", "reshape"})
+"""Ops whose attributes name the number of images."""
+
+
+class Supernet(nn.Module):
+    """A stem, at each position all candidates with weights of their own, a head.
+
+    Args:
+        chain: what it is made from; its blocks must take any number of images.
+        seed: of the initial weights.
+
+    Attributes:
+        chain: the same.
+        stem, head: what comes first and last.
+        positions: the candidates, position by position.
+        classes: how many numbers the head makes of an image.
+        identities: for each position, the candidate that does nothing, or None.
+
+    Raises:
+        ShapeError: candidates of one position make tensors of different types.
+        NotSupportedError: a block fixes the number of images.
+    """
+
+    def __init__(self, chain: BlockSpace, *, seed: int = 0) -> None:
+        super().__init__()
+        self.chain = chain
+        self.identities: list[int | None] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.stem, border, _ = _module(chain.stem, chain.input, "the stem")
+            self.positions = nn.ModuleList()
+            for number, blocks in enumerate(chain.positions):
+                border = self._add(number, blocks, border)
+            self.head, border, _ = _module(chain.head, border, "the head")
+        self.classes = border.shape[-1]
+        # Depthwise convolutions and their gradients are two to four times as fast on CPUs with the channels last.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def _add(self, number: int, blocks: tuple[Block, ...], incoming: TensorType) -> TensorType:
+        """Append a position; returns the type of what it makes."""
+        made = [_module(block, incoming, f"position {number}") for block in blocks]
+        types = {type_ for _, type_, _ in made}
+        if len(types) != 1:
+            listed = ", ".join(sorted(map(str, types)))
+            raise ShapeError(f"candidates of position {number} make different tensors: {listed}")
+        self.positions.append(nn.ModuleList([module for module, _, _ in made]))
+        self.identities.append(next((i for i, (_, _, identity) in enumerate(made) if identity), None))
+        return types.pop()
+
+    def forward(self, images: Tensor, mix: Mix) -> Tensor:
+        """Outputs of the head, [n, k], for n images, [n, c, h, w], with each position mixed by ``mix``."""
+        x: Tensor = self.stem(images.contiguous(memory_format=torch.channels_last))
+        for number, candidates in enumerate(self.positions):
+            assert isinstance(candidates, nn.ModuleList)
+            x = mix(number, candidates, x)
+        outputs: Tensor = self.head(x)
+        return outputs
+
+
+def chain_of_positions(space: SearchSpace) -> BlockSpace:
+    """The one chain of a space whose codes are the choices at its positions.
+
+    Raises:
+        NotSupportedError: the space is no chain, has several sizes of image, or decisions of other kinds.
+    """
+    chains = space.chains()
+    if len(chains) > 1:
+        sizes = ", ".join(str(chain.input.shape[-1]) for chain in chains)
+        raise NotSupportedError(
+            f"a supernet has images of one size, and the space {space.name!r} has {len(chains)}",
+            hint=f"choose one: {space.name.partition('@')[0]}@N, N one of {sizes}",
+        )
+    counts = [len(decision.choices) for decision in space.decisions]
+    if not chains or counts != [len(candidates) for candidates in chains[0].positions]:
+        raise NotSupportedError(
+            f"the space {space.name!r} is no chain with one decision for each position",
+            hint="use proxyless, proxyless-24, fbnet or a ChainSpace of your own",
+        )
+    return chains[0]
+
+
+@contextmanager
+def statistics_kept(net: nn.Module) -> Iterator[None]:
+    """Inside, batch norms normalise by each batch and leave their running statistics as they are."""
+    norms = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    tracking = [norm for norm in norms if norm.track_running_stats]
+    training = net.training
+    net.train()
+    for norm in tracking:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in tracking:
+            norm.track_running_stats = True
+        net.train(training)
+
+
+def _module(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
+    """A block as a module, the type of what it makes, and whether it does nothing."""
+    b = NetworkBuilder("block")
+    x = b.input(incoming.shape, incoming.dtype)
+    made = block(b, x)
+    network = b.build(made)
+    fixed = sorted({node.op.kind for node in network} & _FIXES_BATCH)
+    if fixed:
+        raise NotSupportedError(
+            f"{where} of a supernet fixes the number of images, by {', '.join(fixed)}",
+            hint="use ops that take any number of images, such as flatten or channel_shuffle",
+        )
+    return to_torch(network), network.types[made], made == x

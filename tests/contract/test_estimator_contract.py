@@ -1,0 +1,75 @@
+"""Every estimator of accuracy passes the contract."""
+
+import pytest
+
+from lutra.nas.accuracy import AccuracyEstimator, estimator_class
+from lutra.nas.testing import EstimatorContract
+
+pytest.importorskip("torch")
+
+
+class _ByName(EstimatorContract):
+    kind: str
+
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        return estimator_class(self.kind)(seed=seed)
+
+
+class TestParams(_ByName):
+    kind = "params"
+
+
+class TestMacs(_ByName):
+    kind = "macs"
+
+
+class TestSynflow(_ByName):
+    kind = "synflow"
+
+
+class TestZen(_ByName):
+    kind = "zen"
+
+
+class TestNaswot(_ByName):
+    kind = "naswot"
+
+
+class TestGradSign(_ByName):
+    kind = "gradsign"
+
+
+class TestGradNorm(_ByName):
+    kind = "grad_norm"
+
+
+class TestSnip(_ByName):
+    kind = "snip"
+
+
+class TestGrasp(_ByName):
+    kind = "grasp"
+
+
+class TestFisher(_ByName):
+    kind = "fisher"
+
+
+class TestJacov(_ByName):
+    kind = "jacov"
+
+
+class TestAzNas(_ByName):
+    kind = "az-nas"
+    relative = True
+
+
+class TestFromScratch(EstimatorContract):
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.augmentation import NO_AUGMENTATION
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.from_scratch import FromScratch
+        from lutra.nas.accuracy.recipe import Recipe
+
+        recipe = Recipe(epochs=1, batch=64, augmentation=NO_AUGMENTATION)
+        return FromScratch(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)
