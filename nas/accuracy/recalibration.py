@@ -1,4 +1,4 @@
-"""`recalibrate`: batch norms' statistics measured anew, for weights that were not trained in the network they now run in.
+"""`recalibrate`: batch norms' statistics measured anew, for weights that were trained in another network.
 
 Sub-networks of a supernet and networks with predicted weights have the running statistics of other networks, with which
 they classify no better than by chance (arXiv:1908.09791, section 3.3).
