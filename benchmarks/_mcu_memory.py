@@ -7,8 +7,8 @@ import numpy as np
 
 from lutra.networks import zoo
 from lutra.networks.lowering import lower
+from lutra.networks.lowering.mcu_memory import LEAN, plan_memory
 from lutra.profiler.mcu.engines import ENGINES
-from lutra.profiler.mcu.memory import plan_memory
 
 from ._mcu_data import ZOO, measured_networks
 from .facts import SHARED
@@ -22,7 +22,8 @@ def measure() -> dict[str, Any]:
     figures: dict[str, list[list[Any]]] = {}
     for row in measured_networks():
         if row.board == "stm32h743" and row.sram_kb is not None and row.flash_kb is not None:
-            memory = plan_memory(lower(zoo.build(row.network), "mcu", precision="int8"), ENGINES[row.engine])
+            lowered = lower(zoo.build(row.network), "mcu", precision="int8")
+            memory = plan_memory(lowered, ENGINES[row.engine].memory)
             ours = [memory.sram_bytes / 1024, memory.flash_bytes / 1024]
             figures.setdefault(row.measured_with, []).append([row.network, row.sram_kb, row.flash_kb, *ours])
     return {"activations": _activations(), "figures": figures}
@@ -36,7 +37,7 @@ def _activations() -> list[list[Any]]:
             if row["act_kB"]:
                 network, dtype = _network(row["name"].removesuffix(_SUFFIX), int(row["bits"]))
                 lowered = lower(zoo.build(network), "mcu", precision="int8")
-                arena = plan_memory(lowered, ENGINES["lean"], dtype=dtype).plain
+                arena = plan_memory(lowered, LEAN, dtype=dtype).plain
                 found.append([network, float(row["act_kB"]), arena.bytes / 1024])
     return found
 

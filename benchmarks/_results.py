@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 Better = Literal["higher", "lower"]
-_RECORDED_PACKAGES = ("lutra", "numpy", "onednn-cpu-gomp", "onnx", "onnxruntime", "torch")
+_RECORDED_PACKAGES = ("lutra", "numpy", "onednn-cpu-gomp", "onnx", "onnxruntime", "pillow", "torch")
 
 
 class ResultsError(ValueError):

@@ -1,25 +1,36 @@
-"""What every search space and every estimator of accuracy must pass, for the tests of ours and of others'.
+"""What every search space, strategy and estimator of accuracy must pass, for the tests of ours and of others'; and a
+space to test with.
 
 ::
 
-    class TestMine(SpaceContract):
+    class TestMySpace(SpaceContract):
         def make(self) -> SearchSpace:
             return my_space()
+
+    class TestMyStrategy(SearcherContract):
+        strategy = "mine"
 """
 
+import json
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from math import prod
-from typing import get_args
+from pathlib import Path
+from typing import Any, ClassVar, get_args
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from ..networks import Network, NetworkBuilder
-from ..networks.errors import UsageError
+from ..networks.errors import InfeasibleError, UsageError
 from ..networks.lowering import lower
 from ..networks.lowering.blocks import lower_blocks
 from .accuracy import AccuracyEstimator, Meaning, estimator_class
-from .spaces import SearchSpace
+from .problem import Constraint, Evaluations, Objective, Problem
+from .search import make_searcher, search
+from .searchers import Searcher, searcher_class
+from .spaces import Codes, Decision, SearchSpace
 
 _FEW = 3  # networks to lower whole
 _MANY = 64
@@ -140,6 +151,179 @@ class SpaceContract(ABC):
                 put_together = lowered[int(i)].kernels(row.tolist())
                 assert [k.key for k in put_together] == [k.key for k in kernels]
                 assert {k.key for k in kernels} <= lowered[int(i)].distinct.keys()
+
+
+class ToySpace(SearchSpace):
+    """A depth and a width for each layer; the widths of layers that are not there are 0 in canonical codes.
+
+    Args:
+        depth: the largest.
+        widths: how many there are to choose from.
+    """
+
+    def __init__(self, depth: int = 4, widths: int = 3) -> None:
+        names = tuple(str(4 * (width + 1)) for width in range(widths))
+        layers = [Decision(f"width {i}", names, (0, i) if i else None) for i in range(depth)]
+        super().__init__("toy", [Decision("depth", tuple(str(d + 1) for d in range(depth))), *layers])
+
+    def _network(self, code: Codes) -> Network:
+        b = NetworkBuilder("toy")
+        x = b.input((1, 8))
+        for decision, choice in list(zip(self.decisions, code[0], strict=True))[1 : code[0, 0] + 2]:
+            x = b.op("relu", b.op("linear", x, out_features=int(decision.choices[choice])))
+        return b.build(x)
+
+
+def toy_cost(codes: Codes) -> npt.NDArray[np.float64]:
+    """The sum of the widths of the layers that are there, in units of the smallest; [n]."""
+    used = _layers(codes)
+    cost: npt.NDArray[np.float64] = ((codes[:, 1:] + 1) * used).sum(axis=1).astype(float)
+    return cost
+
+
+def toy_gain(codes: Codes) -> npt.NDArray[np.float64]:
+    """Something to be made large, that grows with the cost, and in which layers differ; [n]."""
+    used = _layers(codes)
+    worth = 1 / (1 + np.arange(codes.shape[1] - 1) % 3)
+    gain: npt.NDArray[np.float64] = (np.sqrt(codes[:, 1:] + 1) * worth * used).sum(axis=1)
+    return gain
+
+
+def _layers(codes: Codes) -> npt.NDArray[np.bool_]:
+    return np.arange(codes.shape[1] - 1) <= codes[:, :1]
+
+
+class SearcherContract(ABC):
+    """Subclass it and name the strategy.
+
+    Attributes:
+        strategy: its name.
+        parameters: what it is made with; small numbers keep the tests fast.
+        exhausts: it asks for every architecture of a small space before it has nothing left to try.
+        follows_seed: another seed gives another search.
+    """
+
+    strategy: ClassVar[str]
+    parameters: ClassVar[Mapping[str, Any]] = {}
+    exhausts: ClassVar[bool] = False
+    follows_seed: ClassVar[bool] = True
+
+    def problem(self, space: SearchSpace, *, most: float | None = None, objectives: int = 1) -> Problem:
+        """Gain to be made large, and cost where there are two objectives; with a bound on the cost."""
+        both = [Objective("gain", toy_gain, maximise=True), Objective("cost", toy_cost)]
+        bounds = [] if most is None else [Constraint("cost", toy_cost, most)]
+        return Problem(space, both[:objectives], bounds)
+
+    def make(self, problem: Problem, seed: int = 1) -> Searcher:
+        return make_searcher(problem, self.strategy, seed=seed, **self.parameters)
+
+    def play(self, problem: Problem, rounds: int = 12, seed: int = 1, *, failing: int = 0) -> list[Codes]:
+        """What is asked for, round by round; each ``failing``-th evaluation fails."""
+        searcher, asked = self.make(problem, seed), []
+        for number in range(rounds):
+            codes = searcher.ask(1 + number % 7)
+            if not len(codes):
+                break
+            asked.append(codes.copy())
+            searcher.tell(codes, self._evaluated(problem, codes, failing))
+        return asked
+
+    def _evaluated(self, problem: Problem, codes: Codes, failing: int = 0) -> Evaluations:
+        signs = [-1.0 if objective.maximise else 1.0 for objective in problem.objectives]
+        losses = np.stack([s * o.measure(codes) for s, o in zip(signs, problem.objectives, strict=True)], axis=1)
+        failures: list[str | None] = [None] * len(codes)
+        for i in range(len(codes)):
+            if failing and (codes[i].sum() + i) % failing == 0:
+                losses[i], failures[i] = np.nan, "out of memory"
+        return Evaluations(losses, problem.violations(codes), tuple(failures))
+
+    def test_asks_are_valid_canonical_and_not_more_than_asked_for(self) -> None:
+        space = ToySpace(12, 6)
+        for number, codes in enumerate(self.play(self.problem(space), 20)):
+            assert 1 <= len(codes) <= 1 + number % 7
+            assert codes.dtype == np.int64
+            assert (space.canonical(space.validate(codes)) == codes).all()
+
+    def test_nothing_is_asked_where_nothing_is_wanted(self) -> None:
+        space = ToySpace(12, 6)
+        assert self.make(self.problem(space)).ask(0).shape == (0, len(space.decisions))
+
+    def test_a_search_follows_its_seed_alone(self) -> None:
+        """So it is also resumed by being told again what it was told."""
+        problem = self.problem(ToySpace(12, 6), most=30)
+        first = self.play(problem, 20, failing=5)
+        np.random.default_rng().random()
+        again = self.play(problem, 20, failing=5)
+        assert [codes.tolist() for codes in first] == [codes.tolist() for codes in again]
+        other = np.concatenate(self.play(problem, 20, seed=2, failing=5))
+        assert self.follows_seed == (np.concatenate(first).tolist() != other.tolist())
+
+    def test_a_journal_is_gone_on_from(self, tmp_path: Path) -> None:
+        problem = self.problem(ToySpace(12, 6), most=30)
+        whole = search(problem, self.make(problem), evaluations=40, batch=4)
+        search(problem, self.make(problem), evaluations=20, batch=4, journal=tmp_path / "j")
+        lines = (tmp_path / "j").read_bytes().splitlines(keepends=True)
+        (tmp_path / "j").write_bytes(b"".join(lines[:-2]) + lines[-2][:9])  # as if it had been killed
+        resumed = search(problem, self.make(problem), evaluations=40, batch=4, journal=tmp_path / "j")
+        assert resumed.codes.tolist() == whole.codes.tolist()
+        assert resumed.evaluations.losses.tolist() == whole.evaluations.losses.tolist()
+
+    @pytest.mark.parametrize("most", [40.0, 14.0, 1.0])
+    def test_nothing_beyond_the_constraint_is_asked(self, most: float) -> None:
+        """Of all the architectures, most keep the first bound, few the second, one the third."""
+        asked = np.concatenate(self.play(self.problem(ToySpace(12, 6), most=most), 20))
+        assert (toy_cost(asked) <= most).all()
+
+    def test_a_budget_that_nothing_keeps_is_an_error(self) -> None:
+        for space in (ToySpace(3, 3), ToySpace(20, 8)):
+            problem = self.problem(space, most=0.5)
+            with pytest.raises(InfeasibleError, match="share of their bounds"):
+                self.make(problem).ask(4)
+            with pytest.raises(InfeasibleError, match=r"cost <= 0\.5: the least is 1") as caught:
+                search(problem, self.make(problem), evaluations=4)
+            assert caught.value.least == 1
+
+    @pytest.mark.parametrize("failing", [1, 2, 5])
+    def test_failed_evaluations_are_survived(self, failing: int) -> None:
+        asked = self.play(self.problem(ToySpace(12, 6), most=60), 20, failing=failing)
+        assert len(asked) == 20
+
+    def test_a_small_space_comes_to_an_end(self) -> None:
+        space = ToySpace(3, 3)
+        problem = self.problem(space)
+        found = search(problem, self.make(problem), evaluations=10 * space.size)
+        assert found.stopped in ("exhausted", "repeating")
+        assert len(np.unique(found.codes, axis=0)) == len(found) <= space.size
+        if self.exhausts:
+            assert found.stopped == "exhausted"
+            assert len(found) == space.size
+            few = self.problem(space, most=4)
+            assert len(search(few, self.make(few), evaluations=10 * space.size)) == 13
+
+    def test_a_space_of_one_architecture(self) -> None:
+        problem = self.problem(ToySpace(1, 1))
+        assert len(search(problem, self.make(problem), evaluations=5)) == 1
+
+    def test_several_objectives(self) -> None:
+        problem = self.problem(ToySpace(12, 6), objectives=2)
+        if not searcher_class(self.strategy).several:
+            with pytest.raises(UsageError, match="cannot trade 2 objectives off"):
+                self.make(problem)
+            return
+        found = search(problem, self.make(problem), evaluations=60)
+        assert found.evaluations.losses.shape == (60, 2)
+        assert 2 <= len(found.front) <= 60
+
+    def test_parameters_make_the_same_strategy(self) -> None:
+        problem = self.problem(ToySpace(12, 6))
+        searcher = self.make(problem)
+        kept = json.loads(json.dumps(searcher.parameters()))
+        assert kept == searcher.parameters()
+        again = make_searcher(problem, self.strategy, seed=1, **kept)
+        assert again.parameters() == kept
+        assert again.ask(3).tolist() == searcher.ask(3).tolist()
+        with pytest.raises(UsageError, match="no parameter 'nonsense'"):
+            make_searcher(problem, self.strategy, nonsense=1)
 
 
 def small_classifier(width: int, blocks: int) -> Network:

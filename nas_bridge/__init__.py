@@ -5,10 +5,13 @@ if __name__ != "lutra.nas_bridge":
 
 from ._descent import Cheapest
 from .asked import FunctionOracle, KnownOracle, Timer
+from .budgets import LatencyBudget
 from .chains import BlockOracle, ChainOracle, TableOracle
 from .learned import Encode, EncodingOracle, NetworkOracle, PredictorOracle
 from .making import Source, make_oracle
 from .oracle import CostMatrix, LatencyOracle
+from .quantities import Quantity, latency_on, macs_of, params_of, peak_bytes_of
+from .remeasuring import Found, Remeasure
 from .space import CodedSpace
 
 __all__ = [
@@ -19,13 +22,21 @@ __all__ = [
     "CostMatrix",
     "Encode",
     "EncodingOracle",
+    "Found",
     "FunctionOracle",
     "KnownOracle",
+    "LatencyBudget",
     "LatencyOracle",
     "NetworkOracle",
     "PredictorOracle",
+    "Quantity",
+    "Remeasure",
     "Source",
     "TableOracle",
     "Timer",
+    "latency_on",
+    "macs_of",
     "make_oracle",
+    "params_of",
+    "peak_bytes_of",
 ]

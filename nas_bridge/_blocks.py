@@ -52,18 +52,19 @@ def keys_of_chain(chain: BlockSpace, *, channels: bool) -> ChainKeys:
     Raises:
         NotSupportedError: a block is of layers that such tables have no name for.
     """
-    stem, border = _built(chain.stem, chain.input)
+    stem, border = built(chain.stem, chain.input)
     positions: list[tuple[Keys, ...]] = []
     for candidates in chain.positions:
-        built = [_built(block, border) for block in candidates]
-        positions.append(tuple(_Reader(network, channels).keys(("",)) for network, _ in built))
-        border = built[0][1]
-    head, _ = _built(chain.head, border)
+        made = [built(block, border) for block in candidates]
+        positions.append(tuple(_Reader(network, channels).keys(("",)) for network, _ in made))
+        border = made[0][1]
+    head, _ = built(chain.head, border)
     first = _Reader(stem, channels).keys(("Conv",))
     return ChainKeys(first, tuple(positions), _Reader(head, channels).keys(("Conv_1", "Conv_2")))
 
 
-def _built(block: Block, incoming: TensorType) -> tuple[Network, TensorType]:
+def built(block: Block, incoming: TensorType) -> tuple[Network, TensorType]:
+    """A block as a network of what comes in, and the type of what it makes."""
     b = NetworkBuilder("block")
     made = block(b, b.input(incoming.shape, incoming.dtype))
     return b.build(made), b.type_of(made)

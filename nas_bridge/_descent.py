@@ -65,6 +65,6 @@ def _neighbours(space: CodedSpace, code: Integers, counts: Integers) -> Integers
     decisions = np.repeat(np.arange(len(counts)), counts)
     near = np.repeat(code[None], len(decisions), axis=0)
     near[np.arange(len(decisions)), decisions] = np.concatenate([np.arange(count) for count in counts])
-    near = np.unique(space.canonical(near), axis=0)
+    near = np.unique(space.repair(near), axis=0)
     others: Integers = near[(near != code).any(axis=1)]
     return others

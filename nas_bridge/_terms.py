@@ -97,11 +97,14 @@ class Terms:
         """Latencies of codes, [n]; NaN where one has no number. None for what is not integers [n, P] in range."""
         if codes.dtype.kind not in "iu" or codes.ndim != 2 or codes.shape[1] != len(self._counts):
             return None
-        if codes.size and not (codes.min() >= 0 and codes.max() < self._counts.max()):
-            return None  # before the numbers are cut to bytes
+        # As numbers without a sign those below 0 are large.
+        unsigned = codes.view(f"u{codes.dtype.itemsize}") if codes.dtype.isnative else codes.astype(np.uint64)
         found = np.empty(len(codes), np.float32)
         for start in range(0, len(codes), _CHUNK):
-            choices = np.ascontiguousarray(codes[start : start + _CHUNK].astype(self._dtype).T)
+            chunk = unsigned[start : start + _CHUNK]
+            if chunk.max() >= self._counts.max():
+                return None  # before they are cut to bytes
+            choices = np.ascontiguousarray(chunk.astype(self._dtype).T)
             if (choices.max(axis=1) >= self._counts).any():
                 return None
             found[start : start + _CHUNK] = self._sums.latencies_ms(self._columns(choices).T)

@@ -1,6 +1,7 @@
 """Oracles that hold numbers or fetch them: tables of known latencies, and devices that are asked one by one."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from ._descent import Cheapest
 from ._estimates import by_score
 from ._positions import Integers, counts_of
 from ._probabilities import checked_probabilities, like
+from ._timings import Code, Timing, Timings
 from .learned import checked_samples
 from .oracle import LatencyOracle
 from .space import CodedSpace
@@ -144,11 +146,16 @@ class FunctionOracle(LatencyOracle):
         timer: latency of a network, in ms.
         device: name of the device.
         simulated: latencies are computed.
+        journal: file to keep timings and failures in; what it has is not timed again. None keeps nothing.
         samples: architectures that `expected_ms` draws, at least two.
         seed: of what it draws.
 
     Attributes:
         failures: why architectures could not be timed, by their codes.
+
+    Raises:
+        SearchStateError: the file is of another space or device, or damaged.
+        UsageError: it cannot be read or written; fewer than two samples.
     """
 
     def __init__(
@@ -158,15 +165,19 @@ class FunctionOracle(LatencyOracle):
         *,
         device: str = "unnamed device",
         simulated: bool = False,
+        journal: Path | None = None,
         samples: int = 16,
         seed: int = 0,
     ) -> None:
         super().__init__(space, device, simulated=simulated)
         self.samples = checked_samples(samples)
-        self.failures: dict[tuple[int, ...], str] = {}
         self._timer = timer
-        self._timed: dict[tuple[int, ...], float] = {}
         self._rng = np.random.default_rng(seed)
+        whose = {"space": space.name, "choices": list(counts_of(space)), "device": device}
+        self._journal = None if journal is None else Timings(journal, whose)
+        kept = {} if self._journal is None else self._journal.found
+        self._timed = {code: timing for code, timing in kept.items() if not isinstance(timing, str)}
+        self.failures = {code: timing for code, timing in kept.items() if isinstance(timing, str)}
 
     def latencies_ms(self, codes: ArrayLike) -> Floats:
         """Latencies of n architectures, [n, P] to [n]; those that were not timed before are timed now.
@@ -201,19 +212,24 @@ class FunctionOracle(LatencyOracle):
     def expected_ms(self, probabilities: "Sequence[torch.Tensor]") -> "torch.Tensor":
         return by_score(self.space, self.latencies_ms, probabilities, self.samples, self._rng)
 
-    def _time(self, key: tuple[int, ...]) -> None:
+    def _time(self, key: Code) -> None:
+        timing = self._timing(key)
+        if isinstance(timing, str):
+            self.failures[key] = timing
+        else:
+            self._timed[key] = timing
+        if self._journal is not None:
+            self._journal.add(key, timing)
+
+    def _timing(self, key: Code) -> Timing:
         try:
             latency_ms = float(self._timer(self.space.decode(key)))
         except Exception as error:  # a device may fail in any way; nothing of the batch shall be lost for it
-            self.failures[key] = f"{type(error).__name__}: {error}"
-            return
-        if np.isfinite(latency_ms) and latency_ms > 0:
-            self._timed[key] = latency_ms
-        else:
-            self.failures[key] = f"the timer gave {latency_ms} ms"
+            return f"{type(error).__name__}: {error}"
+        return latency_ms if np.isfinite(latency_ms) and latency_ms > 0 else f"the timer gave {latency_ms} ms"
 
     @staticmethod
-    def _key(code: Integers) -> tuple[int, ...]:
+    def _key(code: Integers) -> Code:
         return tuple(code.tolist())
 
 

@@ -16,7 +16,7 @@ from ..networks.lowering.blocks import LoweredSpace, lower_blocks
 from ..predictors import TablePredictor, table_predictor
 from ._blocks import keys_of_chain
 from ._descent import Cheapest
-from ._positions import canonical_one, counts_of, positions_of
+from ._positions import canonical_one, chains_of, counts_of, positions_of
 from ._probabilities import checked_probabilities, like
 from ._terms import Terms
 from ._walk import Walk
@@ -50,9 +50,13 @@ class ChainOracle(LatencyOracle):
     ) -> None:
         super().__init__(space, device, simulated=simulated)
         self._positions, self._counts = positions_of(space), counts_of(space)
-        self._terms = Terms.of(self._positions, self._counts, costs, several=len(space.chains()) > 1)
-        self._walk = self._walk_of(costs)
         self.missing = tuple(missing)
+        self._weigh(costs)
+
+    def _weigh(self, costs: StateCosts) -> None:
+        """Take these for the costs."""
+        self._terms = Terms.of(self._positions, self._counts, costs, several=len(self.space.chains()) > 1)
+        self._walk = self._walk_of(costs)
 
     def _walk_of(self, costs: StateCosts) -> Walk:
         return Walk(self._positions, self._counts, costs)
@@ -136,16 +140,9 @@ class TableOracle(ChainOracle):
         table = self._predictor.table
         self._dense = DenseTable(_lowered(space, table), table, interpolate=interpolate)
         self._share = self._dense.common_cold_share
-        super().__init__(
-            space,
-            device or self._predictor.device,
-            self._in_ms(self._dense.state_costs(1.0 if self._share is None else self._share)),
-            self._dense.missing,
-            simulated=table.fingerprint.kind != "real",
-        )
-        self._halfwidths = self._walk_of(_scaled(self._dense.state_halfwidths(), self._predictor.scale_ * _MS, 0.0))
-        if self._share is None:
-            self._terms = None
+        name, simulated = device or self._predictor.device, table.fingerprint.kind != "real"
+        super().__init__(space, name, self._in_ms(1.0), self._dense.missing, simulated=simulated)
+        self._price()
 
     def latencies_ms(self, codes: ArrayLike) -> NDArray[np.float64]:
         if self._terms is not None:
@@ -155,6 +152,11 @@ class TableOracle(ChainOracle):
         sums_ms = self._dense.latencies_ms(met, allow_missing=True)
         self._require(sums_ms)
         return self._predictor.scale_ * sums_ms.astype(np.float64) + self._predictor.constant_ms_
+
+    def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
+        """Fit the table's predictor (a factor, and a constant from five architectures on) to measured ones."""
+        self._predictor.fit([self.space.decode(code) for code in self.space.validate(codes)], latencies_ms)
+        self._price()
 
     def intervals_ms(self, codes: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
         """As the table's predictor gives them: from its rows, which are taken to err one way, and its own errors."""
@@ -176,7 +178,7 @@ class TableOracle(ChainOracle):
     def cheapest(self, *, evaluations: int = 4096) -> Cheapest:
         if self._share is not None:
             return super().cheapest(evaluations=evaluations)
-        walks = [self._walk_of(self._in_ms(self._dense.state_costs(share))) for share in np.linspace(0, 1, _SHARES)]
+        walks = [self._walk_of(self._in_ms(share)) for share in np.linspace(0, 1, _SHARES)]
         found = [walk.least() for walk in walks]
         codes = self.space.canonical(np.stack([code for code, _ in found]))
         latencies_ms = self.latencies_ms(codes)
@@ -184,16 +186,24 @@ class TableOracle(ChainOracle):
         # No weights come from the last cache more cheaply than all of them; no network costs less than so.
         return Cheapest(codes[best], float(latencies_ms[best]), min(least_ms for _, least_ms in found))
 
+    def _price(self) -> None:
+        """Work out everything that follows from what the predictor was fitted to."""
+        self._weigh(self._in_ms(1.0 if self._share is None else self._share))
+        if self._share is None:
+            self._terms = None
+        self._halfwidths = self._walk_of(_scaled(self._dense.state_halfwidths(), self._predictor.scale_ * _MS, 0.0))
+        self.__dict__.pop("_resident", None)
+
     @cached_property
     def _resident(self) -> Walk:
-        return self._walk_of(self._in_ms(self._dense.state_costs(0.0)))
+        return self._walk_of(self._in_ms(0.0))
 
     @cached_property
     def _weights(self) -> Walk:
         return self._walk_of(self._dense.state_weights())
 
-    def _in_ms(self, costs: StateCosts) -> StateCosts:
-        return _scaled(costs, self._predictor.scale_ * _MS, self._predictor.constant_ms_)
+    def _in_ms(self, share: float) -> StateCosts:
+        return _scaled(self._dense.state_costs(share), self._predictor.scale_ * _MS, self._predictor.constant_ms_)
 
 
 def _scaled(costs: StateCosts, factor: float, added: float) -> StateCosts:
@@ -204,7 +214,7 @@ def _lowered(space: CodedSpace, table: Table) -> list[LoweredSpace]:
     device = table.fingerprint
     return [
         lower_blocks(chain, device.runtime_name, precision=device.precision, threads=device.threads)
-        for chain in space.chains()
+        for chain in chains_of(space)
     ]
 
 
@@ -231,7 +241,7 @@ class BlockOracle(ChainOracle):
 
 def _costs_of_blocks(space: CodedSpace, table: BlockTable, missing: dict[str, None]) -> StateCosts:
     """What blocks cost, in ms; the states are the chains, behind the beginning where there are several."""
-    chains = space.chains()
+    chains = chains_of(space)
     several, channels = len(chains) > 1, any("se" in block.attributes for block in table)
     keys = [keys_of_chain(chain, channels=channels) for chain in chains]
     sides = [chain.input.shape[-1] if table.image_sizes else None for chain in chains]

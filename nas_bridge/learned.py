@@ -60,15 +60,6 @@ class PredictorOracle(LatencyOracle):
         self._rng = np.random.default_rng(seed)
 
     def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
-        """Fit the predictor anew.
-
-        Args:
-            codes: n architectures, integers [n, P].
-            latencies_ms: their measured latencies, [n].
-
-        Raises:
-            UsageError: as the predictor's `fit`; the old fit stays.
-        """
         self.predictor.fit(self._inputs(self._canonical(codes)), latencies_ms)
 
     def _canonical(self, codes: ArrayLike) -> Integers:

@@ -86,6 +86,23 @@ class LatencyOracle(ABC):
             hint="use a predictor, which has intervals, or bound the latency without a margin",
         )
 
+    def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
+        """Learn from architectures that were measured; from then on the oracle gives other numbers.
+
+        Args:
+            codes: n architectures, integers [n, P].
+            latencies_ms: their measured latencies, [n].
+
+        Raises:
+            NotSupportedError: the source does not learn.
+            UsageError: as the source's own `fit`, which then changes nothing.
+        """
+        del codes, latencies_ms
+        raise NotSupportedError(
+            f"{type(self).__name__} of {self.device} does not learn from measurements",
+            hint="use a predictor, or a table of measured kernels",
+        )
+
     def cheapest(self, *, evaluations: int = 4096) -> Cheapest:
         """The architecture of the space with the least latency, so that budgets below it can be refused.
 

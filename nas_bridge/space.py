@@ -20,6 +20,16 @@ class CodedDecision(Protocol):
     def choices(self) -> tuple[str, ...]: ...
 
 
+class CodedCosts(Protocol):
+    """What n architectures cost, integers [n]."""
+
+    @property
+    def macs(self) -> npt.NDArray[np.int64]: ...
+
+    @property
+    def params(self) -> npt.NDArray[np.int64]: ...
+
+
 class CodedSpace(Protocol):
     """A family of networks, each written as a row of d small integers, one for each decision."""
 
@@ -31,6 +41,10 @@ class CodedSpace(Protocol):
     def validate(self, codes: npt.ArrayLike) -> npt.NDArray[np.int64]: ...
 
     def canonical(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]: ...
+
+    def repair(self, codes: npt.ArrayLike) -> npt.NDArray[np.int64]: ...
+
+    def costs(self, codes: npt.ArrayLike) -> CodedCosts: ...
 
     def chains(self) -> tuple[BlockSpace, ...]: ...
 

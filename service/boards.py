@@ -211,7 +211,7 @@ def board_reports(
     from .options import subject_of
 
     plan = make_plan(device, map(subject_of, sources), check=False)
-    predictor = table_predictor(_table(plan, store, simulate), device.name)
+    predictor = table_predictor(table_of_plan(plan, store, simulate=simulate), device.name)
     predictor.set_params(interpolate=not simulate)
     return [
         _report(device, subject.lowered, predictor.table, predictor.explain(subject.network, coverage=coverage))
@@ -219,8 +219,8 @@ def board_reports(
     ]
 
 
-def _table(plan: "Plan", store: str | None, simulate: bool) -> "Table":
-    """The rows of the plan's device; those that lack are simulated if asked for."""
+def table_of_plan(plan: "Plan", store: str | None, *, simulate: bool = True) -> "Table":
+    """The rows of a plan's board; those that lack are simulated if asked for, and kept where that can be."""
     from ..luts import Table
     from ..networks.errors import StoreError
     from ..profiler import run_campaign

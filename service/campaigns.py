@@ -123,13 +123,17 @@ class _Lines:
 
 
 @contextmanager
-def cancel_on_interrupt() -> Iterator[Event]:
-    """An event that the first Ctrl-C sets; the second ends the program as usual."""
+def cancel_on_interrupt(what: str = "measured") -> Iterator[Event]:
+    """An event that the first Ctrl-C sets; the second ends the program as usual.
+
+    Args:
+        what: what is finished before it ends, for the message.
+    """
     cancel = Event()
 
     def handle(number: int, frame: object) -> None:
         del number, frame
-        sys.stderr.write("\nfinishing what is measured; press Ctrl-C again to stop at once\n")
+        sys.stderr.write(f"\nfinishing what is {what}; press Ctrl-C again to stop at once\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
         cancel.set()
 
@@ -154,6 +158,19 @@ def summarise(result: "CampaignResult", location: str) -> None:
     if result.failed:
         parts.append(f"{len(result.failed)} failed")
     sys.stderr.write(f"{', '.join(parts)}; table in {location}\n")
+    _say_what_lacks(result)
+
+
+def summarise_networks(result: "CampaignResult", asked: int, location: str) -> None:
+    """Say on standard error what a campaign of whole networks did."""
+    parts = [f"{asked - len(result.failed)} of {asked} networks measured" if not result.interrupted else "stopped"]
+    if result.noisy:
+        parts.append(f"{len(result.noisy)} noisy (lutra doctor tells why)")
+    sys.stderr.write(f"{', '.join(parts)}; rows in {location}\n")
+    _say_what_lacks(result)
+
+
+def _say_what_lacks(result: "CampaignResult") -> None:
     for label, reason in result.failed.items():
         sys.stderr.write(f"failed: {label}: {reason}\n")
     if result.interrupted:

@@ -14,7 +14,21 @@ from typing import Annotated, Protocol, runtime_checkable
 import typer
 
 from ..networks.errors import LutraError
-from .commands import devices, doctor, fit, ops, predict, profile, spaces, table, transfer, validate, validate_mcu
+from .commands import (
+    design_spaces,
+    devices,
+    doctor,
+    fit,
+    ops,
+    predict,
+    profile,
+    search,
+    spaces,
+    table,
+    transfer,
+    validate,
+    validate_mcu,
+)
 
 FAILED, INTERRUPTED = 1, 5
 
@@ -30,8 +44,12 @@ app.command("doctor", short_help="What is here, and what would disturb measuring
 app.command("devices", short_help="What can be profiled, and what has a table.")(devices.devices)
 app.command("ops", short_help="The ops of networks, and the networks of the zoo.")(ops.ops)
 app.command("spaces", short_help="Search spaces whose tables can be built.")(spaces.spaces)
+app.command("design-spaces", short_help="Which width and size of image to search for a small memory.")(
+    design_spaces.design_spaces
+)
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
+app.command("search", short_help="The most accurate network within a budget on a device.")(search.search)
 app.command("fit", short_help="Fit predictors to measured networks, and keep the best.")(fit.fit)
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer

@@ -170,6 +170,8 @@ def split_decimals(text: str, option: str) -> list[float]:
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 _DURATION = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smh])", re.ASCII)
+_UNITS_BYTES = {"": 1, "k": 1024, "m": 1024**2}
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,3})?) ?(?:([kM]?)i?B)?", re.ASCII | re.IGNORECASE)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,3})?) ?%", re.ASCII)
 
 
@@ -187,6 +189,21 @@ def seconds_of(text: str | None) -> float | None:
     if match is None or float(match[1]) == 0:
         raise UsageError(f"{text!r} is no duration", hint="write it as 90s, 10m or 2h")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def bytes_of(text: str) -> int:
+    """The bytes of a size such as ``320kB`` or ``1MB``, in kB of 1024 bytes; a plain number is bytes.
+
+    Raises:
+        UsageError: not a size, or none at all.
+    """
+    from ..networks.errors import UsageError
+
+    match = _SIZE.fullmatch(text)
+    size = round(float(match[1]) * _UNITS_BYTES[(match[2] or "").lower()]) if match else 0
+    if size < 1:
+        raise UsageError(f"{text!r} is no size of memory", hint="write it as 320kB or 1MB")
+    return size
 
 
 def share_of(text: str | None) -> float | None:

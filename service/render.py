@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table as Grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..nas import SearchResult
+    from ..nas.gradient import EpochReport
     from ..profiler import Progress
 
 # Where there is no terminal, a line of progress comes after so many kernels, or so many seconds.
@@ -80,6 +82,97 @@ def campaign_progress() -> "Iterator[Callable[[Progress], None]]":
         yield show
 
 
+@contextmanager
+def search_progress(total: int, objective: str) -> "Iterator[Callable[[SearchResult], None]]":
+    """A progress bar on standard error: evaluations done of all, the best so far, failed ones, time to go.
+
+    Where standard error is no terminal, a line every few seconds instead.
+
+    Args:
+        total: evaluations.
+        objective: what the best is of, for people.
+    """
+    if not sys.stderr.isatty():
+        yield _search_lines(total, objective)
+        return
+    bar = ProgressBar(
+        TextColumn("evaluated"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+
+        def show(result: "SearchResult") -> None:
+            bar.update(task, completed=len(result), description=escape(_best(result, objective)))
+
+        yield show
+
+
+@contextmanager
+def epoch_progress(total: int) -> "Iterator[Callable[[EpochReport], None]]":
+    """A progress bar on standard error: epochs done of all, loss, expected latency, time to go.
+
+    Where standard error is no terminal, a line for each epoch instead.
+    """
+    if not sys.stderr.isatty():
+        yield _epoch_lines(total)
+        return
+    bar = ProgressBar(
+        TextColumn("epochs"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda report: bar.update(task, completed=report.epoch, description=_epoch(report))
+
+
+def _epoch_lines(total: int) -> "Callable[[EpochReport], None]":
+    def show(report: "EpochReport") -> None:
+        sys.stderr.write(f"epoch {report.epoch}/{total}: {_epoch(report)}\n")
+
+    return show
+
+
+def _epoch(report: "EpochReport") -> str:
+    """The loss, the latency that the choices come to, and how certain they are."""
+    expected = "" if report.expected_ms is None else f", {report.expected_ms:.4g} ms expected"
+    return f"loss {report.weights_loss:.3f}{expected}, {report.certainty:.0%} certain"
+
+
+def _best(result: "SearchResult", objective: str) -> str:
+    """The best value so far, and how many evaluations failed."""
+    best = result.best_so_far[-1:]
+    failed = f", {len(result.failed)} failed" * bool(len(result.failed))
+    return f"best {objective} {number(best[0])}{failed}" if len(best) and best[0] == best[0] else failed.lstrip(", ")
+
+
+def number(value: float) -> str:
+    """A number of any size as people read it: counts in full, others with six digits."""
+    return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.6g}"
+
+
+def _search_lines(total: int, objective: str) -> "Callable[[SearchResult], None]":
+    shown_at_s = time.monotonic()
+
+    def show(result: "SearchResult") -> None:
+        nonlocal shown_at_s
+        if time.monotonic() >= shown_at_s + _LINE_EVERY_S or result.stopped is not None:
+            shown_at_s = time.monotonic()
+            sys.stderr.write(f"{len(result)}/{total} evaluated: {_best(result, objective)}\n")
+
+    return show
+
+
 def _noise(progress: "Progress") -> str:
     """How well the kernels so far are known: the median half-width, and how many are noisy."""
     known = "" if progress.rel_halfwidth is None else f"±{progress.rel_halfwidth:.1%}"
@@ -102,4 +195,4 @@ def _line_printer() -> "Callable[[Progress], None]":
     return show
 
 
-__all__ = ["campaign_progress", "console", "escape", "grid"]
+__all__ = ["campaign_progress", "console", "epoch_progress", "escape", "grid", "number", "search_progress"]

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lutra.nas.accuracy import load_images
-from lutra.nas.accuracy.data_augmentation import Augmentation, Batches
+from lutra.nas.accuracy.augmentation import Augmentation
+from lutra.nas.accuracy.data_augmentation import Batches
 
 from .._results import Figure
 from ..facts import SHARED

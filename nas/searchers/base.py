@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ...networks.errors import UsageError
 from ..problem import Evaluations
 from ..spaces import Codes, SearchSpace
 
@@ -33,14 +34,24 @@ class Searcher(ABC):
     Attributes:
         kind: the name it is registered under.
         several: whether it can trade several objectives off.
+        batch: how many it likes to be asked for at once: a generation, if it has such; 1 if it learns from each answer.
+
+    Raises:
+        UsageError: no objective, or several where the strategy takes one.
     """
 
     kind: ClassVar[str]
     several: ClassVar[bool] = False
+    batch: int = 1
 
     def __init__(
         self, space: SearchSpace, *, objectives: int = 1, violation: Violation | None = None, seed: int = 0
     ) -> None:
+        if objectives < 1 or (objectives > 1 and not self.several):
+            raise UsageError(
+                f"the strategy {type(self).kind!r} cannot trade {objectives} objectives off",
+                hint="give one objective and bound the others, or take a strategy for several: nsga2",
+            )
         self.space = space
         self.objectives = objectives
         self.violation = violation
@@ -60,7 +71,12 @@ class Searcher(ABC):
     def tell(self, codes: Codes, evaluations: Evaluations) -> None:
         """What became of architectures, in the order in which they were asked for. A failed one counts as the worst."""
 
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """What the strategy can be made with besides space, objectives, violation and seed."""
+        common = inspect.signature(Searcher).parameters
+        return tuple(name for name in inspect.signature(cls).parameters if name not in common)
+
     def parameters(self) -> dict[str, Any]:
         """What the strategy was made with besides space, objectives, violation and seed, as JSON data."""
-        common = inspect.signature(Searcher).parameters
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters if name not in common}
+        return {name: getattr(self, name) for name in self.parameter_names()}

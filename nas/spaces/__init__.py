@@ -7,6 +7,8 @@ from .base import Codes, Decision, SearchSpace
 from .chain import ChainSpace
 from .costs import Costs
 from .darts import DartsSpace
+from .hat import HatSpace
+from .memory import Memory
 from .nasbench201 import NasBench201Space
 from .nasnet import NasNetSpace
 from .ofa_resnet import OfaResNetSpace
@@ -19,6 +21,8 @@ __all__ = [
     "Costs",
     "DartsSpace",
     "Decision",
+    "HatSpace",
+    "Memory",
     "NasBench201Space",
     "NasNetSpace",
     "OfaResNetSpace",

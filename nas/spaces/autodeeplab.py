@@ -23,7 +23,7 @@ LAYERS: Final = 12
 SCALES: Final = (4, 8, 16, 32)
 """What the image is divided by at each level."""
 
-_CHANNELS: Final = 40  # at 1/4: five blocks of eight filters; twice as many at each coarser level (section 5)
+_CHANNELS: Final = 40  # at 1/4: five blocks of eight filters; twice as many at each coarser level
 _ASPP_CHANNELS: Final = 256
 _RATE_TIMES_SCALE: Final = 96  # of the convolution with gaps: the further apart its taps, the finer the level
 _CLASSES: Final = 19  # of Cityscapes
@@ -103,10 +103,10 @@ class AutoDeepLabSpace(SearchSpace):
         return [self.decode(path) for path in (*along, *back)]
 
     def _layer(self, level: int) -> Block:
-        return partial(_layer, channels=_CHANNELS << level, size=self._size(level))
+        return partial(_layer, channels=_CHANNELS << level, side=self._side(level))
 
     def _head(self, level: int) -> Block:
-        return partial(_head, rate=_RATE_TIMES_SCALE // SCALES[level], size=self._image.shape[2:])
+        return partial(_head, rate=_RATE_TIMES_SCALE // SCALES[level], side=self._image.shape[2])
 
     def _counted_layer(self, before: int, level: int) -> Network:
         return self._builder.build(self._layer(level), self._type(before)).network
@@ -115,13 +115,12 @@ class AutoDeepLabSpace(SearchSpace):
         """Stem and head, of an image and of what the last layer makes."""
         return self._builder.build(partial(_ends, head=self._head(level)), self._image, self._type(level)).network
 
-    def _size(self, level: int) -> tuple[int, int]:
+    def _side(self, level: int) -> int:
         """Height and width of a level; odd ones are rounded up when they are halved."""
-        height, width = (-(-side // SCALES[level]) for side in self._image.shape[2:])
-        return height, width
+        return -(-self._image.shape[2] // SCALES[level])
 
     def _type(self, level: int) -> TensorType:
-        return TensorType((1, _CHANNELS << level, *self._size(level)))
+        return TensorType((1, _CHANNELS << level, self._side(level), self._side(level)))
 
 
 @register("autodeeplab", 321)
@@ -135,17 +134,17 @@ def _stem(b: NetworkBuilder, image: str) -> str:
     return conv_norm_act(b, x, _CHANNELS, 3, stride=2, names=("stem.1.conv", "stem.1.norm", "stem.1.act"))
 
 
-def _layer(b: NetworkBuilder, x: str, *, channels: int, size: tuple[int, int]) -> str:
-    """To ``channels`` at ``size``, by a strided convolution or interpolation, and a block that keeps both."""
+def _layer(b: NetworkBuilder, x: str, *, channels: int, side: int) -> str:
+    """To ``channels`` at ``side`` x ``side``, by a strided convolution or interpolation; a block that keeps both."""
     if channels > b.channels(x):
         x = conv_norm_act(b, x, channels, 3, stride=2, names=("down.conv", "down.norm", "down.act"))
     elif channels < b.channels(x):
-        x = b.op("upsample", x, name="up", size=size, mode="bilinear")
+        x = b.op("upsample", x, name="up", size=(side, side), mode="bilinear")
         x = conv_norm_act(b, x, channels, 1, names=("up.conv", "up.norm", "up.act"))
     return b.op("add", x, depthwise_separable(b, x, channels), name="add")
 
 
-def _head(b: NetworkBuilder, x: str, *, rate: int, size: tuple[int, int]) -> str:
+def _head(b: NetworkBuilder, x: str, *, rate: int, side: int) -> str:
     """Spatial pyramid pooling in the short form that the paper searches with, a classifier of pixels, interpolation.
 
     Three branches: 1x1, 3x3 with gaps, and the mean of the image.
@@ -159,7 +158,7 @@ def _head(b: NetworkBuilder, x: str, *, rate: int, size: tuple[int, int]) -> str
     x = b.op("concat", *branches, name="concat")
     x = conv_norm_act(b, x, _ASPP_CHANNELS, 1, names=("mix.conv", "mix.norm", "mix.act"))
     x = b.op("conv2d", x, name="classifier", out_channels=_CLASSES, kernel_size=1)
-    return b.op("upsample", x, name="enlarge", size=size, mode="bilinear")
+    return b.op("upsample", x, name="enlarge", size=(side, side), mode="bilinear")
 
 
 def _ends(b: NetworkBuilder, image: str, x: str, *, head: Block) -> str:

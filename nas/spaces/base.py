@@ -11,7 +11,9 @@ import numpy.typing as npt
 from ...networks import Network
 from ...networks.errors import UsageError
 from ...networks.lowering.blocks import BlockSpace
+from ...networks.lowering.mcu_memory import MemoryRules
 from .costs import BlockBuilder, ChainCosts, Costs
+from .memory import ChainMemory, Memory, memory_of
 
 Codes: TypeAlias = npt.NDArray[np.int64]
 """Architectures, n x d: row i is one architecture, column j its choice in decision j, from 0."""
@@ -64,7 +66,8 @@ class SearchSpace:
         self._counts = np.array([len(decision.choices) for decision in decisions])
         self._equal = {count: np.flatnonzero(self._counts == count) for count in sorted({*self._counts.tolist()})}
         self._when = [(column, *decision.when) for column, decision in enumerate(decisions) if decision.when]
-        self._chain_costs: dict[int, ChainCosts] = {}
+        self._chain_costs: ChainCosts | None = None
+        self._chain_memory: dict[MemoryRules, ChainMemory] = {}
         self._builder = BlockBuilder()
 
     @property
@@ -131,15 +134,36 @@ class SearchSpace:
         """
         if not self.chains():
             return Costs.of_networks([self.decode(code) for code in self.validate(codes)])
-        chain, choices = self.chain_of(codes)
-        macs, params = np.empty(len(chain), np.int64), np.empty(len(chain), np.int64)
-        for index in np.unique(chain).tolist():
-            if index not in self._chain_costs:
-                self._chain_costs[index] = ChainCosts(self.chains()[index], self._builder)
-            here = chain == index
-            found = self._chain_costs[index].of(choices[here])
-            macs[here], params[here] = found.macs, found.params
-        return Costs(macs, params)
+        return self.chain_costs(*self.chain_of(codes))
+
+    def chain_costs(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64]) -> Costs:
+        """MACs and parameters by what `chain_of` gives: n chains, and n x p choices at their positions."""
+        if self._chain_costs is None:
+            self._chain_costs = ChainCosts(self.chains(), self._builder)
+        return self._chain_costs.of(chain, choices)
+
+    def memory(self, codes: npt.ArrayLike, rules: MemoryRules) -> Memory:
+        """What architectures take of a microcontroller's memory: n x d codes to n numbers each, as their networks do.
+
+        As `costs`, quick where the space is a chain; else each architecture is decoded and planned.
+
+        Args:
+            codes: n x d.
+            rules: those of an engine: `lutra.networks.lowering.mcu_memory.LEAN`, ``TFLM_LIKE``, or one's own.
+
+        Raises:
+            UsageError: not valid codes.
+            UnsupportedOpError: networks have ops that no int8 layer computes.
+        """
+        if not self.chains():
+            return memory_of([self.decode(code) for code in self.validate(codes)], rules)
+        return self.chain_memory(*self.chain_of(codes), rules)
+
+    def chain_memory(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64], rules: MemoryRules) -> Memory:
+        """What is taken of memory, by what `chain_of` gives: n chains, and n x p choices at their positions."""
+        if rules not in self._chain_memory:
+            self._chain_memory[rules] = ChainMemory(self.chains(), rules, self._builder)
+        return self._chain_memory[rules].of(chain, choices)
 
     def label(self, code: npt.ArrayLike) -> str:
         """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""
@@ -188,9 +212,9 @@ class SearchSpace:
             raise self._misfit(f"codes have the shape {given.shape}")
         if given.dtype.kind not in "iu":
             raise self._misfit(f"codes are {given.dtype}, not whole numbers")
-        wrong = np.argwhere((given < 0) | (given >= self._counts))
-        if len(wrong):
-            row, column = wrong[0]
+        # The least and the largest of each column are found several times as quickly as each number is compared.
+        if len(given) and ((given.min(axis=0) < 0) | (given.max(axis=0) >= self._counts)).any():
+            row, column = np.argwhere((given < 0) | (given >= self._counts))[0]
             decision = self.decisions[column]
             raise UsageError(
                 f"{given[row, column]} is no choice of {decision.name!r} in the space {self.name!r}",
@@ -204,7 +228,7 @@ class SearchSpace:
 
     def used(self, codes: Codes) -> npt.NDArray[np.bool_]:
         """Which decisions valid codes use, n x d."""
-        result = np.ones(codes.shape, bool)
+        result = np.ones(codes.shape, bool, order="F")
         for column, of, least in self._when:
             result[:, column] = codes[:, of] >= least
         return result

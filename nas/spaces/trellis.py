@@ -52,15 +52,14 @@ class Trellis:
 
     def allowed(self, codes: Codes) -> npt.NDArray[np.bool_]:
         """Which rows of levels, n x T, are paths."""
-        result: npt.NDArray[np.bool_] = (np.abs(np.diff(codes, axis=1, prepend=0)) <= 1).all(axis=1)
-        return result
+        return np.asarray((np.abs(np.diff(codes, axis=1, prepend=0)) <= 1).all(axis=1))
 
     def repaired(self, codes: Codes) -> Codes:
         """Paths near any rows of levels: each level is drawn to its neighbourhood of the one before."""
         paths = codes.copy()
-        before = np.zeros(len(codes), np.int64)
         for step in range(self.steps):
-            before = paths[:, step] = np.clip(codes[:, step], before - 1, before + 1)
+            before = paths[:, step - 1] if step else np.zeros(len(codes), np.int64)
+            paths[:, step] = np.clip(codes[:, step], before - 1, before + 1)
         return paths
 
     def numbered(self, numbers: npt.NDArray[np.int64]) -> Codes:

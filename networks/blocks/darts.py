@@ -1,4 +1,4 @@
-"""The cell of DARTS (arXiv:1806.09055, section 2.1 and appendix A.1.1; github.com/quark0/darts)."""
+"""The cell of DARTS (arXiv:1806.09055, section 2.1; github.com/quark0/darts)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,8 +86,7 @@ def darts_op(b: NetworkBuilder, x: str, op: str, stride: int) -> str:
         case "max_pool_3x3":
             return b.op("max_pool2d", x, name="pool", kernel_size=3, stride=stride, padding=1)
         case "avg_pool_3x3":
-            attrs = {"kernel_size": 3, "stride": stride, "padding": 1, "count_include_pad": False}
-            return b.op("avg_pool2d", x, name="pool", **attrs)
+            return b.op("avg_pool2d", x, name="pool", kernel_size=3, stride=stride, padding=1, count_include_pad=False)
         case "sep_conv_3x3" | "sep_conv_5x5":
             with b.scope("0"):  # applied twice, the stride in the first
                 x = separable(b, x, channels, int(op[-1]), stride)

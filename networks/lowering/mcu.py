@@ -279,3 +279,9 @@ def image_of(type_: TensorType) -> tuple[int, int, int]:
     if type_.rank == 4:
         return shape[1], shape[2], shape[3]
     return 1, 1, math.prod(shape)
+
+
+def ints_of(kernel: Kernel, name: str) -> tuple[int, ...]:
+    """An attribute of a layer that is an integer or a list of integers."""
+    value = dict(kernel.nodes[0].attrs)[name]
+    return tuple(int(v) for v in value) if isinstance(value, tuple) else (int(value),)

@@ -8,12 +8,20 @@ from torch import nn
 
 
 class Functional(nn.Module):
-    """A module without weights that calls ``function`` and prints as ``label``."""
+    """A module without weights that calls ``function`` and prints as ``label``.
 
-    def __init__(self, label: str, function: Callable[..., Any]) -> None:
+    Args:
+        label: the op's kind.
+        function: what it calls on its inputs.
+        code: the same call as source code, with ``torch``, ``functional`` (torch.nn.functional) and in place of the
+            inputs ``{0}``, ``{1}``, or ``{inputs}`` for all of them, with commas.
+    """
+
+    def __init__(self, label: str, function: Callable[..., Any], code: str) -> None:
         super().__init__()
         self.label = label
         self.function = function
+        self.code = code
 
     def forward(self, *inputs: torch.Tensor) -> Any:
         return self.function(*inputs)

@@ -137,7 +137,7 @@ class _Math(_Unary):
 
         from ._torch import Functional
 
-        return Functional(op.kind, getattr(torch, self.kind))
+        return Functional(op.kind, getattr(torch, self.kind), f"torch.{self.kind}({{0}})")
 
 
 @register
@@ -188,7 +188,9 @@ class Clip(_Unary):
 
         from ._torch import Functional
 
-        return Functional(op.kind, lambda x: torch.clamp(x, op["low"], op["high"]))
+        low, high = op["low"], op["high"]
+        code = f"torch.clamp({{0}}, float('{low}'), float('{high}'))"
+        return Functional(op.kind, lambda x: torch.clamp(x, low, high), code)
 
     def examples(self) -> tuple[Op, ...]:
         return (make_op("clip", TensorType((2, 5, 7)), low=-0.5, high=0.25),)
@@ -213,7 +215,7 @@ class Cast(OpSpec):
     def module(self, op: Op) -> "nn.Module":
         from ._torch import Functional, dtype_of
 
-        return Functional(op.kind, lambda x: x.to(dtype_of(op["to"])))
+        return Functional(op.kind, lambda x: x.to(dtype_of(op["to"])), f"{{0}}.to(torch.{op['to']})")
 
     def examples(self) -> tuple[Op, ...]:
         return (make_op("cast", TensorType((3, 4)), to="int64"),)

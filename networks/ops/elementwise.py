@@ -49,7 +49,7 @@ class _Binary(OpSpec):
 
         from ._torch import Functional
 
-        return Functional(op.kind, getattr(torch, self.kind))
+        return Functional(op.kind, getattr(torch, self.kind), f"torch.{self.kind}({{inputs}})")
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 5, 7))

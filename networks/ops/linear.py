@@ -88,7 +88,7 @@ class Matmul(OpSpec):
 
         from ._torch import Functional
 
-        return Functional(op.kind, torch.matmul)
+        return Functional(op.kind, torch.matmul, "torch.matmul({inputs})")
 
     def examples(self) -> tuple[Op, ...]:
         return (
@@ -155,7 +155,8 @@ class Sdpa(OpSpec):
         def attend(q, k, v, mask=None):  # type: ignore[no-untyped-def]
             return functional.scaled_dot_product_attention(q, k, v, mask, is_causal=op["causal"], scale=self.scale(op))
 
-        return Functional(op.kind, attend)
+        options = f"is_causal={op['causal']}, scale={self.scale(op)}"
+        return Functional(op.kind, attend, f"functional.scaled_dot_product_attention({{inputs}}, {options})")
 
     def examples(self) -> tuple[Op, ...]:
         q, k, v = TensorType((2, 3, 5, 8)), TensorType((2, 3, 7, 8)), TensorType((2, 3, 7, 4))

@@ -85,6 +85,8 @@ class MaxPool2d(_WindowPool):
                 op["stride"],
                 ceil_mode=op["ceil_mode"],
             ),
+            f"functional.max_pool2d(functional.pad({{0}}, {(left, right, top, bottom)}, value=float('-inf')), "
+            f"{op['kernel_size']}, {op['stride']}, ceil_mode={op['ceil_mode']})",
         )
 
     def examples(self) -> tuple[Op, ...]:

@@ -42,7 +42,7 @@ class Concat(OpSpec):
 
         from ._torch import Functional
 
-        return Functional(op.kind, lambda *xs: torch.cat(xs, op["axis"]))
+        return Functional(op.kind, lambda *xs: torch.cat(xs, op["axis"]), f"torch.cat(({{inputs}},), {op['axis']})")
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 4, 5))
@@ -72,7 +72,9 @@ class Split(OpSpec):
     def module(self, op: Op) -> "nn.Module":
         from ._torch import Functional
 
-        return Functional(op.kind, lambda x: x.split(op["sizes"], op["axis"]))
+        return Functional(
+            op.kind, lambda x: x.split(op["sizes"], op["axis"]), f"{{0}}.split({op['sizes']}, {op['axis']})"
+        )
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 6, 4))
@@ -107,7 +109,8 @@ class Slice(OpSpec):
 
         axis = op["axis"] % op.inputs[0].rank
         cut = (slice(None),) * axis + (slice(op["start"], op["end"], op["step"]),)
-        return Functional(op.kind, lambda x: x[cut])
+        code = ", ".join([":"] * axis + [f"{op['start']}:{op['end']}:{op['step']}"])
+        return Functional(op.kind, lambda x: x[cut], f"{{0}}[{code}]")
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 6, 5))
@@ -140,7 +143,8 @@ class Pad(OpSpec):
         rank = op.inputs[0].rank
         pairs = [(op["pads"][i], op["pads"][i + rank]) for i in reversed(range(rank))]
         flat = [p for pair in pairs for p in pair]
-        return Functional(op.kind, lambda x: functional.pad(x, flat, value=op["value"]))
+        code = f"functional.pad({{0}}, {flat}, value=float('{op['value']}'))"
+        return Functional(op.kind, lambda x: functional.pad(x, flat, value=op["value"]), code)
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 4, 5))
@@ -196,7 +200,7 @@ class Transpose(OpSpec):
     def module(self, op: Op) -> "nn.Module":
         from ._torch import Functional
 
-        return Functional(op.kind, lambda x: x.permute(op["perm"]))
+        return Functional(op.kind, lambda x: x.permute(op["perm"]), f"{{0}}.permute({op['perm']})")
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 4, 5))
@@ -229,7 +233,7 @@ class Reshape(OpSpec):
     def module(self, op: Op) -> "nn.Module":
         from ._torch import Functional
 
-        return Functional(op.kind, lambda x: x.reshape(op["shape"]))
+        return Functional(op.kind, lambda x: x.reshape(op["shape"]), f"{{0}}.reshape({op['shape']})")
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 4))
@@ -284,7 +288,7 @@ class Expand(OpSpec):
     def module(self, op: Op) -> "nn.Module":
         from ._torch import Functional
 
-        return Functional(op.kind, lambda x: x.expand(op["shape"]))
+        return Functional(op.kind, lambda x: x.expand(op["shape"]), f"{{0}}.expand({op['shape']})")
 
     def examples(self) -> tuple[Op, ...]:
         return (make_op("expand", TensorType((1, 1, 4)), shape=(3, 1, 4)),)

@@ -159,7 +159,8 @@ class _Reduce(OpSpec):
         from ._torch import Functional
 
         reduce = getattr(torch, self.torch_name)
-        return Functional(op.kind, lambda x: reduce(x, op["axes"], op["keepdims"]))
+        code = f"torch.{self.torch_name}({{0}}, {op['axes']}, {op['keepdims']})"
+        return Functional(op.kind, lambda x: reduce(x, op["axes"], op["keepdims"]), code)
 
     def examples(self) -> tuple[Op, ...]:
         x = TensorType((2, 3, 4, 5))

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...networks.lowering import LoweredNetwork
+from ...networks.lowering.mcu_memory import MemoryPlan, plan_memory
 from .boards import Board
 from .engines import LEAN, Engine
-from .memory import MemoryPlan, plan_memory
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,14 @@ def fit(lowered: LoweredNetwork, board: Board, engine: Engine, others: Iterable[
         others: boards to name where it does not fit.
         dtype: "int8", or "int4" to count weights and activations at half the bits.
     """
-    plan = plan_memory(lowered, engine, dtype=dtype)
+    plan = plan_memory(lowered, engine.memory, dtype=dtype)
     found = Fit(plan, board.ram_bytes, board.flash_bytes)
     if found.fits:
         return found
     advice = []
-    if engine.name != LEAN.name and _fits(plan_memory(lowered, LEAN, dtype=dtype), board):
+    if engine.name != LEAN.name and _fits(plan_memory(lowered, LEAN.memory, dtype=dtype), board):
         advice.append(f"engine {LEAN.name}")
-    if dtype == "int8" and _fits(plan_memory(lowered, engine, dtype="int4"), board):
+    if dtype == "int8" and _fits(plan_memory(lowered, engine.memory, dtype="int4"), board):
         advice.append("weights and activations in int4")
     advice += [other.name for other in others if other.name != board.name and _fits(plan, other)]
     return Fit(plan, board.ram_bytes, board.flash_bytes, tuple(advice))

@@ -9,11 +9,10 @@ from typing import Final
 
 from ...networks.errors import UnsupportedOpError
 from ...networks.lowering import Kernel
-from ...networks.lowering.mcu import image_of
+from ...networks.lowering.mcu import image_of, ints_of
 from . import geometry
 from .engines import Engine
 from .geometry import Geometry, Image
-from .sizes import ints
 
 _FEW_CHANNELS: Final = 4  # of a first layer: images, and what is like them
 _SAME_SHAPE: Final = ("add", "softmax", "table")
@@ -46,7 +45,7 @@ def _special(kernel: Kernel, engine: Engine) -> Iterator[str]:
     if kind == "conv2d":
         if image_of(kernel.inputs[0][1])[2] <= _FEW_CHANNELS:
             yield "conv2d_first"
-        if ints(kernel, "kernel_size") == (3, 3):
+        if ints_of(kernel, "kernel_size") == (3, 3):
             yield "conv2d_3x3"
     elif kind == "pointwise":
         yield "conv2d"  # widens two pixels once for all filters, where "pointwise" adds up every filter beforehand
@@ -55,7 +54,7 @@ def _special(kernel: Kernel, engine: Engine) -> Iterator[str]:
 
 
 def _works_in_place(kernel: Kernel) -> bool:
-    (kernel_h, kernel_w), (stride_h, stride_w) = ints(kernel, "kernel_size"), ints(kernel, "stride")
+    (kernel_h, kernel_w), (stride_h, stride_w) = ints_of(kernel, "kernel_size"), ints_of(kernel, "stride")
     shrinks = kernel.outputs[0][1].numel <= kernel.inputs[0][1].numel
     return shrinks and kernel_h == kernel_w in (3, 5, 7) and stride_h == stride_w in (1, 2)
 
@@ -74,8 +73,8 @@ def _shaped(kernel: Kernel, kind: str) -> Iterator[Geometry]:
 
 
 def _convolution(kernel: Kernel, kind: str, image: Image) -> Geometry:
-    groups = ints(kernel, "groups")[0] if kind == "grouped_conv2d" else 1
-    window, stride, padding = (ints(kernel, name) for name in ("kernel_size", "stride", "padding"))
+    groups = ints_of(kernel, "groups")[0] if kind == "grouped_conv2d" else 1
+    window, stride, padding = (ints_of(kernel, name) for name in ("kernel_size", "stride", "padding"))
     return geometry.convolution(
         kind,
         image,
@@ -88,7 +87,7 @@ def _convolution(kernel: Kernel, kind: str, image: Image) -> Geometry:
 
 
 def _pool(kernel: Kernel, image: Image) -> Geometry:
-    window, stride, padding = (ints(kernel, name) for name in ("kernel_size", "stride", "padding"))
+    window, stride, padding = (ints_of(kernel, name) for name in ("kernel_size", "stride", "padding"))
     return geometry.pool(
         kernel.nodes[0].op,
         image,
@@ -99,7 +98,7 @@ def _pool(kernel: Kernel, image: Image) -> Geometry:
 
 
 def _padded(kernel: Kernel, image: Image) -> Geometry:
-    top, left, bottom, right = ints(kernel, "padding")
+    top, left, bottom, right = ints_of(kernel, "padding")
     return geometry.pad(image, (top, left, bottom, right))
 
 
@@ -109,7 +108,7 @@ _SHAPED: Final[Mapping[str, Callable[[Kernel, Image], Geometry]]] = {
     "max_pool": _pool,
     "global_pool": lambda _, image: geometry.global_reduction("global_pool", image),
     "mean": lambda _, image: geometry.global_reduction("mean", image),
-    "channel_shuffle": lambda kernel, image: geometry.channel_shuffle(image, ints(kernel, "groups")[0]),
+    "channel_shuffle": lambda kernel, image: geometry.channel_shuffle(image, ints_of(kernel, "groups")[0]),
     "pad": _padded,
     **{kind: (lambda kernel, image: geometry.elementwise(kernel.nodes[0].op, image)) for kind in _SAME_SHAPE},
 }

@@ -2,7 +2,7 @@
 
 Each layer runs once, on random numbers, with cold caches, its weights in flash and its activations in the largest RAM
 of the board; the stack is in the first. What does not fit the board's memory is simulated all the same, in memory that
-is as large as it takes: `lutra.profiler.mcu.memory` says what fits.
+is as large as it takes: `lutra.networks.lowering.mcu_memory` says what fits.
 """
 
 import hashlib

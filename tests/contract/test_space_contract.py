@@ -61,6 +61,18 @@ class TestOfaResNet(SpaceContract):
         return spaces.build("ofa-resnet50@64,96")
 
 
+class TestHat(SpaceContract):
+    runtimes = ("null", "native")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("hat-wmt")
+
+
+class TestHatForShortSentences(SpaceContract):
+    def make(self) -> SearchSpace:
+        return spaces.build("hat-iwslt@5")
+
+
 class TestNasNet(SpaceContract):
     """Smaller than the registered one, in channels and cells alone."""
 

@@ -2,7 +2,8 @@
 that are made from code are current.
 
 In a ``console`` block, lines that start with ``$ lutra`` are run, page by page, each page in one temporary folder with
-an empty store, a small ``model.onnx`` and the examples ``my_space.py`` and ``made_up_latencies.csv``. Lines below a
+an empty store, a small ``model.onnx`` and the examples ``my_space.py``, ``my_accuracy.py`` and
+``made_up_latencies.csv``. Lines below a
 command are its output, ``...`` standing for anything; a command without such lines may print whatever it likes.
 ``# exit N`` (``# exit N or M``) at its end says with which exit code it is to end.
 ``python`` blocks run in the same folder. ``$ make`` lines are not run here, but must name a target.
@@ -30,12 +31,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 COMMANDS = (
+    "design-spaces",
     "devices",
     "doctor",
     "fit",
     "ops",
     "predict",
     "profile",
+    "search",
     "spaces",
     "table",
     "transfer",
@@ -86,8 +89,10 @@ def _trimmed(text: str) -> str:
 
 
 ALL_EXAMPLES = {page: [e for block in blocks(page.read_text(), "console") for e in examples(block)] for page in PAGES}
-PAGES_WITH_COMMANDS = [
-    page for page, found in ALL_EXAMPLES.items() if any(example.command.startswith("lutra") for example in found)
+PAGES_THAT_RUN = [
+    page
+    for page, found in ALL_EXAMPLES.items()
+    if any(example.command.startswith("lutra") for example in found) or blocks(page.read_text(), "python")
 ]
 
 
@@ -106,7 +111,7 @@ def page_folder(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     (work / "model.onnx").write_bytes(to_onnx(network).SerializeToString())
-    for example in ("my_space.py", "made_up_latencies.csv"):
+    for example in ("my_space.py", "my_accuracy.py", "made_up_latencies.csv"):
         shutil.copy(ROOT / "examples" / example, work)
     hidden = {"LUTRA_STORE", "COLUMNS", "FORCE_COLOR", "XDG_DATA_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
@@ -128,8 +133,8 @@ def run(arguments, page_folder):
     )
 
 
-@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=relative)
-def test_the_commands_of_a_page_run(page, page_folder):
+@pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=relative)
+def test_what_a_page_shows_runs(page, page_folder):
     for example in ALL_EXAMPLES[page]:
         words = shlex.split(example.command)
         if words[0] != "lutra":

@@ -163,7 +163,7 @@ def test_a_board_with_anything_in_it_is_read_or_refused(tmp_path_factory, place,
 
 
 def test_engines_by_name_and_file(tmp_path):
-    assert engine_of("lean").inplace_depthwise
+    assert engine_of("lean").memory.inplace_depthwise
     with pytest.raises(UnknownNameError, match="unknown engine 'tflm'"):
         engine_of("tflm")
     with pytest.raises(UsageError, match="cannot be read"):

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from lutra.networks import NetworkBuilder, zoo
 from lutra.networks.lowering import lower
+from lutra.networks.lowering.mcu_memory import peak_arena, plan_memory
 from lutra.profiler.mcu.boards import board_of, boards
 from lutra.profiler.mcu.engines import ENGINES, LEAN, TFLM_LIKE
 from lutra.profiler.mcu.fit import fit
-from lutra.profiler.mcu.memory import peak_arena, plan_memory
 
 
 def lowered(name):
@@ -43,25 +43,25 @@ TINYENGINE_KB = {
 
 @pytest.mark.parametrize(("name", "peak_bytes"), TINYENGINE_BYTES.items())
 def test_lean_sram_is_tinyengines_to_the_byte(name, peak_bytes):
-    assert plan_memory(lowered(name), LEAN).sram_bytes == peak_bytes
+    assert plan_memory(lowered(name), LEAN.memory).sram_bytes == peak_bytes
 
 
 @pytest.mark.parametrize(("name", "figures"), TINYENGINE_KB.items())
 def test_lean_figures_are_tinyengines(name, figures):
-    memory = plan_memory(lowered(name), LEAN)
+    memory = plan_memory(lowered(name), LEAN.memory)
     assert round(memory.sram_bytes / 1024) == figures[0]
     assert abs(memory.flash_bytes / 1024 - figures[1]) < 0.005 * figures[1]
 
 
 def test_int4_halves_weights_and_activations():
-    eight, four = (plan_memory(lowered("mcunet_in3"), LEAN, dtype=dtype) for dtype in ("int8", "int4"))
+    eight, four = (plan_memory(lowered("mcunet_in3"), LEAN.memory, dtype=dtype) for dtype in ("int8", "int4"))
     assert four.weight_bytes * 2 == eight.weight_bytes
     assert four.arena.bytes * 2 == eight.arena.bytes
     assert four.channel_bytes == eight.channel_bytes
 
 
 def test_engines_differ_in_place():
-    lean, tflm = (plan_memory(lowered("mcunet_in3"), engine) for engine in (LEAN, TFLM_LIKE))
+    lean, tflm = (plan_memory(lowered("mcunet_in3"), engine.memory) for engine in (LEAN, TFLM_LIKE))
     assert (lean.plain, lean.inplace) == (tflm.plain, tflm.inplace)
     assert lean.arena == lean.inplace
     assert tflm.arena == tflm.plain

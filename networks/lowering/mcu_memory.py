@@ -4,20 +4,118 @@ Activations are counted as `lutra.networks.memory` counts them, on the int8 laye
 input and output side by side, beside what is still waiting to be read; sums and look-ups overwrite an input that dies
 there. In place, a depthwise convolution writes over its input one channel at a time, which takes one channel more
 (MCUNet, arXiv:2007.10319, section 4).
+
+The rules are those of engines as they are deployed. TinyEngine's and TensorFlow Lite for Microcontrollers' measured
+figures on an STM32H743 (github.com/mit-han-lab/tinyengine, README) are what constants marked as fitted were fitted on.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ...networks.lowering import Kernel, LoweredNetwork
-from ...networks.lowering.mcu import channels_of, table_bytes_of, weights_of
-from ...networks.ops import bits_of
-from .engines import Engine
+from ..ops import bits_of
+from .kernel import Kernel, LoweredNetwork
+from .mcu import channels_of, image_of, ints_of, table_bytes_of, weights_of
 
 _OVERWRITES: Final = frozenset({"add", "table", "softmax"})
 """Kinds whose output may lie where an input of the same size lies that dies there."""
+
+
+@dataclass(frozen=True)
+class MemoryRules:
+    """What an engine takes of memory beside activations and weights.
+
+    Attributes:
+        engine: its name.
+        inplace_depthwise: depthwise convolutions overwrite their input.
+        scratch: bytes that a layer needs in the buffer that all layers share.
+        first_weights: the weights of the first convolution are in RAM, too, in 16 bits.
+        ram_bytes, layer_ram_bytes: RAM of the engine itself, and for each layer.
+        channel_bytes: flash for the bias and the scale of a channel.
+        code_bytes, layer_flash_bytes: flash of the program, and for each layer.
+    """
+
+    engine: str
+    inplace_depthwise: bool
+    scratch: Callable[[Kernel], int]
+    first_weights: bool
+    ram_bytes: int
+    layer_ram_bytes: int
+    channel_bytes: int
+    code_bytes: int
+    layer_flash_bytes: int
+
+    def shared_bytes(self, kernels: Sequence[Kernel]) -> int:
+        """The buffer that all layers share: what the neediest needs."""
+        return max(map(self.scratch, kernels), default=0)
+
+    def first_bytes(self, kernels: Sequence[Kernel]) -> int:
+        """RAM for the weights of the first convolution."""
+        first = next((2 * weights_of(k) for k in kernels if k.nodes[0].op == "conv2d"), 0)
+        return first if self.first_weights else 0
+
+
+def _lean_scratch(kernel: Kernel) -> int:
+    """What TinyEngine's generator allocates, read from headers that it generated (``SBuffer_size``).
+
+    A padded channel in 16 bits for a depthwise convolution, two columns in 16 bits for others.
+    """
+    kind = kernel.nodes[0].op
+    if kind == "depthwise":
+        return 2 * _padded_channel_bytes(kernel)
+    return _columns_bytes(kernel) if kind in ("conv2d", "pointwise") else 0
+
+
+def _columns_scratch(kernel: Kernel) -> int:
+    """What CMSIS-NN asks for: two columns of a convolution, a window of all channels of a depthwise one, in 16 bits."""
+    kind = kernel.nodes[0].op
+    if kind == "depthwise":
+        return 2 * _taps_of(kernel) * kernel.outputs[0][1].shape[-1]
+    return _columns_bytes(kernel) if kind in ("conv2d", "pointwise", "grouped_conv2d") else 0
+
+
+def _padded_channel_bytes(kernel: Kernel) -> int:
+    """One channel of a convolution's input with its border, a byte an element."""
+    height, width, _ = image_of(kernel.inputs[0][1])
+    top, left, bottom, right = ints_of(kernel, "padding")
+    return (height + top + bottom) * (width + left + right)
+
+
+def _columns_bytes(kernel: Kernel) -> int:
+    """Two columns of an unrolled image in 16 bits, as matrix products of DSP instructions read them."""
+    return 2 * 2 * _taps_of(kernel)
+
+
+def _taps_of(kernel: Kernel) -> int:
+    """Products that are added up for one output of a convolution."""
+    weight = next(c.type.shape for name, c in kernel.constants if name.endswith(".weight"))
+    return math.prod(weight[1:])
+
+
+LEAN: Final = MemoryRules(
+    engine="lean",
+    inplace_depthwise=True,
+    scratch=_lean_scratch,
+    first_weights=True,  # ``KBuffer_size`` of generated headers
+    ram_bytes=0,
+    layer_ram_bytes=0,
+    channel_bytes=8,  # a bias and a float scale; sizes of generated models follow to the byte
+    code_bytes=64_400,  # fitted: median of what is left of flash for the eight MCUNet networks, 62.6 to 65.5 kB
+    layer_flash_bytes=0,
+)
+
+TFLM_LIKE: Final = MemoryRules(
+    engine="tflm-like",
+    inplace_depthwise=False,
+    scratch=_columns_scratch,
+    first_weights=False,
+    ram_bytes=47_400,  # fitted with the next on SRAM of the ten networks that fit, 8 % of it left over
+    layer_ram_bytes=930,
+    channel_bytes=28,  # flatbuffer: bias 4, its scale 4 and zero point 8; of the weights, scale 4 and zero point 8
+    code_bytes=121_800,  # fitted with the next on flash of the ten networks that fit, 0.1 % of it left over
+    layer_flash_bytes=730,
+)
 
 
 @dataclass(frozen=True)
@@ -77,12 +175,12 @@ class MemoryPlan:
         return self.weight_bytes + self.channel_bytes + self.code_bytes
 
 
-def plan_memory(lowered: LoweredNetwork, engine: Engine, *, dtype: str = "int8") -> MemoryPlan:
+def plan_memory(lowered: LoweredNetwork, rules: MemoryRules, *, dtype: str = "int8") -> MemoryPlan:
     """What the layers of a network take under an engine.
 
     Args:
         lowered: int8 layers (`lower_mcu`).
-        engine: whose rules of scratch, constants and code apply.
+        rules: the engine's.
         dtype: "int8", or "int4" to count weights and activations at half the bits.
     """
     kernels = lowered.kernels
@@ -90,16 +188,16 @@ def plan_memory(lowered: LoweredNetwork, engine: Engine, *, dtype: str = "int8")
     layers = len(kernels)
     weights = sum(weights_of(kernel) for kernel in kernels)
     return MemoryPlan(
-        engine=engine.name,
+        engine=rules.engine,
         dtype=dtype,
         plain=peak_arena(kernels, bits=bits, inplace_depthwise=False),
         inplace=peak_arena(kernels, bits=bits, inplace_depthwise=True),
-        scratch_bytes=engine.scratch_bytes(kernels),
-        overhead_bytes=engine.ram_bytes + layers * engine.layer_ram_bytes,
+        scratch_bytes=rules.shared_bytes(kernels) + rules.first_bytes(kernels),
+        overhead_bytes=rules.ram_bytes + layers * rules.layer_ram_bytes,
         weight_bytes=(weights * bits + 7) // 8 + sum(table_bytes_of(kernel) for kernel in kernels),
-        channel_bytes=engine.channel_bytes * sum(channels_of(kernel) for kernel in kernels),
-        code_bytes=engine.code_bytes + layers * engine.layer_flash_bytes,
-        works_in_place=engine.inplace_depthwise,
+        channel_bytes=rules.channel_bytes * sum(channels_of(kernel) for kernel in kernels),
+        code_bytes=rules.code_bytes + layers * rules.layer_flash_bytes,
+        works_in_place=rules.inplace_depthwise,
     )
 
 

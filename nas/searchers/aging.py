@@ -1,0 +1,73 @@
+"""Regularised (aging) evolution (Real et al. 2019, arXiv:1802.01548, algorithm 1)."""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...networks.errors import UsageError
+from ..problem import Evaluations
+from ..spaces import Codes, SearchSpace
+from ._registry import register
+from .base import Searcher, Violation
+from .sampling import Sampler
+
+_ONE_DECISION: Final = 0.0  # rate of a mutation that changes a single decision
+
+
+@register("aging")
+class AgingSearcher(Searcher):
+    """Each child is a mutant of the best of a few; it takes the place of the oldest, however good that is.
+
+    A mutant differs in one decision. Other than in the paper none is evaluated twice: a mutant that was tried before,
+    or breaks a constraint, is thrown away for that of another few.
+
+    Args:
+        space: where to search.
+        objectives: one.
+        violation: what must be 0.
+        seed: of all random choices.
+        population: how many live at a time; as many random ones begin.
+        sample: the best of so many, drawn with replacement, is the parent.
+
+    Raises:
+        UsageError: a population or sample of none.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        objectives: int = 1,
+        violation: Violation | None = None,
+        seed: int = 0,
+        population: int = 100,
+        sample: int = 25,
+    ) -> None:
+        super().__init__(space, objectives=objectives, violation=violation, seed=seed)
+        if population < 1 or sample < 1:
+            raise UsageError(f"a population of {population} and samples of {sample}", hint="give at least 1 of each")
+        self.population, self.sample = population, sample
+        self._sampler = Sampler(space, violation, self.rng)
+        self._first = population  # how many of the random ones are still to be asked for
+        self._living: deque[tuple[NDArray[np.int64], float]] = deque(maxlen=population)
+
+    def ask(self, n: int) -> Codes:
+        if self._first:
+            codes = self._sampler.draw(min(n, self._first))
+            self._first -= len(codes)
+            return codes
+        if not self._living:
+            return self.space.sample(0, self.rng)
+        return self._sampler.breed(n, self._mutants)
+
+    def tell(self, codes: Codes, evaluations: Evaluations) -> None:
+        losses = np.where(evaluations.ok, evaluations.losses[:, 0], np.inf)
+        self._living.extend(zip(codes, losses.tolist(), strict=True))
+
+    def _mutants(self, n: int) -> Codes:
+        losses = np.array([loss for _, loss in self._living])
+        drawn = self.rng.integers(0, len(losses), (n, self.sample))
+        parents = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
+        return self.space.mutate(np.stack([self._living[i][0] for i in parents.tolist()]), self.rng, _ONE_DECISION)

@@ -1,0 +1,333 @@
+"""``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ..options import EngineOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
+
+if TYPE_CHECKING:
+    from ..searching.runs import Run
+    from ..searching.settings import Settings
+
+_STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
+
+_FOR_EVALUATIONS: Final = ("--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
+
+
+def search(
+    space: Annotated[
+        str | None,
+        typer.Option("--space", metavar="SPACE", help="What to search: a name (lutra spaces), or your own .py file."),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="NAME",
+            help="Whose latency: a device of the store, a board, or a table's file (.json, .parquet, .csv, .yaml); the "
+            "host if omitted.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="FOLDER", help="A saved predictor (lutra fit) instead of --device."),
+    ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option("--max-ms", metavar="MS", help="Budget: the largest latency allowed.")
+    ] = None,
+    max_macs: Annotated[
+        str | None, typer.Option("--max-macs", metavar="N", help="The most MACs allowed: 300M, or 300000000.")
+    ] = None,
+    max_params: Annotated[
+        str | None, typer.Option("--max-params", metavar="N", help="The most parameters allowed: 5M.")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            "--margin", metavar="P", help="Probability that the measured latency is to keep the budget, such as 0.95."
+        ),
+    ] = None,
+    accuracy: Annotated[
+        str | None,
+        typer.Option(
+            "--accuracy",
+            metavar="WHAT",
+            help="What is made large: your file.py:function, a score without training, params, or macs (if omitted).",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="WHAT", help="Images, for what learns from some: digits, a file, a folder."),
+    ] = None,
+    trade: Annotated[
+        str | None,
+        typer.Option(
+            "--trade", metavar="NAMES", help="What is made small beside it: latency_ms, macs, params, peak_bytes."
+        ),
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", "-s", metavar="NAME", help=f"How to search; {_STRATEGY} if omitted.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the strategy; may be repeated."),
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option("--evaluations", "-n", metavar="N", min=1, help=f"Networks to evaluate; {_EVALUATIONS}."),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", metavar="N", min=1, help="Networks asked for at once; as the strategy likes it."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", "-w", metavar="N", min=1, help="Processes that evaluate networks.")
+    ] = 1,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Of all random choices; 0.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="FOLDER", help=f"Where everything is kept; {_OUT}.")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="FOLDER", help="Go on with a search that was stopped; or, with -n, further."),
+    ] = None,
+    remeasure: Annotated[
+        int, typer.Option("--remeasure", metavar="K", min=0, help="Measure the K best on this machine afterwards.")
+    ] = 0,
+    runtime: RuntimeOption = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", "-t", metavar="N", help="Threads of the device's table; if omitted any.")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", "-p", metavar="NAME", help="Number format of the device's table; if omitted any."),
+    ] = None,
+    engine: EngineOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Search a space for the most accurate network that a device runs within a budget.
+
+    The budget is checked before anything is evaluated. Everything is kept in the folder as it comes, so that Ctrl-C or
+    a crash loses nothing; the result is a table of the best trade-offs, the architecture as JSON, ONNX and torch code,
+    and a picture. What is called accuracy is named as what it is.
+    """
+    from ...networks.errors import UsageError
+    from ..searching import gradient, runs
+
+    given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
+    given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
+    given |= {
+        "--data": data,
+        "--trade": trade,
+        "--strategy": strategy,
+        "--set": parameters or None,
+        "--batch": batch,
+        "--seed": seed,
+    }
+    given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
+    given |= {"--store": store, "--seed": seed}
+    if resume is not None:
+        folder = Path(resume)
+        settings = _resumed(folder, given, evaluations)
+    else:
+        folder = Path(out or _OUT)
+        settings = _settings(given, evaluations or _EVALUATIONS)
+        if gradient.is_kind(settings.strategy):
+            unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
+            unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
+        if folder.exists():  # before anything is looked up
+            hint = f"go on with lutra search --resume {folder}, or give another --out"
+            raise UsageError(f"{folder} exists", hint=hint)
+    if remeasure:
+        _require_here(settings)
+    prepared = runs.prepare(settings)
+    folder.mkdir(parents=True, exist_ok=resume is not None)
+    prepared.settings.save(folder)
+    done = runs.run(prepared, folder, workers=workers)
+    if done.result.stopped == "cancelled":
+        runs.tell_how_to_go_on(folder)
+        raise typer.Exit(5)
+    _reported(done, folder, remeasure, as_json)
+
+
+def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
+    """What the command line asks for.
+
+    Raises:
+        UsageError: no space, or options that do not go together.
+    """
+    from ...networks.errors import UsageError
+    from ..searching.settings import Settings
+
+    if given["--space"] is None:
+        raise UsageError("no space is named", hint="name one: --space ofa-mbv3; lutra spaces lists them")
+    if given["--model"] is not None:
+        told = [name for name in ("--device", "--runtime", "--threads", "--precision", "--engine") if given[name]]
+        if told:
+            raise UsageError(f"--model and {', '.join(told)}", hint="a saved predictor has its device in it")
+    strategy = given["--strategy"] or _STRATEGY
+    bounds = {"latency_ms": given["--max-ms"], "macs": _count("--max-macs", given["--max-macs"])}
+    bounds["params"] = _count("--max-params", given["--max-params"])
+    return Settings(
+        space=_placed(given["--space"]),
+        device=_placed(given["--device"] or _DEVICE),
+        model=_absolute(given["--model"]),
+        runtime=given["--runtime"],
+        threads=given["--threads"],
+        precision=given["--precision"],
+        engine=given["--engine"] and _placed(given["--engine"]),
+        store=given["--store"] and _store(given["--store"]),
+        strategy=strategy,
+        parameters=_parameters(strategy, given["--set"] or []),
+        accuracy=_placed(given["--accuracy"] or _ACCURACY),
+        data=given["--data"] and _placed(given["--data"]),
+        trade=tuple(split_names(given["--trade"])),
+        bounds={name: bound for name, bound in bounds.items() if bound is not None},
+        margin=given["--margin"],
+        evaluations=evaluations,
+        batch=given["--batch"],
+        seed=given["--seed"] or 0,
+    )
+
+
+def _resumed(folder: Path, given: dict[str, Any], evaluations: int | None) -> "Settings":
+    """The settings of a search that goes on; further than it was to go, if so many are asked for.
+
+    Raises:
+        SearchStateError: the folder holds no search.
+        UsageError: options that would make it another search.
+    """
+    from dataclasses import replace
+
+    from ...networks.errors import SearchStateError, UsageError
+    from ..searching.settings import Settings
+
+    settings = Settings.load(folder)
+    if given["--space"] not in (None, settings.space):
+        raise SearchStateError(
+            f"{folder} is a search of {settings.space}, not of {given['--space']}",
+            hint="leave --space out, or begin anew in another folder",
+        )
+    other = [name for name, value in given.items() if value is not None and name != "--space"]
+    if other:
+        raise UsageError(f"--resume and {', '.join(other)}", hint="a search goes on as it began; leave them out")
+    return settings if evaluations is None else replace(settings, evaluations=evaluations)
+
+
+_FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+
+def _count(option: str, text: str | None) -> float | None:
+    """The number that ``300M`` is; None for None."""
+    from ...networks.errors import UsageError
+
+    if text is None:
+        return None
+    number, factor = (text[:-1], _FACTORS[text[-1]]) if text[-1:] in _FACTORS else (text, 1.0)
+    try:
+        count = float(number) * factor
+    except ValueError:
+        count = 0.0
+    if not 0 < count < float("inf"):
+        raise UsageError(f"{option} {text!r} is no number of them", hint=f"write it as {option} 300M")
+    return count
+
+
+def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
+    """The parameters of a strategy, each as its default is: a whole number, a number, or a text.
+
+    Raises:
+        UnknownNameError: no such strategy.
+        UsageError: it has no such parameter, or one of another kind.
+    """
+    from ...networks.errors import UsageError
+
+    known = _defaults(strategy)
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in known:
+            listed = ", ".join(f"{n}={default}" for n, default in known.items()) or "none"
+            raise UsageError(f"--set {text!r} is no parameter of {strategy}", hint=f"it has: {listed}")
+        parameters[name] = _like(known[name], value, text)
+    return parameters
+
+
+def _defaults(strategy: str) -> dict[str, Any]:
+    """The parameters that a strategy has, with their defaults.
+
+    Raises:
+        UnknownNameError: no such strategy.
+    """
+    from ...nas.searchers import searcher_class, searcher_kinds
+    from ...networks.errors import UnknownNameError
+    from ..searching import gradient
+
+    if gradient.is_kind(strategy):
+        return gradient.defaults(strategy)
+    if strategy not in searcher_kinds():
+        raise UnknownNameError("strategy", strategy, {*searcher_kinds(), *gradient.kinds()})
+    made = searcher_class(strategy)
+    signature = inspect.signature(made).parameters
+    return {name: signature[name].default for name in made.parameter_names()}
+
+
+def _like(default: Any, value: str, text: str) -> Any:
+    from ...networks.errors import UsageError
+
+    kind = type(default) if isinstance(default, int | float) and not isinstance(default, bool) else str
+    try:
+        return kind(value)
+    except ValueError:
+        raise UsageError(f"--set {text!r} is no {kind.__name__}", hint=f"its default is {default}") from None
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).resolve())
+
+
+def _placed(text: str) -> str:
+    """A name as it is; a file with its whole path, so that the search can go on from another folder."""
+    path, colon, rest = text.rpartition(":")
+    for file, behind in ((text, ""), (path, colon + rest)):
+        if file and (Path(file).is_file() or (Path(file).is_dir() and "/" in file)):
+            return str(Path(file).resolve()) + behind
+    return text
+
+
+def _store(text: str) -> str:
+    return text if "://" in text else str(Path(text).resolve())
+
+
+def _require_here(settings: "Settings") -> None:
+    """Make sure that networks can be measured, before hours of searching."""
+    from ...networks.errors import NotSupportedError
+    from ..searching.devices import device_here
+
+    if device_here(settings) is None:
+        raise NotSupportedError(
+            f"networks cannot be measured on {settings.model or settings.device} from here",
+            hint="leave --remeasure out; lutra profile on the device itself can measure best.onnx",
+        )
+
+
+def _reported(done: "Run", folder: Path, remeasure: int, as_json: bool) -> None:
+    """Write what was found into its folder, and show it."""
+    from ..searching.folder import write_files
+    from ..searching.measuring import measured
+    from ..searching.report import SearchReport
+
+    report = SearchReport.of(done)
+    if remeasure:
+        report = measured(report, remeasure)
+    written = write_files(report, folder)
+    if as_json:
+        echo_json(report.to_dict() | {"folder": str(folder)})
+        return
+    typer.echo(f"{report}\nkept in {folder}: {', '.join(sorted(written))}")

@@ -1,0 +1,205 @@
+"""What a search calls accuracy: a function of the user's, or a stand-in that is named as what it is."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..spaces import space_of
+from ..user_code import run_file
+
+if TYPE_CHECKING:
+    from ...nas import Objective
+    from ...nas.accuracy import AccuracyEstimator
+    from ...nas.spaces import Codes, SearchSpace
+    from ...networks.errors import UsageError
+
+ACCURACY: Final = "accuracy"
+_COUNTED: Final = {"macs": "MACs", "params": "parameters"}
+_ONE, _MANY = "network", "codes"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """What is made large, beside what it really is.
+
+    Attributes:
+        objective: gives it.
+        label: for people: "accuracy (mine.py:accuracy)", "parameters".
+        note: what the number is not, a sentence; "" for a function of the user's, who knows.
+        counted: it is a count that every network has anyway: MACs, or parameters.
+    """
+
+    objective: "Objective"
+    label: str
+    note: str = ""
+    counted: bool = False
+
+
+def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, data: str | None = None) -> Accuracy:
+    """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
+
+    A function takes a parameter called ``network``, a `lutra.networks.Network`, and gives a number, the larger the
+    better; or one called ``codes``, int64 [n, d], and gives n of them.
+
+    Args:
+        text: what was asked for.
+        space: that is searched.
+        named: the space as it was named on the command line, for workers to find it again.
+        seed: of estimators that draw something.
+        data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
+            what the estimator takes by itself.
+
+    Raises:
+        UnknownNameError: no such stand-in.
+        UsageError: the file fails, or has no such function, or the function takes something else; or images for what
+            takes none.
+    """
+    if data is None or not (".py" in text or text in _COUNTED):
+        if ".py" in text:
+            return _from_file(text, named)
+        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data))
+    raise _takes_no_images(text)
+
+
+def _takes_no_images(what: str) -> "UsageError":
+    from ...networks.errors import UsageError
+
+    return UsageError(f"{what} does not learn from images", hint="leave --data out, or use --accuracy from-scratch")
+
+
+def _from_file(text: str, named: str) -> Accuracy:
+    from ...nas import Objective
+    from ...networks.errors import UsageError
+
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name.isidentifier():
+        raise UsageError(f"--accuracy {text!r} names no function", hint="write it as --accuracy file.py:function")
+    function = _function(path, name)
+    try:
+        taken = [*inspect.signature(function).parameters][:1]
+    except (TypeError, ValueError):
+        taken = []
+    label = f"{ACCURACY} ({Path(path).name}:{name})"
+    if taken == [_ONE]:
+        return Accuracy(Objective(ACCURACY, OfNetwork(named, path, name), maximise=True, batched=False), label)
+    if taken == [_MANY]:
+        return Accuracy(Objective(ACCURACY, function, maximise=True), label)
+    raise UsageError(
+        f"{name} of {path} takes {taken[0] if taken else 'nothing'!r}, not a network",
+        hint=f"call its first parameter {_ONE!r} (one Network), or {_MANY!r} (int64 [n, d], for all at once)",
+    )
+
+
+@cache
+def _function(path: str, name: str) -> Callable[[Any], Any]:
+    from ...networks.errors import UnknownNameError
+
+    module = run_file(Path(path), "an accuracy function")
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [other for other, value in vars(module).items() if inspect.isfunction(value)]
+        raise UnknownNameError(f"function of {path}", name, known)
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def _space(named: str) -> "SearchSpace":
+    return space_of(named)
+
+
+@dataclass(frozen=True)
+class OfNetwork:
+    """A user's function of one network, as a measure of a code. It goes to workers by name, and is found again there.
+
+    Attributes:
+        space: as it was named on the command line.
+        path: the user's file.
+        name: of the function.
+    """
+
+    space: str
+    path: str
+    name: str
+
+    def __call__(self, code: "Codes") -> float:
+        return float(_function(self.path, self.name)(_space(self.space).decode(code)))
+
+
+def _counted(text: str, space: "SearchSpace") -> Accuracy:
+    from ...nas import Objective
+
+    def count(codes: "Codes") -> Any:
+        return getattr(space.costs(codes), text)
+
+    note = f"{_COUNTED[text]} stand in for accuracy: more of them is taken for better, and nothing was trained"
+    return Accuracy(Objective(text, count, maximise=True), _COUNTED[text], note, counted=True)
+
+
+_LABELS: Final = {
+    "accuracy_pct": "accuracy ({}, %)",
+    "shared_accuracy_pct": "accuracy with shared weights ({}, %)",
+    "count": "{}",
+    "order": "{} score",
+}
+_NOTES: Final = {
+    "accuracy_pct": "each network was trained and judged on {data}, shortly: compare the numbers with each other alone",
+    "shared_accuracy_pct": "{kind} uses weights that were not trained for one network alone: its order tells, no level",
+    "count": "{kind} stands in for accuracy: more of it is taken for better, and nothing was trained",
+    "order": "{kind} is a score without training: only its order means something, and it is no accuracy",
+}
+
+
+@dataclass(frozen=True)
+class OfEstimator:
+    """An estimator's score of one network, as a measure of a code; it goes to workers by name.
+
+    Attributes:
+        space: as it was named on the command line.
+        kind: of the estimator.
+        seed: of what it draws.
+        data: images that it learns from; None for its own.
+    """
+
+    space: str
+    kind: str
+    seed: int
+    data: str | None = None
+
+    def __call__(self, code: "Codes") -> float:
+        scores = self.estimator().estimate([_space(self.space).decode(code)])
+        if scores.failures[0] is not None:
+            raise ValueError(scores.failures[0])
+        return float(scores.values[0])
+
+    def estimator(self) -> "AccuracyEstimator":
+        """The estimator, made once a process."""
+        return _estimator(self.kind, self.seed, self.data)
+
+
+def _estimated(measure: OfEstimator) -> Accuracy:
+    from ...nas import Objective
+    from ...nas.accuracy import estimator_kinds
+    from ...networks.errors import UnknownNameError
+
+    kind = measure.kind
+    if kind not in estimator_kinds():
+        raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
+    meaning = measure.estimator().meaning
+    note = _NOTES[meaning].format(kind=kind, data=measure.data or "scikit-learn's digits")
+    return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
+
+
+@cache
+def _estimator(kind: str, seed: int, data: str | None) -> "AccuracyEstimator":
+    from ...nas.accuracy import estimator_class, load_images
+
+    made = estimator_class(kind)
+    if data is None:
+        return made(seed=seed)
+    if "images" not in inspect.signature(made).parameters:
+        raise _takes_no_images(kind)
+    options: dict[str, Any] = {"images": load_images(data)}
+    return made(seed=seed, **options)

@@ -1,0 +1,213 @@
+"""Running a search from the command line: the problem of its settings, progress, Ctrl-C, workers, going on."""
+
+import multiprocessing
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from . import gradient
+from .settings import JOURNAL, Settings
+
+if TYPE_CHECKING:
+    from ...nas import Problem, SearchResult
+    from ...nas.spaces import SearchSpace
+    from ...nas_bridge import LatencyBudget
+    from .accuracy import Accuracy
+    from .devices import Latency
+
+LATENCY: Final = "latency_ms"
+TRADED: Final = (LATENCY, "macs", "params", "peak_bytes")
+"""What can be made small beside what is made large."""
+_PROBES: Final = 8
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A search that could begin.
+
+    Attributes:
+        settings: what it is.
+        space: that is searched.
+        latency: what is known of the device.
+        accuracy: what is made large.
+        problem: all of it together.
+    """
+
+    settings: Settings
+    space: "SearchSpace"
+    latency: "Latency"
+    accuracy: "Accuracy"
+    problem: "Problem"
+
+
+def prepare(settings: Settings) -> Prepared:
+    """Find all that a search needs, and make sure that its budgets can be kept.
+
+    Raises:
+        InfeasibleError: no architecture keeps a budget; says the least.
+        SearchStateError: a search that goes on finds other latencies than it began with.
+        LutraError: a name is not known, or something does not fit together.
+    """
+    from ...nas import require_feasible
+    from ...networks.errors import InfeasibleError, SearchStateError
+    from ..spaces import space_of
+    from .accuracy import accuracy_of
+    from .devices import latency_of
+
+    by_gradient = gradient.is_kind(settings.strategy)
+    _check(settings, by_gradient)
+    space = space_of(settings.space)
+    if by_gradient:
+        accuracy = gradient.accuracy_of_supernet(settings.data)
+    else:
+        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
+    latency = latency_of(settings, space)
+    budget = _budget(settings, latency)
+    problem = _problem(settings, space, latency, accuracy, budget)
+    try:
+        require_feasible(problem, settings.seed)
+    except InfeasibleError as error:
+        if budget is not None and error.what == budget.name:
+            budget.require()  # which knows the least exactly where the device's latencies are sums
+        raise
+    probed = tuple(latency.oracle.latencies_ms(space.sample(_PROBES, np.random.default_rng(0))).tolist())
+    if settings.probe_ms and not np.allclose(settings.probe_ms, probed, rtol=1e-9, atol=0):
+        raise SearchStateError(
+            f"the latencies of {latency.oracle.device} have changed since the search began",
+            hint="begin anew in another folder, or bring the device's table back as it was",
+        )
+    return Prepared(replace(settings, probe_ms=probed), space, latency, accuracy, problem)
+
+
+def _check(settings: Settings, by_gradient: bool) -> None:
+    from ...nas.searchers import searcher_class
+    from ...networks.errors import UnknownNameError, UsageError
+
+    for name in settings.trade:
+        if name not in TRADED:
+            raise UnknownNameError("objective", name, TRADED)
+    if settings.trade and not (by_gradient or searcher_class(settings.strategy).several):
+        raise UsageError(
+            f"the strategy {settings.strategy!r} takes one objective", hint="leave --trade out, or use nsga2"
+        )
+    if LATENCY not in settings.bounds and LATENCY not in settings.trade:
+        raise UsageError("nothing bounds the latency", hint="give --max-ms, or --strategy nsga2 --trade latency_ms")
+    if settings.margin is not None and not 0.5 < settings.margin < 1:
+        raise UsageError(
+            f"a margin of {settings.margin}", hint="give a probability above 0.5 and below 1, such as 0.95"
+        )
+
+
+def _problem(
+    settings: Settings, space: "SearchSpace", latency: "Latency", accuracy: "Accuracy", budget: "LatencyBudget | None"
+) -> "Problem":
+    from ...nas import Constraint, Objective, Problem
+    from ...nas_bridge import latency_on, macs_of, params_of, peak_bytes_of
+    from ...networks.errors import UsageError
+
+    quantities = {"macs": macs_of(space), "params": params_of(space), "peak_bytes": peak_bytes_of(space)}
+    quantities[LATENCY] = latency_on(latency.oracle)
+    if accuracy.objective.name in settings.trade:
+        raise UsageError(f"{settings.accuracy} is made large and small at once", hint="leave it out of --trade")
+    objectives = [accuracy.objective, *(Objective(name, quantities[name]) for name in settings.trade)]
+    bounds = [] if budget is None else [Constraint(budget.name, budget, budget.most)]
+    bounds += [Constraint(n, quantities[n], most) for n, most in settings.bounds.items() if n != LATENCY]
+    if latency.memory_share is not None:
+        bounds.append(Constraint(f"share of {latency.oracle.device}'s memory", latency.memory_share, 1.0))
+    return Problem(space, objectives, bounds)
+
+
+def _budget(settings: Settings, latency: "Latency") -> "LatencyBudget | None":
+    from ...nas_bridge import LatencyBudget
+
+    most_ms = settings.bounds.get(LATENCY)
+    if most_ms is None:
+        return None
+    # Half of what an interval misses lies above it.
+    coverage = None if settings.margin is None else 2 * settings.margin - 1
+    return LatencyBudget(latency.oracle, most_ms, coverage=coverage)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search as far as it got.
+
+    Attributes:
+        prepared: what was searched for.
+        result: what was found.
+        seconds: how long this session took.
+        derived: which architecture was derived from a supernet; None where the best that was tried is the answer.
+    """
+
+    prepared: Prepared
+    result: "SearchResult"
+    seconds: float
+    derived: int | None = None
+
+
+def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
+    """Search with a progress bar; Ctrl-C ends it after what is being evaluated, and the folder keeps it.
+
+    Raises:
+        SearchStateError: the folder's journal is of another search, or damaged.
+        LutraError: as `lutra.nas.search` raises.
+    """
+    from ...nas import make_searcher, search
+    from ..campaigns import cancel_on_interrupt
+    from ..render import search_progress
+
+    settings, began_s = prepared.settings, time.monotonic()
+    if gradient.is_kind(settings.strategy):
+        return gradient.run(prepared, folder)
+    searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
+    try:
+        with (
+            _executor(workers) as executor,
+            cancel_on_interrupt("evaluated") as cancel,
+            search_progress(settings.evaluations, prepared.accuracy.label) as show,
+        ):
+            result = search(
+                prepared.problem,
+                searcher,
+                evaluations=settings.evaluations,
+                batch=settings.batch,
+                executor=executor,
+                journal=folder / JOURNAL,
+                on_batch=show,
+                cancel=cancel,
+            )
+    except KeyboardInterrupt:
+        tell_how_to_go_on(folder)
+        raise
+    return Run(prepared, result, time.monotonic() - began_s)
+
+
+def tell_how_to_go_on(folder: Path) -> None:
+    """The command that goes on, on standard error."""
+    import shlex
+
+    sys.stderr.write(f"interrupted; go on with: {shlex.join(['lutra', 'search', '--resume', str(folder)])}\n")
+
+
+@contextmanager
+def _executor(workers: int) -> "Iterator[Executor | None]":
+    """Processes that evaluate; none where one is enough."""
+    if workers == 1:
+        yield None
+        return
+    # Spawned ones begin clean; they leave Ctrl-C to this process, which decides what is still finished.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as executor:
+        yield executor
+
+
+def _leave_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
