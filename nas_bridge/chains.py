@@ -16,7 +16,7 @@ from ..networks.lowering.blocks import LoweredSpace, lower_blocks
 from ..predictors import TablePredictor, table_predictor
 from ._blocks import keys_of_chain
 from ._descent import Cheapest
-from ._positions import canonical_one, counts_of, positions_of
+from ._positions import canonical_one, chains_of, counts_of, positions_of
 from ._probabilities import checked_probabilities, like
 from ._terms import Terms
 from ._walk import Walk
@@ -214,7 +214,7 @@ def _lowered(space: CodedSpace, table: Table) -> list[LoweredSpace]:
     device = table.fingerprint
     return [
         lower_blocks(chain, device.runtime_name, precision=device.precision, threads=device.threads)
-        for chain in space.chains()
+        for chain in chains_of(space)
     ]
 
 
@@ -241,7 +241,7 @@ class BlockOracle(ChainOracle):
 
 def _costs_of_blocks(space: CodedSpace, table: BlockTable, missing: dict[str, None]) -> StateCosts:
     """What blocks cost, in ms; the states are the chains, behind the beginning where there are several."""
-    chains = space.chains()
+    chains = chains_of(space)
     several, channels = len(chains) > 1, any("se" in block.attributes for block in table)
     keys = [keys_of_chain(chain, channels=channels) for chain in chains]
     sides = [chain.input.shape[-1] if table.image_sizes else None for chain in chains]

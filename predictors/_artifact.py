@@ -25,6 +25,9 @@ FORMAT_VERSION: Final = 1
 """Raised whenever an older reader could misread a newer folder."""
 
 CARD: Final = "predictor.json"
+TABLE_FILE: Final = "table.json"
+"""Name of the text that holds a predictor's table, where it has one."""
+
 _ARRAYS: Final = "arrays.npz"
 _LIBRARIES: Final = ("lutra", "numpy", "scikit-learn", "torch")  # told in the card, whichever of them is used
 _MAX_BYTES: Final = 1 << 30  # of one file, and of the arrays once unpacked

@@ -17,7 +17,10 @@ WINDOW: Final = ("kernel_size0", "stride0", "groups")
 """Attributes that choose how an op is computed, where it has them."""
 
 FEATURES: Final = 9 + len(WINDOW)
-"""Numbers of each op, besides its kind."""
+"""Numbers of each op, besides its kind; one more where a table tells the time of its kernel."""
+
+
+NS_PER_MS: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -26,13 +29,20 @@ class Graph:
 
     Attributes:
         kinds: number of each op's kind, shape ``[v]``; the count of kinds for one that is not known.
-        features: float32 ``[v, FEATURES]``.
+        features: float32 ``[v, f]``.
         edges: reader and maker of each value that one op makes and another reads, shape ``[2, e]``.
     """
 
     kinds: NDArray[np.int64]
     features: Singles
     edges: NDArray[np.int64]
+
+    @property
+    def size(self) -> float:
+        """What a latency is in proportion to at first sight: what the table says of all ops in ms, or their number."""
+        if self.features.shape[1] == FEATURES:
+            return float(len(self.kinds))
+        return float(np.expm1(self.features[:, -1].astype(np.float64)).sum()) / NS_PER_MS
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class GraphBatch:
 
     Attributes:
         kinds: shape ``[v]``.
-        features: shape ``[v, FEATURES]``.
+        features: shape ``[v, f]``.
         edges: shape ``[2, e]``, ops numbered through.
         owners: the graph of each op, shape ``[v]``, rising.
         count: n.
@@ -67,12 +77,13 @@ class GraphBatch:
         )
 
 
-def graph_of(network: Network, kinds: Sequence[str]) -> Graph:
+def graph_of(network: Network, kinds: Sequence[str], times_ns: NDArray[np.float64] | None = None) -> Graph:
     """The graph of a network.
 
     Args:
         network: which.
         kinds: the op kinds that are known; others share one number.
+        times_ns: what a table says of each op, shape ``[v]``; their logarithms become a feature.
     """
     numbers = {kind: number for number, kind in enumerate(kinds)}
     makers: dict[str, int] = {}
@@ -86,9 +97,12 @@ def graph_of(network: Network, kinds: Sequence[str]) -> Graph:
                 made.append(maker)
         for value in node.outputs:
             makers[value] = place
+    features = np.array([_features(node.op) for node in network.nodes], np.float32).reshape(-1, FEATURES)
+    if times_ns is not None:
+        features = np.concatenate([features, np.log1p(times_ns)[:, None]], axis=1, dtype=np.float32)
     return Graph(
         kinds=np.array([numbers.get(node.op.kind, len(numbers)) for node in network.nodes], np.int64),
-        features=np.array([_features(node.op) for node in network.nodes], np.float32).reshape(-1, FEATURES),
+        features=features,
         edges=np.array([read, made], np.int64).reshape(2, -1),
     )
 

@@ -9,16 +9,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import smooth_l1_loss
 
 from ..luts.host import logical_cores
-from ._graphs import FEATURES, Graph, GraphBatch
-from ._perceptrons import one_thread, schedule
+from ._graphs import FEATURES, NS_PER_MS, Graph, GraphBatch
+from ._perceptrons import mean_loss, one_thread, schedule
 
 Floats = NDArray[np.float64]
 
 _BATCH: Final = 32
-_BETA: Final = 0.2  # standard deviations up to which errors count by their squares, and beyond by their amount
 
 
 class _Layer(nn.Module):
@@ -66,36 +64,43 @@ class GraphNet(nn.Module):
 
     ``log latency = log sum over ops of exp(contribution)``, in units of the typical latency of an op of the samples.
     A sum keeps what is true of latencies: twice the ops take about twice as long, whatever the samples' sizes.
+    Where a table tells the time of each op, in the last of its numbers, contributions are factors on those times, and
+    training begins with the table's own sum.
 
     Args:
         kinds: how many op kinds are known.
+        features: numbers of an op: `FEATURES`, or one more with a table.
         width: of an op's state.
         layers: rounds of messages.
+        outputs: k, how many devices' latencies it says at once.
     """
 
-    def __init__(self, kinds: int, width: int, layers: int) -> None:
+    def __init__(self, kinds: int, features: int, width: int, layers: int, outputs: int = 1) -> None:
         super().__init__()
         self.kind = nn.Embedding(kinds + 1, width)
-        self.sizes = nn.Linear(FEATURES, width)
+        self.sizes = nn.Linear(features, width)
         self.layers = nn.ModuleList([_Layer(width) for _ in range(layers)])
-        self.contribution = nn.Linear(width, 1)
+        self.contribution = nn.Linear(width, outputs)
+        self.timed = features > FEATURES
         nn.init.zeros_(self.contribution.weight)
         nn.init.zeros_(self.contribution.bias)
 
     def forward(self, batch: TorchBatch, centre: Tensor, scale: Tensor) -> Tensor:
-        """Log latencies of the graphs, shape ``[n]``."""
+        """Log latencies of the graphs, shape ``[n, k]``."""
         nodes = (self.sizes((batch.features - centre) / scale) + self.kind(batch.kinds)).relu()
         for layer in self.layers:
             nodes = layer(nodes, batch)
         parts = self.contribution(nodes).clamp(-12, 12).exp()
-        return batch.pooled(parts)[:, 0].clamp_min(1e-12).log()
+        if self.timed:
+            parts = parts * batch.features[:, -1:].expm1() / NS_PER_MS
+        return batch.pooled(parts).clamp_min(1e-12).log()
 
 
-def new_net(kinds: int, width: int, layers: int, seed: int) -> GraphNet:
+def new_net(kinds: int, features: int, width: int, layers: int, seed: int, outputs: int = 1) -> GraphNet:
     """A net with random weights that depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return GraphNet(kinds, width, layers)
+        return GraphNet(kinds, features, width, layers, outputs)
 
 
 def trained(
@@ -114,7 +119,7 @@ def trained(
     Args:
         net: where to begin.
         graphs: n samples.
-        targets: their log latencies, shape ``[n]``, in the net's units.
+        targets: their log latencies, shape ``[n, k]``, in the net's units; NaN where one is not known.
         scaling: centre and scale of the ops' features.
         steps: of AdamW, with up to 32 graphs each.
         learning_rate: at its height.
@@ -123,8 +128,9 @@ def trained(
     """
     net = copy.deepcopy(net)
     random = np.random.default_rng(seed)
-    spread = max(float(targets.std()), 1e-6)
-    wanted = torch.from_numpy((targets / spread).astype(np.float32))
+    spreads = np.maximum(np.nanstd(targets, axis=0), 1e-6)
+    wanted = torch.from_numpy((targets / spreads).astype(np.float32))
+    spread = torch.from_numpy(spreads.astype(np.float32))
     centre, scale = map(torch.from_numpy, scaling)
     optimiser = torch.optim.AdamW(net.parameters(), lr=learning_rate, weight_decay=weight_decay)
     with one_thread():
@@ -133,7 +139,7 @@ def trained(
             index = random.integers(0, len(graphs), min(_BATCH, len(graphs)))
             found = net(TorchBatch(GraphBatch.of([graphs[i] for i in index])), centre, scale)
             optimiser.zero_grad()
-            smooth_l1_loss(found / spread, wanted[torch.from_numpy(index)], beta=_BETA).backward()  # type: ignore[no-untyped-call]
+            mean_loss(found / spread, wanted[torch.from_numpy(index)]).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
     return net.eval()
@@ -142,7 +148,7 @@ def trained(
 def log_latencies(
     net: GraphNet, batches: Sequence[GraphBatch], scaling: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """What the net says of the graphs of all batches, one behind the other, in its units.
+    """What the net says of the graphs of all batches, one behind the other, in its units; shape ``[n, k]``.
 
     Batches are spread over the processor's cores: that is quicker than several cores for each small product.
     """
@@ -154,7 +160,7 @@ def log_latencies(
             return found
 
     with one_thread(), ThreadPoolExecutor(logical_cores()) as pool:
-        return np.concatenate([*pool.map(ask, batches), np.empty(0, np.float32)])
+        return np.concatenate([*pool.map(ask, batches), np.empty((0, net.contribution.out_features), np.float32)])
 
 
 def weights_of(net: GraphNet) -> dict[str, NDArray[np.float32]]:
@@ -162,8 +168,10 @@ def weights_of(net: GraphNet) -> dict[str, NDArray[np.float32]]:
     return {name: tensor.detach().numpy() for name, tensor in net.state_dict().items()}
 
 
-def restored(kinds: int, width: int, layers: int, weights: dict[str, NDArray[np.float32]]) -> GraphNet:
+def restored(
+    kinds: int, features: int, width: int, layers: int, weights: dict[str, NDArray[np.float32]], outputs: int = 1
+) -> GraphNet:
     """The net with these weights; raises `RuntimeError` if they do not fit."""
-    net = new_net(kinds, width, layers, 0)
+    net = new_net(kinds, features, width, layers, 0, outputs)
     net.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in weights.items()})
     return net.eval()

@@ -34,7 +34,7 @@ def trained(
 
     Args:
         inputs: n standardised inputs, shape ``[n, f]``.
-        targets: standardised, shape ``[n]``.
+        targets: standardised, shape ``[n, k]``, all k learnt at once; NaN where one is not known.
         hidden: width of each hidden layer.
         members: m, how many perceptrons.
         steps: of AdamW, with up to 128 samples each.
@@ -47,7 +47,7 @@ def trained(
     """
     random = torch.Generator().manual_seed(seed)
     x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-    layers = _beginnings((x.shape[1], *hidden, 1), members, random)
+    layers = _beginnings((x.shape[1], *hidden, y.shape[1]), members, random)
     flat = [tensor.requires_grad_() for layer in layers for tensor in layer]
     optimiser = torch.optim.AdamW(flat, lr=learning_rate, weight_decay=weight_decay)
     with one_thread():
@@ -55,10 +55,16 @@ def trained(
             optimiser.param_groups[0]["lr"] = learning_rate * schedule(step / steps)
             index = torch.randint(len(x), (members, min(_BATCH, len(x))), generator=random)
             optimiser.zero_grad()
-            loss = members * smooth_l1_loss(_outputs(x[index], layers), y[index], beta=_BETA)
+            loss = members * mean_loss(_outputs(x[index], layers), y[index])
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
     return tuple((w.detach().numpy(), b.detach().numpy()) for w, b in layers)
+
+
+def mean_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Mean over all targets that are known of a loss that is squared for small errors, linear for large ones."""
+    known = ~wanted.isnan()
+    return smooth_l1_loss(found[known], wanted[known], beta=_BETA)
 
 
 @contextmanager
@@ -90,9 +96,9 @@ def _beginnings(widths: Sequence[int], members: int, random: torch.Generator) ->
 
 
 def _outputs(inputs: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """``[m, n, f]`` to ``[m, n]``."""
+    """``[m, n, f]`` to ``[m, n, k]``."""
     for number, (weights, biases) in enumerate(layers):
         inputs = torch.baddbmm(biases, inputs, weights)
         if number < len(layers) - 1:
             inputs = inputs.relu()
-    return inputs[..., 0]
+    return inputs

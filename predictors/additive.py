@@ -18,7 +18,7 @@ from ..luts.interpolation import halfwidth_of
 from ..luts.table import CALIBRATION_DOCUMENT
 from ..networks.errors import CorruptArtifactError, NotCoveredError, UsageError
 from ..networks.lowering import Kernel, LoweredNetwork
-from ._artifact import Artifact
+from ._artifact import TABLE_FILE, Artifact
 from ._lowering import Lowerer
 from ._registry import register
 from .base import Input, Inputs, InputShapes, LatencyPredictor, NetworkLike, checked_coverage, training_latencies
@@ -30,7 +30,6 @@ _TRUSTED: Final = 5  # degrees of freedom from which on the prior error no longe
 _LEAST_FOR_CONSTANT: Final = 5  # networks; fewer cannot tell a constant from a scale
 _TOLD: Final = 5  # kernels without a number that an error tells about
 _NEAREST_TOLD: Final = 2  # rows that are told of each
-_TABLE_FILE: Final = "table.json"
 
 
 @dataclass(frozen=True)
@@ -207,14 +206,14 @@ class TablePredictor(LatencyPredictor):
             state={"scale": self.scale_, "constant_ms": self.constant_ms_, "coefficients": self._coefficients},
             device={"name": self.device, "fingerprint": self.table.fingerprint.to_dict()},
             arrays={} if residuals is None else {"log_residuals": residuals},
-            texts={_TABLE_FILE: self.table.to_json()},
+            texts={TABLE_FILE: self.table.to_json()},
         )
 
     @classmethod
     def from_artifact(cls, artifact: Artifact) -> Self:
         """The predictor that `to_artifact` described."""
         try:
-            predictor = cls(Table.from_json(artifact.texts[_TABLE_FILE]), **artifact.params)
+            predictor = cls(Table.from_json(artifact.texts[TABLE_FILE]), **artifact.params)
             predictor.scale_ = float(artifact.state["scale"])
             predictor.constant_ms_ = float(artifact.state["constant_ms"])
             predictor._coefficients = int(artifact.state["coefficients"])

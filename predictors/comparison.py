@@ -167,7 +167,7 @@ def candidates(
     if encodings:
         entered.append(TransferPredictor(device=device, fingerprint=known, seed=seed))
     else:
-        entered.append(GnnPredictor(device, fingerprint=known, seed=seed))
+        entered.append(GnnPredictor(device, fingerprint=known, seed=seed, table=table))
         if table is not None:
             entered += [TablePredictor(table, device), KernelPredictor(table, device, seed=seed)]
     return {predictor.kind: predictor for predictor in entered}

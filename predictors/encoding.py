@@ -1,7 +1,8 @@
 """`Encoding`: what an integer-coded architecture is to an additive model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,9 @@ Floats: TypeAlias = NDArray[np.float64]
 
 _MOST_CHOICES: Final = 256  # more values are a measured quantity, not choices
 _WIDEST: Final = 2048  # features; covariances have the square of that
+_UNSEEN: Final = 4.0  # an architecture with a choice that was never seen has an interval so many times wider
+_SHRINKAGE: Final = 0.2  # of the structure towards independence: there are fewer sources than entries
+_SWEEPS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,41 @@ class Encoding:
         np.put_along_axis(features, index[:, :, None], known[:, :, None].astype(np.float64), axis=2)
         return features.reshape(len(table), self.width)
 
+    def centred(self, codes: ArrayLike, offsets: Floats) -> Floats:
+        """Features less ``offsets``, shape ``[n, width]``; a choice outside the vocabulary counts as an average one."""
+        one_hot = self.features(codes)
+        known = one_hot.reshape(len(one_hot), -1, self.choices).any(axis=2)
+        return np.where(np.repeat(known, self.choices, axis=1), one_hot - offsets, 0.0)
+
+    def widening(self, codes: ArrayLike) -> Floats:
+        """How many times wider an interval is to be, shape ``[n]``: 1 for architectures of known choices."""
+        return np.where(self.known(codes), 1.0, _UNSEEN)
+
+    def reasons(self, codes: ArrayLike) -> list[str]:
+        """In what one architecture, shape ``[1, m]``, is unlike any that was seen; empty where it is not."""
+        return [] if self.known(codes)[0] else ["it has a choice that was never seen"]
+
+    def covariances(self, weights: list[Floats]) -> dict[str, Floats]:
+        """How weights of a device may go together, given those of some; each of shape ``[width, width]``.
+
+        Returns:
+            "structure", a matrix-normal distribution over (decision, choice), and "choices", the same weight for a
+            choice wherever it is made.
+        """
+        return {
+            "structure": _structure(self.decisions, self.choices, weights),
+            "choices": np.tile(np.eye(self.choices), (self.decisions, self.decisions)),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON data; `from_json` reads it."""
+        return {"decisions": self.decisions, "vocabulary": list(self.vocabulary)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """What `to_json` wrote; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        return cls(int(document["decisions"]), tuple(map(float, document["vocabulary"])))
+
     def _table(self, codes: ArrayLike) -> Floats:
         table = checked_codes(codes)
         if table.shape[1] != self.decisions:
@@ -104,3 +143,29 @@ def checked_codes(codes: ArrayLike) -> Floats:
     if not np.isfinite(table).all():
         raise UsageError("codes hold NaN or infinity", hint="leave out architectures that are not described")
     return table
+
+
+def _structure(m: int, k: int, weights: list[Floats]) -> Floats:
+    """Covariance of a matrix-normal distribution of (decision, choice), from samples of it.
+
+    By turns, each of the two covariances is estimated given the other (Dutilleul, "The MLE algorithm for the matrix
+    normal distribution", 1999), shrunk towards a multiple of the identity. Without samples it is the identity.
+    """
+    across, among = np.eye(m), np.eye(k)
+    if not weights:
+        return np.eye(m * k)
+    samples = np.stack(weights).reshape(-1, m, k)
+    samples = samples - samples.mean(axis=2, keepdims=True)
+    samples /= samples.std() or 1.0
+    for _ in range(_SWEEPS):
+        inverse = np.linalg.inv(among)
+        across = _shrunk(np.einsum("sik,kl,sjl->ij", samples, inverse, samples) / (len(samples) * k))
+        inverse = np.linalg.inv(across)
+        among = _shrunk(np.einsum("sik,ij,sjl->kl", samples, inverse, samples) / (len(samples) * m))
+    return np.asarray(np.kron(across, among), np.float64)
+
+
+def _shrunk(covariance: Floats) -> Floats:
+    size = len(covariance)
+    shrunk: Floats = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * np.trace(covariance) / size * np.eye(size)
+    return shrunk * size / float(np.trace(shrunk))

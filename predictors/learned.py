@@ -1,5 +1,6 @@
 """`LearnedPredictor`: what all predictors share that learn from measured networks or encodings."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -111,6 +112,16 @@ class LearnedPredictor(LatencyPredictor, Generic[Prepared]):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name} is {value!r}", hint="give a whole number, 1 or more")
+
+    def _require_rates(self) -> None:
+        """Refuse a ``learning_rate`` that is not positive and a ``weight_decay`` below 0, with `UsageError`."""
+        rates = (getattr(self, "learning_rate"), getattr(self, "weight_decay"))  # noqa: B009  # of some subclasses
+        numbers = all(isinstance(rate, int | float) and math.isfinite(rate) for rate in rates)
+        if not numbers or not rates[0] > 0 or not rates[1] >= 0:
+            raise UsageError(
+                f"learning_rate is {rates[0]!r}, weight_decay {rates[1]!r}",
+                hint="give a positive rate, and a decay of 0 or more",
+            )
 
     # -- the contract -------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..luts import Fingerprint
-from ..networks.errors import MissingDependencyError, UsageError
+from ..networks.errors import MissingDependencyError
 from ._batch import Batch
 from ._domain import Domain
 from ._features import amounts_width, regressor_inputs, regressor_start
@@ -143,11 +143,7 @@ class MlpPredictor(LearnedPredictor[Singles]):
 
     def _check_parameters(self) -> None:
         self._require_counts("width", "depth", "members", "steps")
-        if not self.learning_rate > 0 or not self.weight_decay >= 0:
-            raise UsageError(
-                f"learning_rate is {self.learning_rate!r}, weight_decay {self.weight_decay!r}",
-                hint="give a positive rate, and a decay of 0 or more",
-            )
+        self._require_rates()
 
     def _prepared(self, batch: Batch, domain: Domain) -> Singles:
         return regressor_inputs(batch, domain)
@@ -167,7 +163,7 @@ class MlpPredictor(LearnedPredictor[Singles]):
         spread = max(float(left_over.std()), 1e-6)
         layers = trained(
             standard,
-            (left_over / spread).astype(np.float32),
+            (left_over / spread).astype(np.float32)[:, None],
             hidden=(self.width,) * self.depth,
             members=self.members,
             steps=self.steps,

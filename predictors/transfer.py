@@ -1,6 +1,6 @@
 """`TransferPredictor`: latencies on a new device from a handful of measurements, and of which architectures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..luts import Fingerprint
+from ..networks import Network
 from ..networks.errors import CorruptArtifactError, UsageError
 from ._artifact import Artifact, device_entry
 from ._batch import Batch
@@ -17,11 +18,13 @@ from .base import Input, Inputs, InputShapes, LatencyPredictor, checked_coverage
 from .device_prior import DevicePrior, standardised
 from .encoding import Encoding, Floats
 from .gaussian import Ingredients, Posterior, posterior
+from .heads import Architectures, GnnHead, MlpHead, head_class
+from .pooled import PooledOps
 from .prediction import Prediction
 from .sampling import choose_samples
 
 _LEAST_SAMPLES: Final = 3
-_UNSEEN: Final = 4.0  # an architecture with a choice that was never seen has an interval so many times wider
+_HEAD: Final = "head."
 _FLOOR: Final = 0.1  # no prediction below this times the least latency
 
 
@@ -50,7 +53,7 @@ class Transferred:
 
 @register("transfer")
 class TransferPredictor(LatencyPredictor):
-    """A Gaussian process on choices, whose prior comes from devices that were measured before.
+    """A Gaussian process on choices, or on networks, whose prior comes from devices that were measured before.
 
     ::
 
@@ -88,18 +91,18 @@ class TransferPredictor(LatencyPredictor):
         self.fingerprint = fingerprint
         self.seed = seed
 
-    def choose(self, codes: ArrayLike, count: int) -> NDArray[np.intp]:
+    def choose(self, codes: ArrayLike | Sequence[Network], count: int) -> NDArray[np.intp]:
         """Which architectures to measure, before any was.
 
         Args:
-            codes: candidates, shape ``[n, m]``.
+            codes: candidates, shape ``[n, m]``; or n networks.
             count: how many, at most n.
 
         Returns:
             Their rows, the most telling first, shape ``[count]``.
 
         Raises:
-            UsageError: more than there are, or candidates that are not encodings of the prior's form.
+            UsageError: more than there are, or candidates that are not of the prior's form.
         """
         prior = DevicePrior.learn(codes) if self.prior is None else self.prior
         covariance, noise = prior.expected()
@@ -109,19 +112,19 @@ class TransferPredictor(LatencyPredictor):
         """Learn from measured architectures.
 
         Args:
-            networks: encodings of shape ``[n, m]``, at least three different ones.
+            networks: encodings of shape ``[n, m]``, or networks, as the prior; at least three different ones.
             latencies_ms: their measured latencies, shape ``[n]``, in ms.
 
         Raises:
-            UsageError: no encodings, not of the prior's form, too few, or latencies that are not positive numbers in
+            UsageError: not of the prior's form, too few, or latencies that are not positive numbers in
                 one unit.
         """
         samples = samples_of(networks, latencies_ms, least=_LEAST_SAMPLES, who=type(self).__name__)
-        codes = _encodings(samples.batch)
-        prior = DevicePrior.learn(codes) if self.prior is None else self.prior
+        given = _architectures(samples.batch)
+        prior = DevicePrior.learn(given) if self.prior is None else self.prior
         values, mean_ms, spread_ms = standardised(samples.latencies_ms)
         draws = prior.draws(np.random.default_rng(self.seed))
-        learnt = posterior(prior.features(codes), values, prior.ingredients, draws)
+        learnt = posterior(prior.features(given), values, prior.ingredients, draws)
         shares = (learnt.evidence @ draws.shares)[1:]
         self.fitted_ = Transferred(
             prior=prior,
@@ -139,16 +142,15 @@ class TransferPredictor(LatencyPredictor):
         return self
 
     def explain(self, network: Input, *, coverage: float = 0.9, input_shapes: InputShapes | None = None) -> Prediction:
-        """Predict one encoding of shape ``[m]``, with the interval.
+        """Predict one encoding of shape ``[m]``, or one network, with the interval.
 
         Raises:
-            UsageError: the coverage is out of range, the predictor needs `fit` first, or it is no encoding.
+            UsageError: the coverage is out of range, the predictor needs `fit` first, or it is not of the prior's form.
         """
         fitted, coverage = self._require_fitted(), checked_coverage(coverage)
         batch = Batch.of_one(network, input_shapes)
-        codes = _encodings(batch)
-        latency_ms, low_ms, high_ms = self._interval(codes, coverage)[0].tolist()
-        known = bool(fitted.prior.encoding.known(codes)[0])
+        latency_ms, low_ms, high_ms = self._interval(batch, coverage)[0].tolist()
+        reasons = fitted.prior.reasons(_architectures(batch))
         return Prediction(
             network=batch.name(0),
             **identity(self.device, self.fingerprint),
@@ -156,23 +158,23 @@ class TransferPredictor(LatencyPredictor):
             low_ms=low_ms,
             high_ms=high_ms,
             coverage=coverage,
-            extrapolated=not known,
-            notes=() if known else ("extrapolated: it has a choice that was never seen",),
+            extrapolated=bool(reasons),
+            notes=tuple(f"extrapolated: {reason}" for reason in reasons),
         )
 
     def predict_batch(self, networks: Inputs) -> NDArray[np.float64]:
-        """Latencies of n encodings, shape ``[n]``, in ms."""
+        """Latencies of n encodings or networks, shape ``[n]``, in ms."""
         fitted = self._require_fitted()
         if not len(listed(networks)):
             return np.empty(0)
-        features = fitted.prior.features(_encodings(Batch.of(networks)))
+        features = fitted.prior.features(_architectures(Batch.of(networks)))
         return np.maximum(fitted.mean_ms + fitted.spread_ms * (features @ fitted.posterior.mean), fitted.floor_ms)
 
     def predict_interval(self, networks: Inputs, coverage: float = 0.9) -> NDArray[np.float64]:
         """Intervals that hold the measured latencies with probability ``coverage``.
 
         Args:
-            networks: n encodings.
+            networks: n encodings or networks.
             coverage: in (0, 1).
 
         Returns:
@@ -181,19 +183,19 @@ class TransferPredictor(LatencyPredictor):
         self._require_fitted(), checked_coverage(coverage)
         if not len(listed(networks)):
             return np.empty((0, 2))
-        return self._interval(_encodings(Batch.of(networks)), coverage)[:, 1:]
+        return self._interval(Batch.of(networks), coverage)[:, 1:]
 
     def to_artifact(self) -> Artifact:
         """The prior and the posterior."""
         fitted = self._require_fitted()
         prior = fitted.prior
+        head, weights = (None, {}) if prior.head is None else prior.head.state()
         return Artifact(
             kind=self.kind,
             params={"device": self.device, "seed": self.seed},
             state={
                 "own_prior": self.prior is None,
-                "decisions": prior.encoding.decisions,
-                "vocabulary": list(prior.encoding.vocabulary),
+                **prior.encoding.to_json(),
                 "names": list(prior.ingredients.names),
                 "groups": list(prior.groups),
                 "samples": fitted.posterior.samples,
@@ -202,6 +204,7 @@ class TransferPredictor(LatencyPredictor):
                 "spread_ms": fitted.spread_ms,
                 "floor_ms": fitted.floor_ms,
                 "shares": dict(fitted.shares),
+                **({} if prior.head is None else {"head": {"kind": prior.head.kind, **(head or {})}}),
             },
             device=device_entry(self.device, self.fingerprint),
             training=fitted.training,
@@ -211,6 +214,7 @@ class TransferPredictor(LatencyPredictor):
                 "mean": fitted.posterior.mean,
                 "covariance": fitted.posterior.covariance,
                 "evidence": fitted.posterior.evidence,
+                **{_HEAD + name: array for name, array in weights.items()},
             },
         )
 
@@ -224,7 +228,7 @@ class TransferPredictor(LatencyPredictor):
                 **artifact.params,
                 fingerprint=artifact.fingerprint,
             )
-        except (KeyError, TypeError, ValueError, UsageError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, UsageError) as error:
             raise CorruptArtifactError(
                 f"the saved TransferPredictor is damaged: {error!r}", hint="save it again"
             ) from None
@@ -236,29 +240,32 @@ class TransferPredictor(LatencyPredictor):
             raise UsageError("this TransferPredictor has learned nothing yet", hint="call fit first")
         return self.fitted_
 
-    def _interval(self, codes: Floats, coverage: float) -> Floats:
+    def _interval(self, batch: Batch, coverage: float) -> Floats:
         """Prediction, lower and upper end in ms, shape ``[n, 3]``."""
-        fitted = self._require_fitted()
-        means, deviations = fitted.posterior.predict(fitted.prior.features(codes))
-        widened = np.where(fitted.prior.encoding.known(codes), 1.0, _UNSEEN)
+        fitted, given = self._require_fitted(), _architectures(batch)
+        means, deviations = fitted.posterior.predict(fitted.prior.features(given))
+        widened = fitted.prior.widening(given)
         half_ms = fitted.spread_ms * fitted.posterior.half_width(coverage) * deviations * widened
         latencies_ms = np.maximum(fitted.mean_ms + fitted.spread_ms * means, fitted.floor_ms)
         return np.stack([latencies_ms, (latencies_ms - half_ms).clip(min=0), latencies_ms + half_ms], axis=1)
 
 
-def _encodings(batch: Batch) -> Floats:
-    if batch.encodings is None:
-        raise UsageError("networks for a predictor of encodings", hint="give the architectures' choices as numbers")
-    return batch.encodings
+def _architectures(batch: Batch) -> Architectures:
+    """What a batch holds, as a prior takes it."""
+    if batch.encodings is not None:
+        return batch.encodings
+    return list(batch.networks or ())
 
 
 def _restored(artifact: Artifact) -> Transferred:
     state, arrays = artifact.state, artifact.arrays
+    head = state.get("head")
     prior = DevicePrior(
-        encoding=Encoding(int(state["decisions"]), tuple(map(float, state["vocabulary"]))),
+        encoding=PooledOps.from_json(state) if "domain" in state else Encoding.from_json(state),
         offsets=arrays["offsets"],
         ingredients=Ingredients(tuple(state["names"]), arrays["covariances"]),
         groups=tuple(state["groups"]),
+        head=None if head is None else _restored_head(head, arrays),
     )
     learnt = Posterior(
         mean=arrays["mean"],
@@ -269,3 +276,8 @@ def _restored(artifact: Artifact) -> Transferred:
     )
     numbers = {name: float(state[name]) for name in ("mean_ms", "spread_ms", "floor_ms")}
     return Transferred(prior=prior, posterior=learnt, shares=state["shares"], training=artifact.training, **numbers)
+
+
+def _restored_head(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> MlpHead | GnnHead:
+    weights = {name.removeprefix(_HEAD): array for name, array in arrays.items() if name.startswith(_HEAD)}
+    return head_class(state["kind"]).restored(state, weights)

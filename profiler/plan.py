@@ -39,6 +39,7 @@ class Plan:
         extra: kernels wanted for themselves, by key, the most useful first; none of them is in a subject.
         usage: share of a search space's networks that run a kernel, by key; empty where there is no space.
         extra_uses: kernels of the space's blocks, equal ones counted each time.
+        whole: only whole networks are measured, none of the subjects' kernels.
     """
 
     device: Device
@@ -47,6 +48,7 @@ class Plan:
     extra: Mapping[str, Kernel] = field(default_factory=dict)
     usage: Mapping[str, float] = field(default_factory=dict)
     extra_uses: int = 0
+    whole: bool = False
 
     @property
     def uses(self) -> int:
@@ -57,7 +59,7 @@ class Plan:
     def kernels(self) -> dict[str, Kernel]:
         """Distinct kernels by key in the order of measuring: the subjects' in order of first use, then the extra."""
         kernels: dict[str, Kernel] = {}
-        for subject in self.subjects:
+        for subject in () if self.whole else self.subjects:
             for key, kernel in subject.lowered.distinct.items():
                 kernels.setdefault(key, kernel)
         return kernels | dict(self.extra)
@@ -78,26 +80,35 @@ class Plan:
         return self.kernel_s(pace) * kernels + NETWORK_S * len(self.subjects) * self.check
 
 
-def make_plan(device: Device, networks: Iterable[Network | tuple[Network, bytes]], *, check: bool = True) -> Plan:
+def make_plan(
+    device: Device, networks: Iterable[Network | tuple[Network, bytes]], *, check: bool = True, whole: bool = False
+) -> Plan:
     """Lower ``networks`` as ``device``'s runtime does and gather their kernels.
 
     Args:
         device: what will be profiled.
         networks: graphs, or pairs of a graph and the ONNX file it was read from.
         check: measure the whole networks too.
+        whole: measure the whole networks alone, not their kernels.
 
     Raises:
+        NotSupportedError: whole networks of a simulated device, which are sums of their kernels.
         MissingDependencyError: the runtime that lowers is not installed.
         UsageError: a file is quantised, but the device's precision is float32.
         LutraError: the runtime cannot take one of the networks.
     """
+    if whole and device.simulator is not None:
+        raise NotSupportedError(
+            f"{device.name} is simulated kernel by kernel: a whole network is the sum of them",
+            hint=f"simulate its kernels, and any network follows: lutra profile --device {device.name}",
+        )
     subjects = []
-    check = check and device.simulator is None  # a simulated network is the sum of its kernels
+    check = whole or (check and device.simulator is None)  # a simulated network is the sum of its kernels
     for given in networks:
         network, model = given if isinstance(given, tuple) else (given, None)
         lowered, model = lower_given(network, model, device.runtime, precision=device.precision, threads=device.threads)
         subjects.append(Subject(network, model, lowered))
-    return Plan(device, tuple(subjects), check)
+    return Plan(device, tuple(subjects), check, whole=whole)
 
 
 def make_space_plan(

@@ -158,6 +158,19 @@ def summarise(result: "CampaignResult", location: str) -> None:
     if result.failed:
         parts.append(f"{len(result.failed)} failed")
     sys.stderr.write(f"{', '.join(parts)}; table in {location}\n")
+    _say_what_lacks(result)
+
+
+def summarise_networks(result: "CampaignResult", asked: int, location: str) -> None:
+    """Say on standard error what a campaign of whole networks did."""
+    parts = [f"{asked - len(result.failed)} of {asked} networks measured" if not result.interrupted else "stopped"]
+    if result.noisy:
+        parts.append(f"{len(result.noisy)} noisy (lutra doctor tells why)")
+    sys.stderr.write(f"{', '.join(parts)}; rows in {location}\n")
+    _say_what_lacks(result)
+
+
+def _say_what_lacks(result: "CampaignResult") -> None:
     for label, reason in result.failed.items():
         sys.stderr.write(f"failed: {label}: {reason}\n")
     if result.interrupted:

@@ -63,8 +63,7 @@ def read_samples(
     if networks is None and not encoding and NETWORK_COLUMN in table.column_names:
         networks = NETWORK_COLUMN
     if networks is not None:
-        names = _column(path, table, networks).to_pylist()
-        return Measured([_source(path, networks, row, name) for row, name in enumerate(names, 1)], latencies_ms, ())
+        return Measured(network_names(path, table, networks), latencies_ms, ())
     columns = tuple(encoding) or tuple(name for name in table.column_names if name != latency)
     if not columns:
         raise TableFileError(path, "no column beside the latencies", hint="add one of networks, or encodings")
@@ -139,6 +138,15 @@ def numbers_of(path: str, table: "pa.Table", name: str) -> NDArray[np.float64]:
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         raise TableFileError(path, f"holds {column.type}, not numbers", column=name, hint="name the columns to use")
     return np.asarray(column.to_numpy(), np.float64)
+
+
+def network_names(path: str, table: "pa.Table", column: str) -> list[str]:
+    """A column of networks: names of the zoo, or paths of files, which may be relative to this file.
+
+    Raises:
+        TableFileError: there is no such column, or a cell is no name.
+    """
+    return [_source(path, column, row, name) for row, name in enumerate(_column(path, table, column).to_pylist(), 1)]
 
 
 def _source(path: str, column: str, row: int, name: object) -> str:

@@ -1,4 +1,4 @@
-"""Figures of estimating accuracy: scores without training, reading of images, training.
+"""Figures of estimating accuracy: scores without training, growing networks, reading of images, training.
 
 ``python -m benchmarks.estimation`` measures all parts that lack, ``python -m benchmarks.estimation PART ...`` some
 anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md` of the parts that are there. An hour on
@@ -12,7 +12,7 @@ from typing import Any
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
 from ..facts import SHARED
-from . import _data, _proxies, _training, _zen
+from . import _data, _inherited, _net2net, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
 
@@ -20,17 +20,30 @@ PARTS = {
     "zen": _zen.measure,
     "synflow": _proxies.measure_synflow,
     "proxies": _proxies.measure,
+    "net2net": _net2net.measure,
     "data": _data.measure,
     "training": _training.measure,
+    "training-gpu": _training.measure_gpu,
+    "inherited": _inherited.measure,
 }
 _FIGURES = {
     "zen": _zen.figures,
     "synflow": _proxies.figures_synflow,
     "proxies": _proxies.figures,
+    "net2net": _net2net.figures,
     "data": _data.figures,
     "training": _training.figures,
+    "training-gpu": _training.figures_gpu,
+    "inherited": _inherited.figures,
 }
-_TABLES = {"proxies": _proxies.table, "zen": _zen.table, "training": _training.table, "data": _data.table}
+_TABLES = {
+    "proxies": _proxies.table,
+    "zen": _zen.table,
+    "net2net": _net2net.table,
+    "training": _training.table,
+    "inherited": _inherited.table,
+    "data": _data.table,
+}
 
 _HEAD = """# Figures of estimating accuracy
 

@@ -92,7 +92,7 @@ class Darts(GradientSearch):
         def learning() -> Tensor:
             return self.entropy(other, weighted(self.softmax()))
 
-        rate = float(self._weights_optimiser.param_groups[0]["lr"])
+        rate = float(self.weights_optimiser.param_groups[0]["lr"])
         kept = [weight.detach().clone() for weight in weights]
         steps = self._next_steps(torch.autograd.grad(learning(), weights))
         with torch.no_grad():
@@ -111,7 +111,7 @@ class Darts(GradientSearch):
     def _next_steps(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """What gradient descent would take off the weights, over its learning rate."""
         momentum, decay = self.training.momentum, self.training.weight_decay
-        state = self._weights_optimiser.state
+        state = self.weights_optimiser.state
         steps = []
         for weight, gradient in zip(self.net.parameters(), gradients, strict=True):
             step = gradient + decay * weight.detach()

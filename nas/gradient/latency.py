@@ -19,7 +19,8 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
 
 _SCALE: Final = 0.2
 _US_PER_MS: Final = 1000.0
-_PROPORTIONAL: Final = 100.0  # times the integral gain
+_PROPORTIONAL: Final = 500.0  # times the integral gain
+_MOST_ERROR: Final = 0.2
 
 
 def _add_linear(entropy: Tensor, expected_ms: Tensor, target_ms: float, weight: float) -> Tensor:
@@ -66,8 +67,9 @@ class LatencyTerm:
 
     A fixed weight leaves it to chance where a search ends: the papers tried several. Here, unless ``control`` is 0,
     the weight is a Lagrange multiplier that a proportional-integral controller sets: after each step on the choices,
-    with e = (E - T) / T, its memory grows by ``control * e``, and the weight is the memory and ``100 * control * e``,
-    both never below 0. It comes to rest where the expected latency is the target; the proportional part damps it.
+    with e = (E - T) / T held within -0.2 .. 0.2, its memory grows by ``control * e``, and the weight is the memory and
+    ``500 * control * e``, both never below 0. It comes to rest where the expected latency is the target; the
+    proportional part damps it, and the bounds keep the memory from overfilling on the way.
 
     Args:
         oracle: knows latencies; for all searches but those by REINFORCE it must have a gradient.
@@ -93,7 +95,7 @@ class LatencyTerm:
         *,
         form: str = "add#linear",
         weight: float | None = None,
-        control: float = 0.1,
+        control: float = 0.02,
     ) -> None:
         if form not in FORMS:
             raise UnknownNameError("form of a loss", form, FORMS)
@@ -152,6 +154,6 @@ class LatencyTerm:
     def follow(self, expected_ms: float) -> None:
         """Press harder if the latency is above the target, less if it is below."""
         if self.control:
-            error = (expected_ms - self.target_ms) / self.target_ms
+            error = min(max(expected_ms / self.target_ms - 1, -_MOST_ERROR), _MOST_ERROR)
             self.memory = max(self.memory + self.control * error, 0.0)
             self.current = max(self.memory + _PROPORTIONAL * self.control * error, 0.0)

@@ -18,7 +18,7 @@ import torch
 from ...luts.chain import StateCosts
 from ...nas_bridge import ChainOracle, LatencyOracle
 from ...networks import NetworkBuilder, TensorType
-from ...networks.errors import CheckpointError, InfeasibleError, UsageError
+from ...networks.errors import CheckpointError, DivergedError, InfeasibleError, UsageError
 from ...networks.lowering.blocks import BlockSpace
 from ..accuracy.augmentation import NO_AUGMENTATION
 from ..accuracy.data import ImageSet
@@ -197,6 +197,21 @@ class GradientSearchContract(ABC):
         assert search.expected_ms is None
         with pytest.raises(UsageError, match="without a device"):
             search.derive(3.0)
+
+    def test_a_loss_that_is_no_number_ends_it_with_the_epoch_before_kept(self, tmp_path: Path) -> None:
+        search, path = self.make(epochs=3), tmp_path / "search.npz"
+
+        def spoil(report: EpochReport) -> None:
+            del report
+            with torch.no_grad():
+                next(search.net.parameters()).fill_(np.nan)
+
+        with pytest.raises(DivergedError, match="lower weights_rate"):
+            search.run(*self.images(), checkpoint=path, on_epoch=spoil)
+        again = self.make(epochs=3)
+        again.load(path)
+        assert len(again.reports) == 1
+        assert all(bool(value.isfinite().all()) for value in again.net.state_dict().values())
 
     def test_what_cannot_be_is_refused(self) -> None:
         with pytest.raises(InfeasibleError, match="the least is 1"):

@@ -23,7 +23,7 @@ LAYERS: Final = 12
 SCALES: Final = (4, 8, 16, 32)
 """What the image is divided by at each level."""
 
-_CHANNELS: Final = 40  # at 1/4: five blocks of eight filters; twice as many at each coarser level (section 5)
+_CHANNELS: Final = 40  # at 1/4: five blocks of eight filters; twice as many at each coarser level
 _ASPP_CHANNELS: Final = 256
 _RATE_TIMES_SCALE: Final = 96  # of the convolution with gaps: the further apart its taps, the finer the level
 _CLASSES: Final = 19  # of Cityscapes

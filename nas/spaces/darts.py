@@ -5,7 +5,7 @@ and 7^2 operations, 1,037,664,180 cells. A network has one of each kind, so ther
 """
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations
 from typing import Final
 
@@ -127,13 +127,14 @@ class DartsSpace(SearchSpace):
         return [(reduces, self._channels << sum(self._reduces[: i + 1])) for i, reduces in enumerate(self._reduces)]
 
     def costs(self, codes: npt.ArrayLike) -> Costs:
-        given = self.validate(codes)
-        total = self._counted_edges(given)
-        # What is not an edge is in every network: what the first has beside its edges.
-        zero = np.zeros((1, len(self.decisions)), np.int64)
-        whole, edges = self._network(zero), self._counted_edges(zero)
-        rest = Costs(np.int64(whole.macs) - edges.macs, np.int64(whole.params) - edges.params)
-        return total + rest
+        return self._counted_edges(self.validate(codes)) + self._counted_rest
+
+    @cached_property
+    def _counted_rest(self) -> Costs:
+        """Those of what is no edge, and in every network: what the first has beside its edges."""
+        first = np.zeros((1, len(self.decisions)), np.int64)
+        whole, edges = Costs.of_networks([self._network(first)]), self._counted_edges(first)
+        return Costs(whole.macs - edges.macs, whole.params - edges.params)
 
     def _counted_edges(self, codes: Codes) -> Costs:
         edges = self._edges(codes)

@@ -1,4 +1,4 @@
-"""HAT's space of transformers for translation (arXiv:2005.14187, section 3.1).
+"""HAT's space of transformers for translation (arXiv:2005.14187).
 
 An encoder of six layers and a decoder of one to six, with elastic widths of embeddings, feed-forward layers and heads;
 each decoder layer attends to the outputs of the last one, two or three layers of the encoder. Queries, keys and values

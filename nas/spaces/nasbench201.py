@@ -4,6 +4,7 @@ A cell's edges meet in sums, so they do not choose alone, and the space is no ch
 on runtimes whose kernels are single ops and what is fused into them; see `NasBench201Space.covering`.
 """
 
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -42,10 +43,16 @@ class NasBench201Space(SearchSpace):
 
     def costs(self, codes: npt.ArrayLike) -> Costs:
         given = self.validate(codes)
-        # What an edge adds does not depend on the others: a convolution of nothing is kept, and counted, too.
-        alone = Costs.of_networks([self._network(np.array([[op, *[0] * 5]])) for op in range(len(NASBENCH201_OPS))])
-        macs, params = (of[0] + (of - of[0])[given].sum(axis=1) for of in (alone.macs, alone.params))
+        macs, params = (of[0] + (of - of[0])[given].sum(axis=1) for of in (self._alone.macs, self._alone.params))
         return Costs(macs, params)
+
+    @cached_property
+    def _alone(self) -> Costs:
+        """Those of cells with one operation on one edge, by operation, the first of which is none.
+
+        What an edge adds does not depend on the others: a convolution of nothing is kept, and counted, too.
+        """
+        return Costs.of_networks([self._network(np.array([[op, *[0] * 5]])) for op in range(len(NASBENCH201_OPS))])
 
     def covering(self) -> list[Network]:
         """Fifteen networks with every kernel of the space, where kernels are ops: "native", "onednn", "null".

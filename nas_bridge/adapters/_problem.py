@@ -55,14 +55,12 @@ class SearchProblem(Protocol):
 
 
 def losses_of(problem: SearchProblem, codes: NDArray[np.int64]) -> Floats:
-    """The objectives of n architectures, [n, m], each to be made small; infinite where one is NaN.
+    """The objectives of n architectures, [n, m], each to be made small; NaN where one failed.
 
     Raises:
         UsageError: an objective does not give one number for each.
     """
-    columns = [_values(objective, codes) for objective in problem.objectives]
-    losses = np.stack(columns, axis=1)
-    return np.where(np.isnan(losses), np.inf, losses)
+    return np.stack([_values(objective, codes) for objective in problem.objectives], axis=1)
 
 
 def excesses_of(problem: SearchProblem, codes: NDArray[np.int64]) -> Floats:

@@ -2,16 +2,17 @@
 
 ::
 
-    sampler = optuna.samplers.TPESampler(seed=0, constraints_func=constraints_of(problem))
-    study = optuna.create_study(directions=directions_of(problem), sampler=sampler)
+    study = optuna.create_study(directions=directions_of(problem), sampler=optuna.samplers.TPESampler(seed=0))
     study.optimize(objective_of(problem), n_trials=100)
-    codes = code_of(study.best_trial, problem.space)
+    code = code_of(study.best_trial, problem.space)
 
 or, a batch at a time::
 
-    asking = AskTell(problem.space, study)
+    asking = AskTell(problem, study)
     codes = asking.ask(8)
     asking.tell(values)
+
+Constraints become those of the trials, which the samplers that know constraints take into account.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from ._problem import SearchProblem, excesses_of, losses_of
 
 try:
     from optuna.study import Study
-    from optuna.trial import BaseTrial, FrozenTrial, Trial, TrialState
+    from optuna.trial import BaseTrial, Trial, TrialState
 except ImportError:
     raise MissingDependencyError("optuna", "search-extras", "the adapter for Optuna") from None
 
@@ -63,40 +64,38 @@ def directions_of(problem: SearchProblem) -> list[str]:
 
 
 def objective_of(problem: SearchProblem) -> Callable[[Trial], tuple[float, ...]]:
-    """What `Study.optimize` calls with each trial: the objectives, with their own signs.
+    """What `Study.optimize` calls with each trial: sets its constraints, gives the objectives with their own signs.
 
     What an objective raises is raised; one that gives NaN makes Optuna record the trial as failed.
     """
     signs = np.array([-1.0 if objective.maximise else 1.0 for objective in problem.objectives])
 
     def evaluate(trial: Trial) -> tuple[float, ...]:
-        losses = losses_of(problem, suggested(trial, problem.space)[None])[0]
-        values = np.where(np.isinf(losses), np.nan, losses * signs)
-        return tuple(values.tolist())
+        code = suggested(trial, problem.space)[None]
+        _constrain(problem, [trial], code)
+        return tuple((losses_of(problem, code)[0] * signs).tolist())
 
     return evaluate
-
-
-def constraints_of(problem: SearchProblem) -> Callable[[FrozenTrial], Sequence[float]]:
-    """The ``constraints_func`` of Optuna's samplers: by how much each bound is missed; 0 or less keeps it."""
-
-    def excesses(trial: FrozenTrial) -> Sequence[float]:
-        found: list[float] = excesses_of(problem, code_of(trial, problem.space)[None])[0].tolist()
-        return found
-
-    return excesses
 
 
 class AskTell:
     """A study that is asked for architectures, and told what became of them, a batch at a time.
 
     Args:
-        space: of the architectures.
-        study: with as many directions as objectives.
+        problem: what is searched for.
+        study: with the directions of its objectives (`directions_of`).
+
+    Raises:
+        UsageError: other directions.
     """
 
-    def __init__(self, space: CodedSpace, study: Study) -> None:
-        self._space, self._study = space, study
+    def __init__(self, problem: SearchProblem, study: Study) -> None:
+        directions = [direction.name.lower() for direction in study.directions]
+        if directions != directions_of(problem):
+            raise UsageError(
+                f"the study's directions are {directions}", hint="make it with directions=directions_of(problem)"
+            )
+        self._problem, self._study = problem, study
         self._open: list[Trial] = []
 
     def ask(self, n: int) -> NDArray[np.int64]:
@@ -108,7 +107,8 @@ class AskTell:
         if self._open:
             raise UsageError(f"{len(self._open)} trials have no values yet", hint="tell them before asking again")
         trials = [self._study.ask() for _ in range(n)]
-        codes = np.stack([suggested(trial, self._space) for trial in trials])
+        codes = np.stack([suggested(trial, self._problem.space) for trial in trials])
+        _constrain(self._problem, trials, codes)
         self._open = trials
         return codes
 
@@ -131,6 +131,13 @@ class AskTell:
                 self._study.tell(trial, state=TrialState.FAIL)
             else:
                 self._study.tell(trial, row.tolist())
+
+
+def _constrain(problem: SearchProblem, trials: Sequence[Trial], codes: NDArray[np.int64]) -> None:
+    """Say of each trial by how much its architecture misses the bounds."""
+    for trial, row in zip(trials, excesses_of(problem, codes).tolist(), strict=True):
+        for constraint, excess in zip(problem.constraints, row, strict=True):
+            trial.set_constraint(constraint.name, excess)
 
 
 def _names(space: CodedSpace) -> list[str]:

@@ -10,7 +10,7 @@ IEEE Access 8, 2020).
     codes = problem.space.repair(found.X)
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,13 @@ except ImportError:
     raise MissingDependencyError("pymoo", "search-extras", "the adapter for pymoo") from None
 
 
+_WORST: Final = 1e30  # infinity has no distance to itself, which crowding asks for
+
+
 class PymooProblem(Problem):  # type: ignore[misc]  # pymoo has no types
     """Variables are the choices of the decisions; objectives are all to be made small, constraints to be 0 or less.
 
-    An objective that gives NaN counts as infinitely bad.
+    An objective that gives NaN counts as very bad.
 
     Args:
         problem: what is searched for.
@@ -54,7 +57,7 @@ class PymooProblem(Problem):  # type: ignore[misc]  # pymoo has no types
     def _evaluate(self, x: NDArray[Any], out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         del args, kwargs
         codes = self.searched.space.repair(np.asarray(x, np.float64).round().astype(np.int64))
-        out["F"] = losses_of(self.searched, codes)
+        out["F"] = np.nan_to_num(losses_of(self.searched, codes), nan=_WORST)
         if self.searched.constraints:
             out["G"] = excesses_of(self.searched, codes)
 
@@ -63,7 +66,8 @@ def operators(space: CodedSpace) -> dict[str, Any]:
     """Sampling, crossover, mutation and repair for a genetic algorithm on codes, as its keyword arguments.
 
     Samples are the space's own; children take each choice from either parent; a mutation draws a choice anew, on
-    average one of each architecture; everything is repaired and made canonical, so that no network is tried twice.
+    average one of each architecture; everything is repaired and made canonical, so that a population has no network
+    twice.
     """
     return {
         "sampling": _Sampling(space),

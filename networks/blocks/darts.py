@@ -1,4 +1,4 @@
-"""The cell of DARTS (arXiv:1806.09055, section 2.1 and appendix A.1.1; github.com/quark0/darts)."""
+"""The cell of DARTS (arXiv:1806.09055, section 2.1; github.com/quark0/darts)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

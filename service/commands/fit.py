@@ -1,28 +1,61 @@
-"""``lutra fit``: fit predictors to measured networks, compare them, and keep the best."""
+"""``lutra fit``: fit predictors to measured networks and keep the best; or choose what to measure, and measure it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ..options import AnyPrecisionOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
+from ..options import AnyPrecisionOption, JsonOption, NewTableOption, RuntimeOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
     from ...luts import Table
     from ...predictors import LatencyPredictor
+    from ...profiler import Device
+    from ..offers import Offer
     from ..samples import Measured
+
+_ONLY_WITH_SAMPLES: Final = ("space", "sources", "costs", "new_table")
+_ONLY_WITHOUT: Final = ("table", "latency", "models", "test_share", "coverage")
 
 
 def fit(
+    context: typer.Context,
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FILE]", help="CSV or Parquet file of samples; if omitted, the whole networks of --table."
+            metavar="[FILE]",
+            help="CSV or Parquet file of samples; if omitted, the whole networks of --table. With --samples, of"
+            " architectures to choose from; if omitted, random ones of --space.",
         ),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option("--device", "-d", metavar="NAME", help="What to call the device; --table's name if omitted."),
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="NAME",
+            help="What to call the device; --table's name if omitted. With --samples, what to measure: host or null.",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option("--samples", metavar="N", help="Choose so many networks, measure them, and learn from those."),
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option("--space", metavar="SPACE", help="With --samples: search space of the architectures.")
+    ] = None,
+    sources: Annotated[
+        str | None,
+        typer.Option(
+            "--sources",
+            metavar="NAMES",
+            help="With --samples: columns of FILE with latencies on other devices, or devices in the store; all that"
+            " know the space if neither this nor FILE is given.",
+        ),
+    ] = None,
+    costs: Annotated[
+        str | None,
+        typer.Option("--costs", metavar="COLUMNS", help="With --samples: columns of FILE that are counted, as MACs."),
     ] = None,
     table: Annotated[
         str | None,
@@ -61,12 +94,16 @@ def fit(
         int | None, typer.Option("--threads", "-t", metavar="N", help="Threads of the table to use; if omitted any.")
     ] = None,
     precision: AnyPrecisionOption = None,
+    new_table: NewTableOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit predictors to measured latencies, compare them on samples that none has seen, and keep the best.
 
     The best is fitted again to all samples and saved; lutra predict --model FOLDER asks it.
+
+    With --samples a new device needs no measurements yet: the networks that would tell most are chosen, measured whole
+    (rows are kept: the same command goes on after Ctrl-C), and joined with what other devices are known for.
     """
     from ...networks.errors import UsageError
     from ...predictors import TablePredictor, compare, load_predictor
@@ -74,6 +111,37 @@ def fit(
 
     if Path(out).exists() and not overwrite:  # before minutes of training, not after
         raise UsageError(f"{out} exists", hint="give another --out, or --overwrite")
+    _require_apply(context, samples is not None)
+    if samples is not None:
+        from ...profiler import resolve_device
+        from ..offers import Offer
+
+        new = resolve_device(
+            device or "host",
+            runtime=runtime,
+            threads=1 if threads is None else threads,
+            precision=precision or "float32",
+        )
+        offer = Offer(
+            file=data,
+            space=space,
+            networks=networks,
+            encoding=split_names(encoding),
+            sources=split_names(sources),
+            costs=split_names(costs),
+        )
+        _fit_new(
+            new,
+            offer,
+            samples,
+            seed=seed,
+            store=store,
+            new_table=new_table,
+            out=out,
+            overwrite=overwrite,
+            as_json=as_json,
+        )
+        return
     rows = None
     if table is not None:
         found = load_predictor(table, store=store, runtime=runtime, threads=threads, precision=precision)
@@ -96,6 +164,57 @@ def fit(
         echo_json(comparison.to_dict() | {"best": best.name, "saved": str(folder), "encoding": measured.encoding})
         return
     typer.echo(f"{comparison}\nkept {best.name}, fitted to all {len(measured.latencies_ms)} samples, in {out}")
+
+
+def _require_apply(context: typer.Context, choosing: bool) -> None:
+    """Refuse options that would be ignored."""
+    from ...networks.errors import UsageError
+
+    for name in _ONLY_WITHOUT if choosing else _ONLY_WITH_SAMPLES:
+        given = context.get_parameter_source(name)
+        if given is not None and given.name != "DEFAULT":
+            word = "with" if choosing else "without"
+            raise UsageError(
+                f"--{name.replace('_', '-')} does not apply {word} --samples", hint="leave one of them out"
+            )
+
+
+def _fit_new(
+    device: "Device",
+    offer: "Offer",
+    samples: int,
+    *,
+    seed: int,
+    store: str | None,
+    new_table: bool,
+    out: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Choose, measure and fit."""
+    from ...predictors import TransferPredictor
+    from .. import campaigns, newdevice
+    from ..offers import candidates_of
+    from ..stores import open_store, require_store
+
+    with open_store(store) as opened:
+        known = candidates_of(offer, device, opened, seed=seed)
+    prior = newdevice.prior_of(known, samples)
+    predictor = TransferPredictor(prior, device.name, fingerprint=device.fingerprint, seed=seed)
+    rows = predictor.choose(known.codes, samples)
+    plan = newdevice.plan_of_chosen(device, known, rows.tolist())
+    with open_store(store, read_only=False, create=True) as opened:
+        result = campaigns.run(plan, require_store(opened), fresh=False, new_table=new_table)
+        location = require_store(opened).location
+    campaigns.summarise_networks(result, len(plan.subjects), location)
+    if result.interrupted:
+        raise typer.Exit(5)
+    found = newdevice.learned(predictor, plan, known.codes[rows], newdevice.measured_ms(plan, result))
+    folder = predictor.save(out, overwrite=overwrite)
+    if as_json:
+        echo_json(found.to_dict() | {"saved": str(folder), "failed": result.failed, "noisy": result.noisy})
+        return
+    typer.echo(f"{found}\nfitted to {len(found.names)} networks on {device.name}, kept in {out}")
 
 
 def _entered(

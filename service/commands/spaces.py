@@ -8,6 +8,7 @@ from ..options import JsonOption, echo_json
 
 if TYPE_CHECKING:
     from ...nas.spaces import SearchSpace
+    from ...networks import TensorType
 
 
 def spaces(
@@ -35,8 +36,18 @@ def _described(name: str, space: "SearchSpace") -> dict[str, Any]:
 
 
 def _inputs(space: "SearchSpace") -> str:
-    """Shape of the input, or the first and the last of several; of a space that is no chain, that of one network."""
-    chains = space.chains()
-    types = [chain.input for chain in chains] or [t for _, t in space.decode([0] * len(space.decisions)).inputs]
-    first, last = ("x".join(map(str, type_.shape)) for type_ in (types[0], types[-1]))
-    return first if len(types) == 1 else f"{first} .. {last} ({len(types)})"
+    """Shapes of a network's inputs; the first and the last where networks of the space differ in them."""
+    found = [_shape(chain.input) for chain in space.chains()] or _decoded_inputs(space)
+    return found[0] if len(found) == 1 else f"{found[0]} .. {found[-1]} ({len(found)})"
+
+
+def _decoded_inputs(space: "SearchSpace") -> list[str]:
+    """Of a space that is no chain, the inputs under each choice of the first decision, which may be their size."""
+    rest = [0] * (len(space.decisions) - 1)
+    codes = space.repair([[choice, *rest] for choice in range(len(space.decisions[0].choices))])
+    networks = (space.decode(code) for code in codes)
+    return list(dict.fromkeys(", ".join(_shape(type_) for _, type_ in network.inputs) for network in networks))
+
+
+def _shape(type_: "TensorType") -> str:
+    return "x".join(map(str, type_.shape))

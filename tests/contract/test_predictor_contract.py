@@ -1,5 +1,7 @@
 """Every kind of predictor passes the contract."""
 
+from functools import cache
+
 import numpy as np
 
 from lutra.networks.lowering import lower
@@ -62,6 +64,13 @@ class TestGnnPredictor(PredictorContract):
         return GnnPredictor("bench", width=16, layers=1, steps=60, learning_rate=2e-2)
 
 
+class TestGnnPredictorWithTable(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        lowered = [lower(network, "null") for network in small_networks()]
+        table = synthetic_table(lowered, synthetic_fingerprint())
+        return GnnPredictor("bench", width=8, layers=1, steps=20, table=table)
+
+
 class TestQuadraticPredictor(PredictorContract):
     def make(self) -> LatencyPredictor:
         return QuadraticPredictor("bench")
@@ -82,6 +91,26 @@ class TestTransferPredictor(EncodingContract):
 class TestTransferPredictorWithoutSources(EncodingContract):
     def make(self) -> LatencyPredictor:
         return TransferPredictor(None, "bench")
+
+
+@cache
+def prior_with_mlp_head() -> DevicePrior:
+    contract = EncodingContract()
+    sources = {"older": 3 * np.array(contract.latencies_ms()), "other": contract.networks()[:, 1] + 1}
+    return DevicePrior.learn(contract.networks(), sources, head="mlp")
+
+
+class TestTransferPredictorWithMlpHead(EncodingContract):
+    def make(self) -> LatencyPredictor:
+        return TransferPredictor(prior_with_mlp_head(), "bench")
+
+
+class TestTransferPredictorOfNetworks(PredictorContract):
+    def make(self) -> LatencyPredictor:
+        networks = small_networks()
+        sources = {"older": 3 * np.array(self.latencies_ms()), "flat": [1.0 + len(network) for network in networks]}
+        costs = {"macs": [network.macs for network in networks]}
+        return TransferPredictor(DevicePrior.learn(networks, sources, costs), "bench")
 
 
 def test_every_kind_runs_the_contract() -> None:

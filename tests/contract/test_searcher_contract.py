@@ -20,3 +20,20 @@ class TestAging(SearcherContract):
     strategy = "aging"
     parameters: ClassVar = {"population": 8, "sample": 4}
     exhausts = True
+
+
+class TestReinforce(SearcherContract):
+    strategy = "reinforce"
+    parameters: ClassVar = {"hidden": 8}
+
+
+class TestSurrogate(SearcherContract):
+    strategy = "surrogate"
+    parameters: ClassVar = {"initial": 8}
+    exhausts = True
+
+
+class TestSurrogateOnPredictor(SearcherContract):
+    strategy = "surrogate"
+    parameters: ClassVar = {"initial": 8, "model": "additive"}
+    exhausts = True

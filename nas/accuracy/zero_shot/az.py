@@ -1,8 +1,7 @@
 """`AzNas`: several scores without training, each ranked, and their ranks put together."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch.nn.functional import pixel_unshuffle
 
 from ....networks import Network
 from .._registry import register
-from ..base import AccuracyEstimator, Floats, NoScoreError, Scores, ranks, require_networks
+from ..base import AccuracyEstimator, Floats, NoScoreError, Scores, ranks
 from ._graphs import trunk
 from ._modules import batch_size, fresh, noise
 
@@ -72,22 +71,13 @@ class AzNas(AccuracyEstimator):
         self.batch = batch
 
     def estimate(self, networks: Sequence[Network]) -> Scores:
-        require_networks(networks)
-        parts, seconds, failures = np.full((4, len(networks)), np.nan), np.zeros(len(networks)), []
-        for i, network in enumerate(networks):
-            start, failure = time.perf_counter(), None
-            try:
-                found = self.parts(network)
-                parts[:, i] = (found.expressivity, found.progressivity, found.trainability, found.complexity)
-            except NoScoreError as error:
-                failure = str(error)
-            seconds[i] = time.perf_counter() - start
-            failures.append(failure)
-        scored = np.array([failure is None for failure in failures], np.bool_)
+        found, seconds, failures = self._each(networks, self.parts)
         values = np.full(len(networks), np.nan)
-        if scored.any():
-            values[scored] = put_together(list(parts[:, scored]))
-        return Scores(values, seconds, tuple(failures), self.meaning)
+        scored = [i for i, parts in enumerate(found) if parts is not None]
+        if scored:
+            rows = np.array([astuple(parts) for parts in found if parts is not None])
+            values[scored] = put_together(list(rows.T))
+        return Scores(values, seconds, failures, self.meaning)
 
     def _score(self, network: Network) -> float:
         return float(self.estimate([network]).values[0])

@@ -397,3 +397,61 @@ def test_a_cell_of_identities_and_pools_has_no_weights():
 def test_cells_that_do_not_exist_are_refused(block, message):
     with pytest.raises(UsageError, match=message):
         nasnet([block])
+
+
+# --- DARTS' cell
+
+
+def darts(nodes, *, reduction=False, before=(1, 24, 8, 8), last=(1, 16, 8, 8)) -> Network:
+    b = NetworkBuilder("cell")
+    h0, h1 = b.input(before, name="before"), b.input(last, name="last")
+    return b.build(blocks.darts_cell(b, h0, h1, nodes, 8, reduction=reduction))
+
+
+darts_nodes = st.tuples(
+    *(
+        st.tuples(
+            *(st.builds(blocks.DartsEdge, st.integers(0, i + 1), st.sampled_from(blocks.DARTS_OPS)) for _ in range(2))
+        )
+        for i in range(4)
+    )
+)
+
+
+@given(darts_nodes, st.booleans(), st.booleans())
+def test_all_nodes_of_a_darts_cell_are_concatenated(nodes, reduction, twice_as_large):
+    size = 16 if twice_as_large else 8
+    network = darts(nodes, reduction=reduction, before=(1, 24, size, size))
+    side = 4 if reduction else 8
+    assert shape_of(network) == (1, 4 * 8, side, side)
+    strides = {node.op["stride"] for node in network if node.op.kind in ("conv2d", "max_pool2d", "avg_pool2d")}
+    assert ((2, 2) in strides) == (twice_as_large or (reduction and any(e.source < 2 for n in nodes for e in n)))
+
+
+def test_a_darts_edge_costs_what_its_convolutions_do():
+    """At C channels and H x W: a separable convolution twice H W (k^2 C + C^2), one with gaps half of that."""
+    costs = {op: only(8, 16, blocks.darts_op, op, 1).macs for op in blocks.DARTS_OPS}
+    for op, kernel, times in (("sep_conv_3x3", 3, 2), ("sep_conv_5x5", 5, 2), ("dil_conv_3x3", 3, 1)):
+        assert costs[op] == times * 16 * 16 * (kernel**2 * 8 + 8 * 8)
+    assert costs["skip_connect"] == costs["max_pool_3x3"] == costs["avg_pool_3x3"] == 0
+    halving = only(8, 16, blocks.darts_op, "skip_connect", 2)
+    assert halving.macs == 8 * 8 * 8 * 8
+    assert halving.params == 8 * 8 + 2 * 8
+
+
+@pytest.mark.parametrize(
+    ("edge", "message"),
+    [
+        (blocks.DartsEdge(2, "skip_connect"), "reads state 2"),
+        (blocks.DartsEdge(-1, "skip_connect"), "reads state -1"),
+        (blocks.DartsEdge(0, "none"), "'none' is no operation"),
+    ],
+)
+def test_darts_cells_that_do_not_exist_are_refused(edge, message):
+    with pytest.raises(UsageError, match=message):
+        darts([(edge, blocks.DartsEdge(1, "skip_connect"))])
+
+
+def test_an_odd_image_cannot_be_halved_by_a_darts_cell():
+    with pytest.raises(ShapeError, match="cannot be halved evenly"):
+        only(8, 15, blocks.darts_op, "skip_connect", 2)

@@ -14,8 +14,10 @@ import pytest
 from lutra.luts import Store
 from lutra.luts.compose import compose
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.errors import StoreLockedError, UnknownNameError
+from lutra.networks.errors import NotSupportedError, StoreLockedError, UnknownNameError
+from lutra.networks.lowering import lower
 from lutra.profiler import Plan, Progress, Settings, make_plan, resolve_device, run_campaign
+from lutra.profiler.events import CampaignEvent, RowCommitted
 from lutra.profiler.runtimes.null import RUN_OVERHEAD_NS, NullRuntime, null_latency_ns
 
 
@@ -251,3 +253,30 @@ def test_a_busy_machine_is_waited_for_and_then_its_rows_are_flagged(
     rows = list(result.table.rows("kernel"))
     assert all("load" in row.flags and row.status == "noisy" for row in rows)
     assert all(row.conditions["priority"] in ("fifo", "normal") for row in rows)
+
+
+def test_whole_networks_alone_are_measured_when_asked(store: Store) -> None:
+    networks = [tiny(), tiny(12, "wider"), tiny(16, "widest")]
+    plan = make_plan(resolve_device("null"), networks, whole=True)
+    cancel = Event()
+    assert not plan.kernels
+
+    def stop_behind_the_first(event: CampaignEvent) -> None:
+        if isinstance(event, RowCommitted) and event.kind == "network":
+            cancel.set()
+
+    first = run_campaign(plan, store, events=stop_behind_the_first, cancel=cancel)
+    assert first.interrupted
+    assert [row.label for row in first.table.rows("network")] == ["tiny"]
+    rest = run_campaign(plan, store).table
+    for network, row in zip(networks, sorted(rest.rows("network"), key=lambda row: row.latency_ns), strict=True):
+        kernels = lower(network, "null").kernels
+        assert row.subject_key == network.fingerprint
+        assert row.latency_ns == pytest.approx(RUN_OVERHEAD_NS + sum(map(null_latency_ns, kernels)))
+    assert not list(rest.rows("kernel"))
+    assert not rest.self_checks()
+
+
+def test_a_board_has_no_whole_networks_to_measure() -> None:
+    with pytest.raises(NotSupportedError, match="kernel by kernel"):
+        make_plan(resolve_device("stm32f746"), [tiny()], whole=True)
