@@ -142,8 +142,7 @@ class SearchReport:
         """What was searched, with what, and how far."""
         prepared, result = self.run.prepared, self.run.result
         settings, oracle = prepared.settings, prepared.latency.oracle
-        bounds = ", ".join(f"{name} <= {significant(most)}" for name, most in settings.bounds.items())
-        within = f", {bounds}" if bounds else ""
+        within = "".join(_within(name, most) for name, most in settings.bounds.items())
         margin = f" with a probability of {settings.margin:g}" if settings.margin is not None else ""
         failed = f", {len(result.failed)} failed" * bool(len(result.failed))
         ended = {"exhausted": ": all there are", "repeating": ": nothing new came up any more"}.get(
@@ -242,6 +241,13 @@ def _intervals(run: "Run", front: NDArray[np.int64]) -> list[tuple[float, float]
     except NotSupportedError:
         return [None] * len(front)
     return [(float(low), float(high)) for low, high in ends]
+
+
+def _within(name: str, most: float) -> str:
+    """A bound as people read it."""
+    if name == LATENCY:
+        return f", latency <= {significant(most)} ms"
+    return f", {name} <= {significant(most / 1e6)} M"
 
 
 def _size(networks: int) -> str:

@@ -385,7 +385,7 @@ def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
 
 def test_the_note10_table_prices_ofas_space(lutra, shared_data):
     table = shared_data / "luts" / "note10_and_pixel1_blocks.csv"
-    words = ("search", "--space", "ofa-mbv3-w1.2", "-s", "random", "-n", 50)
+    words = ("search", "--space", "ofa-mbv3-w1.2@160", "-s", "random", "-n", 20)
     several = lutra(*words, "-d", table, "--max-ms", 30)
     assert "has 2 devices" in several.err
     assert lutra("table", "import", table, "--format", "blocks-csv").code == 0
