@@ -163,6 +163,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         UsageError: no space, or options that do not go together.
     """
     from ...networks.errors import UsageError
+    from ..searching.gradient import DIGITS
     from ..searching.settings import Settings
 
     if given["--space"] is None:
@@ -186,7 +187,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
         accuracy=_placed(given["--accuracy"] or _ACCURACY),
-        data=given["--data"] and _placed(given["--data"]),
+        data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
         margin=given["--margin"],
@@ -296,7 +297,7 @@ def _placed(text: str) -> str:
     """A name as it is; a file with its whole path, so that the search can go on from another folder."""
     path, colon, rest = text.rpartition(":")
     for file, behind in ((text, ""), (path, colon + rest)):
-        if file and (Path(file).is_file() or (Path(file).is_dir() and "/" in file)):
+        if Path(file).suffix and Path(file).is_file():
             return str(Path(file).resolve()) + behind
     return text
 

@@ -130,10 +130,10 @@ def _in_store(settings: "Settings") -> "tuple[BlockTable | LatencyPredictor, str
 
     name = settings.device
     with open_store(settings.store) as opened:
-        for record in opened.devices() if opened else ():
-            if record.name == name and record.fingerprint.kind == "imported" and opened is not None:
-                blocks = BlockTable.from_rows(name, opened.measurements(record))
-                return blocks, name, f"building blocks of {name} in the store, measured by others"
+        named = [record for record in opened.devices() if record.name == name] if opened else []
+        if opened is not None and named and all(record.fingerprint.kind == "imported" for record in named):
+            blocks = BlockTable.from_rows(name, opened.measurements(named[0]))
+            return blocks, name, f"building blocks of {name} in the store, measured by others"
     setting: dict[str, Any] = {n: getattr(settings, n) for n in ("store", "runtime", "threads", "precision")}
     fix = f"lutra profile --space {settings.space}" + f" --device {name}" * (name != "host")
     try:

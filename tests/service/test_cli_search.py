@@ -184,6 +184,20 @@ def test_failed_evaluations_are_recorded(lutra, tmp_path):
         assert tried[failure["name"]]["accuracy"] == ""
 
 
+def test_several_objectives_are_traded_off(lutra, mine):
+    done = lutra("search", *SPACE, *NULL, "-s", "random", "-n", 125, "--trade", "latency_ms,peak_bytes", "--json")
+    assert done.code == 0, done.err
+    assert done.document["traded"] == ["latency_ms", "peak_bytes"]
+    assert done.document["bounds"] == {}
+    peaks = [mine.decode(row["code"]).peak_activation_bytes() for row in done.document["front"]]
+    losses = [(-row["accuracy"], row["latency_ms"], peak)
+              for row, peak in zip(done.document["front"], peaks, strict=True)]  # fmt: skip
+    assert not [a for a in losses for b in losses if a != b and all(y <= x for x, y in zip(a, b, strict=True))]
+    assert lutra("search", "--resume", "lutra-search", "--json").document == done.document
+    refused = lutra("search", *SPACE, *NULL, "-s", "aging", "--trade", "latency_ms", "--out", "other")
+    assert "takes one objective" in refused.err
+
+
 def test_workers_find_the_same(lutra):
     words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 12, "--accuracy", "acc.py:some_fail")
     alone = lutra(*words, "--out", "alone", "--json").document
