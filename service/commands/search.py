@@ -1,6 +1,7 @@
 """``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -121,14 +122,7 @@ def search(
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {
-        "--data": data,
-        "--trade": trade,
-        "--strategy": strategy,
-        "--set": parameters or None,
-        "--batch": batch,
-        "--seed": seed,
-    }
+    given |= {"--data": data, "--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch}
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
     given |= {"--store": store, "--seed": seed}
     if resume is not None:
@@ -149,11 +143,14 @@ def search(
     prepared = runs.prepare(settings)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
-    done = runs.run(prepared, folder, workers=workers)
-    if done.result.stopped == "cancelled":
+    try:
+        done = runs.run(prepared, folder, workers=workers)
+        if done.result.stopped == "cancelled":
+            raise KeyboardInterrupt
+        _reported(done, folder, remeasure, as_json)
+    except KeyboardInterrupt:
         runs.tell_how_to_go_on(folder)
-        raise typer.Exit(5)
-    _reported(done, folder, remeasure, as_json)
+        raise typer.Exit(5) from None
 
 
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
@@ -280,13 +277,25 @@ def _defaults(strategy: str) -> dict[str, Any]:
 
 
 def _like(default: Any, value: str, text: str) -> Any:
+    """A value of the kind that a default is; where there is none, the first kind that it can be."""
     from ...networks.errors import UsageError
 
-    kind = type(default) if isinstance(default, int | float) and not isinstance(default, bool) else str
-    try:
-        return kind(value)
-    except ValueError:
-        raise UsageError(f"--set {text!r} is no {kind.__name__}", hint=f"its default is {default}") from None
+    known: dict[type, tuple[Callable[[str], Any], ...]] = {
+        bool: (_truth,), int: (int,), float: (float,), type(None): (int, float, str),
+    }  # fmt: skip
+    for kind in known.get(type(default), (str,)):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+    raise UsageError(f"--set {text!r} is not {wanted}", hint=f"its default is {default}")
+
+
+def _truth(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
 
 
 def _absolute(path: str | None) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...predictors.prediction import significant
+from ..render import number
 from .runs import LATENCY
 from .scatter import Scatter
 from .settings import FORMAT, VERSION
@@ -118,7 +119,11 @@ class SearchReport:
             "space": {"name": prepared.space.name, "networks": prepared.space.size},
             "device": {"name": oracle.device, "simulated": oracle.simulated, "latencies": prepared.latency.origin},
             "strategy": {"name": settings.strategy, "parameters": dict(settings.parameters), "seed": settings.seed},
-            "accuracy": {"name": settings.accuracy, "label": prepared.accuracy.label, "note": prepared.accuracy.note},
+            "accuracy": {
+                "name": prepared.accuracy.objective.name,
+                "label": prepared.accuracy.label,
+                "note": prepared.accuracy.note,
+            },
             "traded": list(settings.trade),
             "bounds": dict(settings.bounds),
             "margin": settings.margin,
@@ -165,7 +170,7 @@ class SearchReport:
 
     def cells(self, row: Row) -> list[str]:
         """A row as texts."""
-        shown = [] if self.run.prepared.accuracy.counted else [f"{row.accuracy:.6g}"]
+        shown = [] if self.run.prepared.accuracy.counted else [number(row.accuracy)]
         cells = [row.name, *shown, significant(row.latency_ms)]
         if any(other.interval_ms for other in self.rows):
             cells.append(" .. ".join(map(significant, row.interval_ms or ())))
@@ -177,7 +182,7 @@ class SearchReport:
     def notes(self) -> list[str]:
         """What a reader has to know of the numbers."""
         prepared, result = self.run.prepared, self.run.result
-        notes = [f"note: {note}" for note in (prepared.accuracy.note, self._doubt()) if note]
+        notes = [f"note: {note}" for note in (prepared.accuracy.note, self._doubt(), self._too_slow()) if note]
         told = {prepared.space.label(result.codes[i]): result.evaluations.failures[i] for i in result.failed[:_TOLD]}
         notes += [f"failed: {name}: {failure}" for name, failure in told.items()]
         if len(result.failed) > _TOLD:
@@ -199,6 +204,16 @@ class SearchReport:
         told = [f"{share:.0%} is {source}" for source, share in shares.items() if share > _NEGLIGIBLE]
         rest = "simulated" if said.simulated else "measured"
         return f"of the chosen network's latency {', '.join(told)}, the rest was {rest}" if told else ""
+
+    def _too_slow(self) -> str:
+        """That the chosen network was measured and breaks the budget; "" where it does not."""
+        budget_ms, measured_ms = self.run.prepared.settings.bounds.get(LATENCY), self.chosen.measured_ms
+        if budget_ms is None or measured_ms is None or measured_ms <= budget_ms:
+            return ""
+        return (
+            f"measured, the chosen network takes {significant(measured_ms)} ms, more than the budget: take a quicker one "
+            "of the front, or search with --margin"
+        )
 
     def scatter(self) -> Scatter:
         """The picture of all that was tried and did not fail."""

@@ -3,7 +3,6 @@
 import multiprocessing
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -143,13 +142,11 @@ class Run:
     Attributes:
         prepared: what was searched for.
         result: what was found.
-        seconds: how long this session took.
         derived: which architecture was derived from a supernet; None where the best that was tried is the answer.
     """
 
     prepared: Prepared
     result: "SearchResult"
-    seconds: float
     derived: int | None = None
 
 
@@ -164,30 +161,26 @@ def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
     from ..campaigns import cancel_on_interrupt
     from ..render import search_progress
 
-    settings, began_s = prepared.settings, time.monotonic()
+    settings = prepared.settings
     if gradient.is_kind(settings.strategy):
         return gradient.run(prepared, folder)
     searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
-    try:
-        with (
-            _executor(workers) as executor,
-            cancel_on_interrupt("evaluated") as cancel,
-            search_progress(settings.evaluations, prepared.accuracy.label) as show,
-        ):
-            result = search(
-                prepared.problem,
-                searcher,
-                evaluations=settings.evaluations,
-                batch=settings.batch,
-                executor=executor,
-                journal=folder / JOURNAL,
-                on_batch=show,
-                cancel=cancel,
-            )
-    except KeyboardInterrupt:
-        tell_how_to_go_on(folder)
-        raise
-    return Run(prepared, result, time.monotonic() - began_s)
+    with (
+        _executor(workers) as executor,
+        cancel_on_interrupt("evaluated") as cancel,
+        search_progress(settings.evaluations, prepared.accuracy.label) as show,
+    ):
+        result = search(
+            prepared.problem,
+            searcher,
+            evaluations=settings.evaluations,
+            batch=settings.batch,
+            executor=executor,
+            journal=folder / JOURNAL,
+            on_batch=show,
+            cancel=cancel,
+        )
+    return Run(prepared, result)
 
 
 def tell_how_to_go_on(folder: Path) -> None:

@@ -213,6 +213,20 @@ def test_the_best_can_be_measured(lutra):
     assert rows[0]["measured_ms"] == pytest.approx(rows[0]["latency_ms"], rel=0.1)
 
 
+def test_a_chosen_network_that_breaks_the_budget_is_told(lutra, tmp_path, monkeypatch):
+    from lutra.service.searching import measuring
+
+    def twice_as_slow(report, most):
+        return report.with_measured({row.name: 2 * row.latency_ms for row in report.rows[:most]})
+
+    monkeypatch.setattr(measuring, "measured", twice_as_slow)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 20, "--remeasure", 1, "--out", "run")
+    assert done.code == 0, done.err
+    assert "more than the budget" in done.out
+    assert "-50.0 %" in done.out
+    assert "more than the budget" in (tmp_path / "run" / "report.html").read_text()
+
+
 # -- going on ---------------------------------------------------------------------------------------------
 
 
@@ -307,6 +321,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("--accuracy", "none.py:accuracy"), "there is no file"),
         (("--trade", "energy_mj", "-s", "random"), "unknown objective 'energy_mj'"),
         (("--set", "luck=3"), "is no parameter of random"),
+        (("-s", "aging", "--set", "population=many"), "is not a whole number"),
         (("--max-macs", "many"), "is no number of them"),
         (("--margin", "0.2"), "a margin of 0.2"),
         (("--model", "folder", "-d", "null"), "--model and --device"),
