@@ -211,8 +211,8 @@ class SearchReport:
         if budget_ms is None or measured_ms is None or measured_ms <= budget_ms:
             return ""
         return (
-            f"measured, the chosen network takes {significant(measured_ms)} ms, more than the budget: take a quicker one "
-            "of the front, or search with --margin"
+            f"measured, the chosen network takes {significant(measured_ms)} ms, more than the budget: take a quicker "
+            "one of the front, or search with --margin"
         )
 
     def scatter(self) -> Scatter:
