@@ -154,7 +154,15 @@ class TableOracle(ChainOracle):
         return self._predictor.scale_ * sums_ms.astype(np.float64) + self._predictor.constant_ms_
 
     def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
-        """Fit the table's predictor (a factor, and a constant from five architectures on) to measured ones."""
+        """Fit the table's predictor (a factor, and a constant from five architectures on) to measured ones.
+
+        Args:
+            codes: n architectures, integers [n, P].
+            latencies_ms: their measured latencies, [n].
+
+        Raises:
+            UsageError: as the predictor's `fit`.
+        """
         self._predictor.fit([self.space.decode(code) for code in self.space.validate(codes)], latencies_ms)
         self._price()
 
@@ -183,7 +191,7 @@ class TableOracle(ChainOracle):
         codes = self.space.canonical(np.stack([code for code, _ in found]))
         latencies_ms = self.latencies_ms(codes)
         best = int(latencies_ms.argmin())
-        # No weights come from the last cache more cheaply than all of them; no network costs less than so.
+        # The share of each network lies between none and all, and so its latency between its sums at these two.
         return Cheapest(codes[best], float(latencies_ms[best]), min(least_ms for _, least_ms in found))
 
     def _price(self) -> None:

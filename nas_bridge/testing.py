@@ -234,7 +234,7 @@ class OracleContract(ABC):
         assert oracle.expected_ms(even).dtype == torch.float32
         with pytest.raises(UsageError, match="decisions"):
             oracle.expected_ms(even[1:])
-        with pytest.raises(UsageError, match="of shape"):
+        with pytest.raises(UsageError, match="a Tensor of shape"):
             oracle.expected_ms([torch.ones(counts_of(oracle.space)[0] + 1), *even[1:]])
         with pytest.raises(UsageError, match="sum to 1"):
             oracle.expected_ms([2 * even[0], *even[1:]])

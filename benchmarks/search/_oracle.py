@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from lutra.luts.blocktable import BlockTable
 from lutra.luts.exchange import read_blocks
 from lutra.nas import spaces
-from lutra.nas_bridge import BlockOracle, LatencyBudget
+from lutra.nas_bridge import BlockOracle, EncodingOracle, LatencyBudget
+from lutra.nas_bridge._estimates import by_score, by_substitution
+from lutra.predictors import MlpPredictor
 
 from .._results import Better, Figure, spread
 from .._tables_exchange import NOTE10_MS, PROXYLESS_MS, proxyless_keys
 from ..facts import SHARED
+
+Estimate = Callable[..., torch.Tensor]
 
 BUDGET_MS: Final = 30.0
 ARCHITECTURES: Final = 1_000_000
@@ -25,6 +29,8 @@ BATCH: Final = 8192
 """Architectures at once: their codes stay in the cache."""
 _ROUNDS: Final = 7
 _DRAWS: Final = 20
+_FITTED: Final = 1000
+_DRAWN: Final = 16
 _NETWORK: Final = "note10_lat@30ms_top1@78.4_finetune@75"
 _OPS: Final = tuple((kernel, expand) for kernel in (3, 5, 7) for expand in (3, 4, 6))
 _STAGES: Final = (32, 48, 96, 136, 192)
@@ -49,6 +55,7 @@ def measure() -> dict[str, Any]:
         "proxyless_ms": _proxyless_ms(pixel1),
         "gradient_error": {name: _gradient_error(pixel1, tables["proxylessnas_mobile_trim"], dtype) for name, dtype in
                            (("float64", torch.float64), ("float32", torch.float32))},
+        "estimates": _estimates(note10),
         **_rates(note10),
     }  # fmt: skip
 
@@ -94,6 +101,37 @@ def _gradient_error(oracle: BlockOracle, table: BlockTable, dtype: torch.dtype) 
     return worst
 
 
+def _estimates(known: BlockOracle) -> dict[str, dict[str, float]]:
+    """How well a learned latency's gradient is estimated, by how: the cosine to that from many questions, and ms a
+    call. Perceptrons are fitted to architectures that a table prices."""
+    space, rng = known.space, np.random.default_rng(0)
+    codes = space.sample(_FITTED, rng)
+    learned = EncodingOracle(space, MlpPredictor().fit(codes, known.latencies_ms(codes))).latencies_ms
+    random = torch.Generator().manual_seed(1)
+    alphas = [torch.randn(len(d.choices), dtype=torch.float64, generator=random) for d in space.decisions]
+    for alpha in alphas:
+        alpha.requires_grad_()
+
+    def gradient(estimate: Estimate, samples: int) -> NDArray[np.float64]:
+        expected = estimate(space, learned, [alpha.softmax(0) for alpha in alphas], samples, rng)
+        return torch.cat(torch.autograd.grad(expected, alphas)).numpy()
+
+    wanted, found = gradient(by_substitution, 1000), {}
+    questions = _DRAWN * sum(len(d.choices) for d in space.decisions)
+    ways: list[tuple[str, Estimate, int]] = [
+        ("substitution", by_substitution, _DRAWN),
+        ("score", by_score, _DRAWN),
+        ("score, as many questions", by_score, questions),
+    ]
+    for name, estimate, samples in ways:
+        start = time.thread_time()
+        drawn = [gradient(estimate, samples) for _ in range(_DRAWS)]
+        spent_ms = (time.thread_time() - start) * 1e3 / _DRAWS
+        cosines = [g @ wanted / np.linalg.norm(g) / np.linalg.norm(wanted) for g in drawn]
+        found[name] = {"cosine": float(np.mean(cosines)), "ms": spent_ms}
+    return found
+
+
 def _rates(oracle: BlockOracle) -> dict[str, Any]:
     """Architectures a second of CPU time, by round: sampled and checked, and checked alone."""
     budget, rng = LatencyBudget(oracle, BUDGET_MS), np.random.default_rng(0)
@@ -120,13 +158,20 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
         "codes. Distance from the known sum"
     )
     worst = max(abs(found["proxyless_ms"][name] - known) for name, known in PROXYLESS_MS.items())
-    rate = spread(found["checks_per_s"])
+    rate, estimates = spread(found["checks_per_s"]), found["estimates"]
     return [
         _figure(
             "expected_latency_gradient_max_error", found["gradient_error"]["float64"], "ms", 1e-6, "lower", "",
             f"Autograd's dE/dalpha on ProxylessNAS's space with its Pixel 1 table, {_DRAWS} random sets of alpha in "
             "float64, beside p (F - sum of p F) from the table's rows; with alpha in float32 "
             f"{found['gradient_error']['float32']:.2g} ms.", command,
+        ),
+        _figure(
+            "mlp_gradient_cosine", estimates["substitution"]["cosine"], "cosine", None, "higher",
+            f"score function, as many questions: {estimates['score, as many questions']['cosine']:.3f}",
+            f"Estimated gradient of the expected latency of perceptrons, fitted to {_FITTED} architectures of "
+            f"ofa-mbv3-w1.2, with {_DRAWN} drawn architectures, beside that with 1000: mean of {_DRAWS} cosines; "
+            f"{estimates['substitution']['ms']:.2g} ms of CPU time a call.", command,
         ),
         _figure(
             "oracle_note10_30ms_error_ms", abs(found["note10_30ms_ms"] - NOTE10_MS), "ms", 0.001, "lower",
@@ -148,7 +193,7 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
 
 
 def _figure(
-    name: str, value: float, unit: str, goal: float, better: Better, peer: str, protocol: str, command: str
+    name: str, value: float, unit: str, goal: float | None, better: Better, peer: str, protocol: str, command: str
 ) -> Figure:
     return Figure(
         figure=name, value=value, unit=unit, goal=goal, better=better, peer=peer, protocol=protocol, command=command
@@ -164,6 +209,10 @@ def table(found: Mapping[str, Any]) -> str:
         *((f"Pixel 1, {name}", f"{proxyless[name]:.3f} ms", f"{known} ms") for name, known in PROXYLESS_MS.items()),
         ("gradient of the expectation, float64", f"{found['gradient_error']['float64']:.1e} ms off", "exact"),
         ("gradient of the expectation, float32", f"{found['gradient_error']['float32']:.1e} ms off", "exact"),
+        *(
+            (f"gradient of perceptrons by {name}, cosine", f"{e['cosine']:.3f} in {e['ms']:.1f} ms", "1")
+            for name, e in found["estimates"].items()
+        ),
         ("drawn and checked", f"{spread(found['checks_per_s']).median / 1e6:.1f} M/s", ""),
         ("checked", f"{spread(found['checks_alone_per_s']).median / 1e6:.1f} M/s", ""),
     ]

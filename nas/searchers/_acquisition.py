@@ -63,7 +63,7 @@ def expected_improvement(means: Floats, deviations: Floats, weights: Floats, ref
     """By how much candidates are expected to raise the m-th power of the best of `gains`.
 
     Losses are taken for independent and normal. ``E[max(g^m - best^m, 0)]`` is the integral over g from ``best`` on of
-    ``m g^(m-1) P(gain > g)``, here by 16 nodes of Gauss and Legendre up to where the probability vanishes. With one
+    ``m g^(m-1) P(gain > g)``, here by 16 nodes of Gauss and Legendre where the probability is neither 1 nor 0. With one
     loss it is the expected improvement of Mockus (Jones, Schonlau, Welch, "Efficient Global Optimization of Expensive
     Black-Box Functions", 1998, equation 15).
 
@@ -81,13 +81,15 @@ def expected_improvement(means: Floats, deviations: Floats, weights: Floats, ref
     most = ((reference - means + _SIGMAS * deviations) / weights).min(axis=1)
     worth = most - best
     likely = np.flatnonzero(worth > 0)
-    half = 0.5 * worth[likely]
-    levels = best + half[:, None] * (1 + _NODES)  # [candidates, nodes]
+    # Up to here the gain is certain, and beyond `most` impossible.
+    least = ((reference - means[likely] - _SIGMAS * deviations[likely]) / weights).min(axis=1).clip(min=best)
+    half = 0.5 * (most[likely] - least)
+    levels = least[:, None] + half[:, None] * (1 + _NODES)  # [candidates, nodes]
     above = np.ones_like(levels)
     for j in range(m):
         gap = (reference[j] - means[likely, j])[:, None] - weights[j] * levels
         above *= _normal_distribution(gap / deviations[likely, j][:, None])
-    worth[likely] = half * ((m * levels ** (m - 1) * above) @ _SHARES)
+    worth[likely] = least**m - best**m + half * ((m * levels ** (m - 1) * above) @ _SHARES)
     return np.asarray(worth, np.float64)
 
 

@@ -5,29 +5,31 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...networks.errors import UnknownNameError, UsageError
+from ...networks.errors import UsageError
+from ...predictors.processes import UNUSED, Belief, ChoiceProcess, Form, best_form
 from ..problem import Evaluations
 from ..spaces import Codes, SearchSpace
 from . import _acquisition as acquisition
-from ._models import MODELS, make_model
 from ._registry import register
 from .base import Searcher, Violation
 from .sampling import Sampler
 
 Floats = NDArray[np.float64]
 
-_LEAST_INITIAL: Final = 6  # that a predictor learns from
+_LEAST_INITIAL: Final = 2
 _PARENTS: Final = 10  # for each pick; their neighbours are candidates
 _NEIGHBOURS: Final = 512  # candidates near the parents
 _RANDOM: Final = 512  # candidates from everywhere
 _LEARNED: Final = 1000  # a model learns from at most so many: the parents, and the latest
+_GROWTH: Final = 1.2  # by which evaluations must have grown before another form of covariance is looked for
 
 
 @register("surrogate")
 class SurrogateSearcher(Searcher):
     """Learns what was found so far, and tries what is most likely to improve it.
 
-    After some random architectures, each round fits a model of each loss, draws candidates (neighbours of the best and
+    After some random architectures, each round fits a Gaussian process over choices to each loss
+    (`lutra.predictors.processes`), draws candidates (neighbours of the best and
     random ones), and picks those with the largest expected improvement, one after the other; after each the models are
     narrowed as if it had been seen, so that the picks of a round differ. With several objectives each pick has random
     weights of its own, whose gains add up to the hypervolume (`_acquisition.gains`).
@@ -39,13 +41,10 @@ class SurrogateSearcher(Searcher):
         objectives: how many losses an evaluation has.
         violation: what must be 0.
         seed: of all random choices.
-        initial: how many random architectures to begin with, at least 6.
-        model: "process", a Gaussian process over choices (`lutra.predictors.processes`); or the kind of a predictor
-            that learns from encodings: "additive", "mlp" or "quadratic".
+        initial: how many random architectures to begin with, at least 2.
 
     Raises:
         UsageError: too few to begin with.
-        UnknownNameError: no such model.
     """
 
     several = True
@@ -59,19 +58,15 @@ class SurrogateSearcher(Searcher):
         violation: Violation | None = None,
         seed: int = 0,
         initial: int = 20,
-        model: str = "process",
     ) -> None:
         super().__init__(space, objectives=objectives, violation=violation, seed=seed)
         if not isinstance(initial, int) or initial < _LEAST_INITIAL:
             raise UsageError(
                 f"initial is {initial!r}", hint=f"give how many architectures to begin with, {_LEAST_INITIAL} or more"
             )
-        if model not in MODELS:
-            raise UnknownNameError("model", model, MODELS)
         self.initial = initial
-        self.model = model
         self._sampler = Sampler(space, violation, self.rng)
-        self._models = [make_model(model, space, seed) for _ in range(objectives)]
+        self._models = [_Model(space) for _ in range(objectives)]
         self._codes: Codes = np.empty((0, len(space.decisions)), np.int64)
         self._losses = np.empty((0, objectives))
 
@@ -137,3 +132,29 @@ class SurrogateSearcher(Searcher):
             for belief in beliefs:
                 belief.observe(picked[-1])
         return candidates[picked]
+
+
+class _Model:
+    """A Gaussian process of one loss; its form is looked for again whenever there is a fifth more to go by."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._counts = tuple(len(decision.choices) for decision in space.decisions)
+        self._form: Form | None = None
+        self._formed_by = 0
+
+    def fit(self, codes: Codes, values: Floats) -> None:
+        """Learn anew from n canonical codes, n x d, and their standardised values, [n]."""
+        marked = self._marked(codes)
+        if len(codes) >= _GROWTH * self._formed_by:
+            self._form = best_form(marked, values, self._counts, self._form)
+            self._formed_by = len(codes)
+        self._process = ChoiceProcess.fitted(marked, values, self._counts, self._form)
+
+    def belief(self, codes: Codes) -> Belief:
+        """What is likely of c canonical codes, c x d."""
+        return self._process.belief(self._marked(codes))
+
+    def _marked(self, codes: Codes) -> Codes:
+        """Codes in which what is not used is no choice."""
+        return np.where(self._space.used(codes), codes, UNUSED)

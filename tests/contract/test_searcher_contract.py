@@ -31,9 +31,3 @@ class TestSurrogate(SearcherContract):
     strategy = "surrogate"
     parameters: ClassVar = {"initial": 8}
     exhausts = True
-
-
-class TestSurrogateOnPredictor(SearcherContract):
-    strategy = "surrogate"
-    parameters: ClassVar = {"initial": 8, "model": "additive"}
-    exhausts = True

@@ -32,7 +32,7 @@ _UNARY: Final = frozenset(
 _BINARY: Final = frozenset(("add", "sub", "mul", "div", "pow"))
 _LAYERS: Final = frozenset(("conv2d", "conv1d", "linear"))
 
-Treatment = Literal["same", "tied", "layer", "joined", "cut", "shuffled", "flattened", "fixed"]
+Treatment = Literal["same", "tied", "layer", "begun", "joined", "cut", "shuffled", "flattened", "fixed"]
 
 
 class Trace:
@@ -116,6 +116,10 @@ class Trace:
                 if (groups := groups_of(node)) > 1:
                     self._tie_groups(ids, groups)
                     self._tie_groups(self.ids[node.name], groups)
+            case "begun":  # what it reads is laid out in another way, what it makes is its own
+                self._fix(ids, f"{node.name} ({node.op.kind}) reads them as they are")
+                self.ids[node.name] = self._fresh(out_channels(node))
+                self.axes[node.name] = node.op.inputs[0].rank - 1
             case "joined":
                 self.ids[node.name] = np.concatenate([self.ids[value] for value in node.inputs])
             case "cut":
@@ -140,7 +144,7 @@ class Trace:
         axis, rank = self.axes[node.inputs[0]], op.inputs[0].rank
         if is_layer(node):
             if axis != (rank - 1 if kind == "linear" else 1):
-                return "fixed"
+                return "begun" if kind == "linear" else "fixed"
             return "same" if is_depthwise(node) else "layer"
         if self._passes(node):
             return "same"

@@ -12,7 +12,7 @@ from ....networks.ops import make_op
 from ._channels import Ints, Trace, Weights, groups_of, is_depthwise, is_layer, out_channels, shuffled
 
 _ANOTHER = "widen it by a whole factor, or another layer; widenable(network) names them"
-_COUNTERS = ("num_batches_tracked",)  # of torch's batch norms, which are no arrays of their op
+_TORCHS_OWN = ("num_batches_tracked", "weight")  # of batch norms and constants: arrays of modules, but not of their ops
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,9 @@ class _Growth:
                 self.maps[node.name] = maps[0]
             case "layer":
                 return self._layer(node, maps[0], widths[0])
+            case "begun":
+                width = node.op.inputs[0].shape[-1]
+                return self._layer(node, np.arange(width), width)
             case "joined":
                 starts = np.cumsum([0, *widths[:-1]])
                 self.maps[node.name] = np.concatenate([m + start for m, start in zip(maps, starts, strict=True)])
@@ -170,7 +173,7 @@ class _Growth:
             case "fixed":
                 self.maps.update((value, np.arange(len(self.trace.ids[value]))) for value in node.outputs)
                 start = f"{node.name}."
-                own = (*node.op.weights, *node.op.buffers, *_COUNTERS)
+                own = (*node.op.weights, *node.op.buffers, *_TORCHS_OWN)
                 self.made.update(
                     (start + name, self.weights[start + name]) for name in own if start + name in self.weights
                 )
@@ -209,7 +212,7 @@ class _Growth:
 
     def _gather(self, node: Node, channels: Ints) -> None:
         """The node's arrays, a row for each new channel."""
-        for name in (*node.op.weights, *node.op.buffers, *_COUNTERS):
+        for name in (*node.op.weights, *node.op.buffers, *_TORCHS_OWN):
             if (array := self.weights.get(f"{node.name}.{name}")) is not None:
                 self.made[f"{node.name}.{name}"] = array[channels] if array.ndim else array
 

@@ -50,11 +50,11 @@ def test_predictors_by_what_they_were_fitted_to(space: ChainSpace, latency_of: C
         assert isinstance(oracle, EncodingOracle)
         np.testing.assert_allclose(oracle.latencies_ms(codes), predictor.predict(codes))
     networks = [space.decode(code) for code in codes]
-    of_networks = AdditivePredictor("board").fit(networks, latencies_ms)
-    oracle = make_oracle(of_networks, space)
-    assert isinstance(oracle, NetworkOracle)
-    assert oracle.device == "board"
-    np.testing.assert_allclose(oracle.latencies_ms(codes), of_networks.predict(networks))
+    for of_networks in (AdditivePredictor(device="board"), TransferPredictor(device="board")):
+        oracle = make_oracle(of_networks.fit(networks, latencies_ms), space)
+        assert isinstance(oracle, NetworkOracle)
+        assert oracle.device == "board"
+        np.testing.assert_allclose(oracle.latencies_ms(codes), of_networks.predict(networks))
     with pytest.raises(UsageError, match="encode is for predictors"):
         make_oracle(of_networks, space, encode=lambda codes: codes)
 
@@ -88,7 +88,7 @@ def test_what_is_no_source(space: ChainSpace, source: Any) -> None:
         make_oracle(source, space)
 
 
-@pytest.mark.parametrize("predictor", [MlpPredictor(), GnnPredictor()])
+@pytest.mark.parametrize("predictor", [MlpPredictor(), GnnPredictor(), TransferPredictor()])
 def test_a_predictor_without_a_fit(space: ChainSpace, predictor: Any) -> None:
     with pytest.raises(UsageError, match="has learned nothing yet"):
         make_oracle(predictor, space)

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 
 pytest.importorskip("lutra.luts._native", reason="the extension module is not built")
 
+from lutra.nas import Constraint, Objective, Problem, make_searcher
+from lutra.nas import search as nas_search
 from lutra.nas.spaces import ChainSpace
-from lutra.nas_bridge import EncodingOracle, FunctionOracle, Remeasure, TableOracle
+from lutra.nas_bridge import EncodingOracle, FunctionOracle, LatencyBudget, Remeasure, TableOracle, params_of
 from lutra.nas_bridge.testing import table_of
 from lutra.networks.errors import MeasurementError, UsageError
 from lutra.predictors import AdditivePredictor
@@ -95,6 +98,45 @@ def test_an_interrupted_search_goes_on_with_the_same_numbers(
     np.testing.assert_array_equal(again, whole)
     assert after == reports
     assert (runs, rest) == (20, 8)
+
+
+def test_a_search_measures_its_best_and_goes_on(
+    space: ChainSpace, timer: Any, start: tuple[Any, Any], tmp_path: Path
+) -> None:
+    """With a budget that follows what was learned; killed after the first batches and begun again."""
+
+    def run(name: str, cancel_after: int | None = None) -> tuple[Any, Remeasure]:
+        oracle = EncodingOracle(space, AdditivePredictor("board").fit(*start))
+        device = FunctionOracle(space, timer, device="board", journal=tmp_path / f"{name}.timings")
+        hook, cancel = Remeasure(oracle, device, *start, top=3, every=15), Event()
+        budget = LatencyBudget(oracle, 2.0)
+        problem = Problem(
+            space,
+            [Objective("params", params_of(space), maximise=True)],
+            [Constraint(budget.name, budget, budget.most)],
+        )
+
+        def after_batch(result: Any) -> None:
+            hook(result)
+            if cancel_after is not None and len(result.codes) >= cancel_after:
+                cancel.set()
+
+        searcher = make_searcher(problem, "aging", population=10, sample=3)
+        return nas_search(
+            problem, searcher, evaluations=80, batch=5, journal=tmp_path / name, on_batch=after_batch, cancel=cancel
+        ), hook
+
+    whole, hook = run("whole")
+    assert len(hook.reports) >= 4
+    assert hook.reports[-1].summary.mape_pct < 5
+    kept = LatencyBudget(hook.oracle, 2.0).kept(whole.codes)  # what was tried before it was known better may not
+    best = whole.codes[kept][np.argmax(whole.values[kept, 0])]
+    assert timer(space.decode(best)) < 2.0 * 1.05
+    stopped, _ = run("part", cancel_after=40)
+    assert stopped.stopped == "cancelled"
+    again, after = run("part")
+    np.testing.assert_array_equal(again.codes, whole.codes)
+    assert after.reports == hook.reports
 
 
 def test_what_fails_is_left_out(
