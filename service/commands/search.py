@@ -71,7 +71,14 @@ def search(
         ),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option("--strategy", "-s", metavar="NAME", help=f"How to search; {_STRATEGY} if omitted.")
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            help=f"How to search: grid, random, aging, {_STRATEGY} (if omitted), nsga2, reinforce, surrogate; or "
+            "darts, fbnet, proxyless, which train a supernet.",
+        ),
     ] = None,
     parameters: Annotated[
         list[str] | None,

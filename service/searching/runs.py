@@ -56,10 +56,10 @@ def prepare(settings: Settings) -> Prepared:
         LutraError: a name is not known, or something does not fit together.
     """
     from ...nas import require_feasible
-    from ...networks.errors import InfeasibleError, SearchStateError
+    from ...networks.errors import InfeasibleError, NotCoveredError, SearchStateError
     from ..spaces import space_of
     from .accuracy import accuracy_of
-    from .devices import latency_of
+    from .devices import MEASURED_HERE, how_to_profile, latency_of
 
     by_gradient = gradient.is_kind(settings.strategy)
     _check(settings, by_gradient)
@@ -76,6 +76,10 @@ def prepare(settings: Settings) -> Prepared:
     except InfeasibleError as error:
         if budget is not None and error.what == budget.name:
             budget.require()  # which knows the least exactly where the device's latencies are sums
+        raise
+    except NotCoveredError as error:
+        if settings.model is None and settings.device in MEASURED_HERE:
+            raise NotCoveredError(error.message, error.missing, hint=how_to_profile(settings)) from None
         raise
     probed = tuple(latency.oracle.latencies_ms(space.sample(_PROBES, np.random.default_rng(0))).tolist())
     if settings.probe_ms and not np.allclose(settings.probe_ms, probed, rtol=1e-9, atol=0):

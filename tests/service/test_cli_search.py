@@ -345,6 +345,17 @@ def test_a_search_without_a_budget_or_a_space_is_refused(lutra):
     assert "no space is named" in lutra("search", *NULL).err
 
 
+def test_a_space_that_was_not_profiled_says_the_command(lutra, tmp_path):
+    other = lutra("search", "--space", "nasbench201", *NULL, "--max-ms", 3, "-s", "random")
+    assert other.code == 3
+    assert "fix: profile the space first: lutra profile --space nasbench201 --device null\n" in other.err
+    (tmp_path / "rows.db").unlink()
+    for device in ("null", "host"):
+        none = lutra("search", *SPACE, "-d", device, "--max-ms", 3, "-s", "random")
+        assert none.code == 3
+        assert f"lutra profile --space {tmp_path / EXAMPLE.name}" in none.err
+
+
 def test_a_folder_that_is_there_is_left_alone(lutra, tmp_path):
     (tmp_path / "run").mkdir()
     done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "--out", "run")
