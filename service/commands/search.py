@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
 
-_FOR_EVALUATIONS: Final = ("--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
+_FOR_EVALUATIONS: Final = ("--also", "--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
 
 
 def search(
@@ -39,6 +39,10 @@ def search(
     ] = None,
     max_ms: Annotated[
         float | None, typer.Option("--max-ms", metavar="MS", help="Budget: the largest latency allowed.")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="NAME=MS", help="Another device with a budget of its own; may be repeated."),
     ] = None,
     max_macs: Annotated[
         str | None, typer.Option("--max-macs", metavar="N", help="The most MACs allowed: 300M, or 300000000.")
@@ -131,7 +135,7 @@ def search(
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
     given |= {"--data": data, "--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch}
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
-    given |= {"--store": store, "--seed": seed}
+    given |= {"--store": store, "--seed": seed, "--also": also or None}
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
@@ -194,6 +198,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
+        also=_also(given["--also"] or []),
         margin=given["--margin"],
         evaluations=evaluations,
         batch=given["--batch"],
@@ -223,6 +228,26 @@ def _resumed(folder: Path, given: dict[str, Any], evaluations: int | None) -> "S
     if other:
         raise UsageError(f"--resume and {', '.join(other)}", hint="a search goes on as it began; leave them out")
     return settings if evaluations is None else replace(settings, evaluations=evaluations)
+
+
+def _also(texts: list[str]) -> dict[str, float]:
+    """The devices and budgets that ``NAME=MS`` stand for.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    from ...networks.errors import UsageError
+
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[_placed(name)] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--also {text!r} is no device with a budget", hint="write it as --also phone=30")
+    return found
 
 
 _FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}

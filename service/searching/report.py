@@ -1,7 +1,7 @@
 """`SearchReport`: what a search found, in words, as plain data, and as a picture."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +39,7 @@ class Row:
         params: of its network.
         chosen: it is the answer: the best within the budgets.
         measured_ms: on the device, afterwards; None where it was not.
+        others_ms: predicted on other devices, by their names.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Row:
     params: int
     chosen: bool = False
     measured_ms: float | None = None
+    others_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class SearchReport:
         intervals = _intervals(run, front)
         space = run.prepared.space
         costs = space.costs(codes[front])
+        others = {known.oracle.device: known.oracle.latencies_ms(codes[front]) for known in run.prepared.others}
         rows = tuple(
             Row(
                 index=int(i),
@@ -90,6 +93,7 @@ class SearchReport:
                 macs=int(costs.macs[k]),
                 params=int(costs.params[k]),
                 chosen=bool(i == chosen),
+                others_ms={device: float(found[k]) for device, found in others.items()},
             )
             for k, (i, interval) in enumerate(zip(front, intervals, strict=True))
         )
@@ -126,6 +130,9 @@ class SearchReport:
             },
             "traded": list(settings.trade),
             "bounds": dict(settings.bounds),
+            "also": {
+                known.oracle.device: ms for known, ms in zip(prepared.others, settings.also.values(), strict=True)
+            },
             "margin": settings.margin,
             "evaluated": len(result),
             "stopped": result.stopped,
@@ -148,6 +155,8 @@ class SearchReport:
         prepared, result = self.run.prepared, self.run.result
         settings, oracle = prepared.settings, prepared.latency.oracle
         within = "".join(_within(name, most) for name, most in settings.bounds.items())
+        also = zip(prepared.others, settings.also.values(), strict=True)
+        within += "".join(f", on {known.oracle.device} <= {significant(most)} ms" for known, most in also)
         margin = f" with a probability of {settings.margin:g}" if settings.margin is not None else ""
         failed = f", {len(result.failed)} failed" * bool(len(result.failed))
         ended = {"exhausted": ": all there are", "repeating": ": nothing new came up any more"}.get(
@@ -166,6 +175,7 @@ class SearchReport:
         columns = ["network", *([] if accuracy.counted else [accuracy.label]), "latency (ms)"]
         columns += [f"{100 * COVERAGE:g} % interval"] if any(row.interval_ms for row in self.rows) else []
         columns += ["measured (ms)", "error"] if any(row.measured_ms for row in self.rows) else []
+        columns += [f"{device} (ms)" for device in self.rows[0].others_ms]
         return [*columns, "MACs (M)", "params (M)", ""]
 
     def cells(self, row: Row) -> list[str]:
@@ -177,6 +187,7 @@ class SearchReport:
         if any(other.measured_ms for other in self.rows):
             error = "" if row.measured_ms is None else f"{100 * (row.latency_ms / row.measured_ms - 1):+.1f} %"
             cells += ["" if row.measured_ms is None else significant(row.measured_ms), error]
+        cells += map(significant, row.others_ms.values())
         return [*cells, significant(row.macs / 1e6), significant(row.params / 1e6), "chosen" if row.chosen else ""]
 
     def notes(self) -> list[str]:

@@ -413,6 +413,25 @@ def test_a_board_is_simulated_and_its_memory_bounds_the_search(lutra, tmp_path):
     assert "keeps share of small's memory <= 1: the least is" in refused.err
 
 
+def test_a_second_device_has_a_budget_of_its_own(lutra, mine):
+    codes, latencies_ms = samples(mine)
+    AdditivePredictor("phone").fit(codes, latencies_ms).save("model")
+    assert lutra("table", "export", "null", "other.json").code == 0
+    words = ("search", *SPACE, "--model", "model", "--max-ms", 4, "-s", "grid", "-n", 125)
+    alone = lutra(*words, "--out", "alone", "--json").document
+    both = lutra(*words, "--also", "other.json=0.2", "--out", "both", "--json").document
+    assert both["also"] == {"null": 0.2}
+    assert max(row["latency_ms"] for row in alone["front"]) > max(row["latency_ms"] for row in both["front"])
+    assert all(row["others_ms"]["null"] <= 0.2 and row["latency_ms"] <= 4 for row in both["front"])
+    assert lutra("search", "--resume", "both", "--json").document == both
+    shown = lutra(*words, "--also", "other.json=0.2", "--out", "shown").out
+    assert "on phone, latency <= 4 ms, on null <= 0.2 ms" in shown
+    assert "null (ms)" in shown
+    refused = lutra(*words, "--also", "other.json=0.001", "--out", "refused")
+    assert "keeps latency_ms@null <= 0.001" in refused.err
+    assert "is no device with a budget" in lutra(*words, "--also", "0.2", "--out", "refused").err
+
+
 def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
     words = ("search", *SPACE, "--max-ms", 0.3, "-s", "grid", "-n", 125, "--json")
     stored = lutra(*words, *NULL, "--out", "stored").document
