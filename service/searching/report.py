@@ -130,9 +130,7 @@ class SearchReport:
             },
             "traded": list(settings.trade),
             "bounds": dict(settings.bounds),
-            "also": {
-                known.oracle.device: ms for known, ms in zip(prepared.others, settings.also.values(), strict=True)
-            },
+            "also": dict(zip((o.oracle.device for o in prepared.others), settings.also.values(), strict=True)),
             "margin": settings.margin,
             "evaluated": len(result),
             "stopped": result.stopped,

@@ -72,6 +72,7 @@ def prepare(settings: Settings) -> Prepared:
         accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
     latency = latency_of(settings, space)
     others = tuple(latency_of(_of_other(settings, name), space) for name in settings.also)
+    _require_distinct([known.oracle.device for known in (latency, *others)])
     budgets = _budgets(settings, latency, others)
     problem = _problem(settings, space, latency, accuracy, budgets)
     try:
@@ -94,6 +95,14 @@ def prepare(settings: Settings) -> Prepared:
             hint="begin anew in another folder, or bring the device's table back as it was",
         )
     return Prepared(replace(settings, probe_ms=probed), space, latency, accuracy, problem, others)
+
+
+def _require_distinct(devices: "Sequence[str]") -> None:
+    from ...networks.errors import UsageError
+
+    for device in devices:
+        if devices.count(device) > 1:
+            raise UsageError(f"two devices are called {device}", hint="name each device once")
 
 
 def _of_other(settings: Settings, device: str) -> Settings:

@@ -429,6 +429,8 @@ def test_a_second_device_has_a_budget_of_its_own(lutra, mine):
     assert "null (ms)" in shown
     refused = lutra(*words, "--also", "other.json=0.001", "--out", "refused")
     assert "keeps latency_ms@null <= 0.001" in refused.err
+    twice = lutra("search", *SPACE, *NULL, "--max-ms", 3, "-s", "grid", "--also", "other.json=2", "--out", "refused")
+    assert "two devices are called null" in twice.err
     assert "is no device with a budget" in lutra(*words, "--also", "0.2", "--out", "refused").err
 
 
