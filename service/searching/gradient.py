@@ -24,14 +24,24 @@ CHECKPOINT: Final = "supernet.npz"
 DIGITS: Final = "digits"
 _HELD_OUT, _FOR_CHOICES = 0.2, 0.5  # shares of the images, and of those that are left
 _DRAWN: Final = 24  # architectures drawn by the probabilities and judged beside the one that is derived
+_BUILT_IN: Final = ("darts", "fbnet", "proxyless", "proxyless-r")
 _NOT_SET: Final = ("augmentation",)  # of a training: nothing that a word can say
 
 
 def is_kind(strategy: str) -> bool:
-    """Whether a strategy is one of these; torch is loaded only where the others have none of that name."""
-    from ...nas.searchers import searcher_kinds
+    """Whether a strategy is one of these; torch is loaded only where the others have none of that name.
 
-    return strategy not in searcher_kinds() and strategy in kinds()
+    Raises:
+        MissingDependencyError: it is, but torch is not installed.
+    """
+    from ...nas.searchers import searcher_kinds
+    from ...networks.errors import MissingDependencyError
+
+    if strategy in searcher_kinds():
+        return False
+    if strategy in _BUILT_IN and find_spec("torch") is None:
+        raise MissingDependencyError("torch", "learn", f"the strategy {strategy!r}")
+    return strategy in kinds()
 
 
 def kinds() -> tuple[str, ...]:

@@ -527,6 +527,17 @@ def test_a_supernet_is_trained_and_an_architecture_derived(lutra, tmp_path):
     assert "it has: epochs=50" in lutra(*words, "--set", "pages=3", "--out", "other").err
 
 
+def test_without_torch_a_supernet_names_the_extra(lutra, monkeypatch):
+    from lutra.service.searching import gradient
+
+    assert set(gradient._BUILT_IN) <= set(gradient.kinds())
+    monkeypatch.setattr(gradient, "find_spec", lambda name: None)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "proxyless")
+    assert done.code == 3
+    assert "the strategy 'proxyless' needs torch" in done.err
+    assert "unknown strategy 'evolve'" in lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "evolve").err
+
+
 def test_an_interrupted_training_goes_on_after_its_epoch(lutra, tmp_path, monkeypatch):
     pytest.importorskip("torch")
     from lutra.service import render
