@@ -14,7 +14,6 @@ from ..base import NoScoreError
 from ..data import ImageSet
 from ._graphs import is_layer, reads_its_input
 
-
 _OF_ONE_BATCH = frozenset({"reshape", "expand", "constant", "parameter"})
 """Ops whose attributes hold the batch that a network is built for."""
 
