@@ -1,6 +1,5 @@
 """Strategies that train a supernet instead of asking for evaluations, run from the command line."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import fields
 from importlib.util import find_spec
@@ -94,7 +93,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
     from ..render import epoch_progress
     from .runs import Run
 
-    began_s, problem = time.monotonic(), prepared.problem
+    problem = prepared.problem
     weights, choices, held_out = _images(prepared.settings, prepared.space)
     search = _made(prepared)
     with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(search.training.epochs) as show:
@@ -103,7 +102,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
         except _CancelledError:
             none = np.empty((0, len(prepared.space.decisions)), np.int64)
             nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
-            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"), time.monotonic() - began_s)
+            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
     measure = problem.objectives[0].measure
     assert isinstance(measure, Inherited)
     measure.search, measure.images = search, (held_out, weights)
@@ -111,7 +110,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
     losses = -np.asarray(measure(codes), np.float64)[:, None]
     evaluations = Evaluations(losses, np.zeros(len(codes)), (None,) * len(codes))
     result = SearchResult(problem, codes, evaluations, "evaluations")
-    return Run(prepared, result, time.monotonic() - began_s, derived=0)
+    return Run(prepared, result, derived=0)
 
 
 class _CancelledError(Exception):
