@@ -17,7 +17,7 @@ _IMAGE: Final = ("resolution", "input")  # what spaces call the decision for the
 
 @register("evolution")
 class EvolutionSearcher(Searcher):
-    """Generations: the best are kept, mutants and children of them fill the rest; only what keeps the constraints lives.
+    """Generations: the best are kept, mutants and children fill the rest; only what keeps the constraints lives.
 
     A mutant takes new choices in each decision with some probability, be it the operator of a block or the depth of a
     stage; a child takes each decision from either of two parents. Other than in the released code, rejection ends
@@ -52,7 +52,10 @@ class EvolutionSearcher(Searcher):
         image_rate: float = 0.5,
     ) -> None:
         super().__init__(space, objectives=objectives, violation=violation, seed=seed)
-        if not all(0 <= share <= 1 for share in (parents, mutants, rate, image_rate)) or round(parents * population) < 1:
+        if (
+            not all(0 <= share <= 1 for share in (parents, mutants, rate, image_rate))
+            or round(parents * population) < 1
+        ):
             raise UsageError(
                 f"a population of {population} with parents={parents}, mutants={mutants}, rate={rate}, "
                 f"image_rate={image_rate}",

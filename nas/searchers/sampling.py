@@ -13,6 +13,9 @@ from ..spaces import Codes, SearchSpace
 if TYPE_CHECKING:
     from .base import Violation
 
+ONE_DECISION: Final = 0.0
+"""Rate of a mutation that changes a single decision."""
+
 _LISTED: Final = 1 << 16  # codes up to which a space is listed rather than sampled
 _DRAWN: Final = (1 << 6, 1 << 12)  # samples looked at before one is walked; few first, for some measures are dear
 _ROUNDS: Final = 8  # of samples without a good one, or without a new one, after which it is tried another way
@@ -47,7 +50,7 @@ def descend(space: SearchSpace, violation: "Violation", starts: Codes, rng: np.r
     patience = 4 + 4 * choices // _TRIED
     waited = np.zeros(len(codes), np.int64)
     while (walking := np.flatnonzero((excess > 0) & (waited < patience))).size:
-        tried = space.mutate(np.repeat(codes[walking], _TRIED, axis=0), rng, 0.0)
+        tried = space.mutate(np.repeat(codes[walking], _TRIED, axis=0), rng, ONE_DECISION)
         found = violation(tried).reshape(len(walking), _TRIED)
         best = found.argmin(axis=1)
         gain = found[np.arange(len(walking)), best] < excess[walking]
