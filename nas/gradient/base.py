@@ -97,9 +97,10 @@ class GradientSearch(ABC):
         seed: int = 0,
         torch_device: str = "cpu",
     ) -> None:
-        self.space, self.latency, self.training = space, latency, training or Training()
-        if latency is not None:
-            latency.require_fit(space)
+        self.space, self.training = space, training or Training()
+        self.latency = None if latency is None else latency.anew()
+        if self.latency is not None:
+            self.latency.require_fit(space)
         self.choices_rate = self.default_rate if choices_rate is None else choices_rate
         self.seed, self.torch_device = seed, torch_device
         if not 0 < self.choices_rate < math.inf:
