@@ -21,7 +21,8 @@ class EvolutionSearcher(Searcher):
 
     A mutant takes new choices in each decision with some probability, be it the operator of a block or the depth of a
     stage; a child takes each decision from either of two parents. Other than in the released code, rejection ends
-    (what is missing after some rounds is drawn anew) and nothing is evaluated twice.
+    (what is missing after some rounds is drawn anew), a neighbour stands in for what breaks a constraint by little, and
+    nothing is evaluated twice. The released code has parents=0.25, mutants=0.5, rate=0.1 and image_rate=0.5.
 
     Args:
         space: where to search.
@@ -46,10 +47,10 @@ class EvolutionSearcher(Searcher):
         violation: Violation | None = None,
         seed: int = 0,
         population: int = 100,
-        parents: float = 0.25,
-        mutants: float = 0.5,
-        rate: float = 0.1,
-        image_rate: float = 0.5,
+        parents: float = 0.5,
+        mutants: float = 0.8,
+        rate: float = 0.03,
+        image_rate: float = 0.1,
     ) -> None:
         super().__init__(space, objectives=objectives, violation=violation, seed=seed)
         if (

@@ -42,7 +42,7 @@ class Nsga2Searcher(Searcher):
         objectives: int = 1,
         violation: Violation | None = None,
         seed: int = 0,
-        population: int = 30,
+        population: int = 25,
         children: int = 5,
         crossover: float = 0.2,
     ) -> None:
