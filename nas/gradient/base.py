@@ -25,7 +25,7 @@ from .deriving import drawn_within, most_probable
 from .latency import LatencyTerm
 from .mixing import one_path
 from .state import identity_of, restore, state_of
-from .supernet import Mix, Supernet, chain_of_positions, statistics_kept
+from .supernet import Mix, MixedNet, Supernet, chain_of_positions, statistics_kept
 from .training import EpochReport, Training
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ class GradientSearch(ABC):
         default_rate, betas, choices_decay: of Adam on the choices, as in the strategy's paper.
         remembered: names of attributes that a resumed search needs besides, plain JSON data.
         net: the supernet.
-        choices: logits of the choices, one tensor for each decision.
+        choices: logits of the choices, one tensor for each place of the supernet: for each decision of a chain.
         weights_optimiser, choices_optimiser: take the steps.
         reports: of the epochs that are done.
         stopped: why the search ended before its last epoch, or None.
@@ -97,16 +97,17 @@ class GradientSearch(ABC):
         seed: int = 0,
         torch_device: str = "cpu",
     ) -> None:
-        self.space, self.latency, self.training = space, latency, training or Training()
-        if latency is not None:
-            latency.require_fit(space)
+        self.space, self.training = space, training or Training()
+        self.latency = None if latency is None else latency.anew()
+        if self.latency is not None:
+            self.latency.require_fit(space)
         self.choices_rate = self.default_rate if choices_rate is None else choices_rate
         self.seed, self.torch_device = seed, torch_device
         if not 0 < self.choices_rate < math.inf:
             raise UsageError(f"learning rate {self.choices_rate} of the choices", hint="give a positive number")
         self.rng = np.random.default_rng(seed)
-        self.net = Supernet(chain_of_positions(space), seed=seed).to(torch_device)
-        begin = [_INITIAL_SPREAD * self.rng.standard_normal(len(decision.choices)) for decision in space.decisions]
+        self.net = self.supernet().to(torch_device)
+        begin = [_INITIAL_SPREAD * self.rng.standard_normal(count) for count in self.net.counts]
         self.choices = [nn.Parameter(torch.from_numpy(logits).float().to(torch_device)) for logits in begin]
         self.reports: list[EpochReport] = []
         self.stopped: str | None = None
@@ -121,6 +122,14 @@ class GradientSearch(ABC):
         )
 
     # -- what a subclass gives ----------------------------------------------------------------------------
+
+    def supernet(self) -> MixedNet:
+        """The network that is trained; its places are the decisions of the space unless `path` and `derive` differ."""
+        return Supernet(chain_of_positions(self.space), seed=self.seed)
+
+    def path(self, code: Codes) -> list[int]:
+        """The candidate at each place of the supernet of one architecture, [d]."""
+        return [int(choice) for choice in code]
 
     @abstractmethod
     def weights_step(self, batch: Batch) -> float:
@@ -184,12 +193,12 @@ class GradientSearch(ABC):
 
     @property
     def probabilities(self) -> tuple[Floats, ...]:
-        """Of the choices of each decision, summing to 1."""
+        """Of the candidates at each place, summing to 1."""
         return tuple(np.exp(logs) for logs in self._log_probabilities())
 
     @property
     def certainty(self) -> float:
-        """1 - entropy of the choices / that of equal probabilities, mean over decisions with two choices or more."""
+        """1 - entropy of the choices / that of equal probabilities, mean over places with two candidates or more."""
         logs = [position for position in self._log_probabilities() if len(position) > 1]
         shares = [1 + float(np.exp(position) @ position) / math.log(len(position)) for position in logs]
         return float(np.mean(shares)) if shares else 1.0
@@ -245,11 +254,11 @@ class GradientSearch(ABC):
         Raises:
             UsageError: no valid code, or images that do not fit.
         """
-        (choices,) = self.space.validate(code).tolist()
+        path = one_path(self.path(self.space.validate(code)[0]))
         right = 0
         with torch.no_grad(), statistics_kept(self.net):
             for pixels, labels in self.batches(images, like, NO_AUGMENTATION).in_order():
-                outputs = self.net(pixels, one_path(choices))[:, : len(images.classes)]
+                outputs = self.net(pixels, path)[:, : len(images.classes)]
                 right += int((outputs.argmax(dim=1) == labels).sum())
         return 100 * right / len(images)
 

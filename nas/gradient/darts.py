@@ -13,7 +13,8 @@ from ._registry import register
 from .base import Batch, Common, GradientSearch
 from .mixing import weighted
 
-_CLEARLY: Final = 1.5  # times an equal share: what a block's probability must be to be preferred
+CLEARLY: Final = 1.5
+"""Times an equal share: the probability with which a block is clearly preferred."""
 _STEP: Final = 0.01  # of the finite difference, over the norm of its direction (section 2.3 of the paper)
 
 
@@ -73,7 +74,7 @@ class Darts(GradientSearch):
     def collapsed(self) -> str | None:
         pairs = zip(self.net.identities, self.probabilities, strict=True)
         skips = [
-            identity == int(np.argmax(p)) and p[identity] > _CLEARLY / len(p)
+            identity == int(np.argmax(p)) and p[identity] > CLEARLY / len(p)
             for identity, p in pairs
             if identity is not None
         ]

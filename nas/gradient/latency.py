@@ -1,10 +1,11 @@
 """`LatencyTerm`: what the expected latency adds to a loss, and how hard it has to press to reach a target."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
     }
 )
 """ProxylessNAS's two, ``CE + w (E - T) / T`` and ``CE * 0.2 (log E / log T)^w`` (github.com/mit-han-lab/proxylessnas,
-search/nas_manager.py), and FBNet's ``CE * 0.2 (log E)^w`` (arXiv:1812.03443, equation 6): E is the latency expected,
+search/nas_manager.py), and FBNet's ``CE * 0.2 (log E)^w`` (arXiv:1812.03443, section 3.2): E is the latency expected,
 T the target, w the weight. Logarithms are of microseconds, so that they are positive for networks faster than 1 ms."""
 
 
@@ -77,6 +78,8 @@ class LatencyTerm:
         form: of the loss, a key of `FORMS`.
         weight: to begin with; None takes the form's own.
         control: how fast the weight follows; 0 keeps it fixed.
+
+    Each search takes a copy (`anew`), so that a term can be given to several.
 
     Attributes:
         current: the weight now.
@@ -137,6 +140,12 @@ class LatencyTerm:
                 f"in {which}",
                 hint="give an oracle of the space that is searched",
             )
+
+    def anew(self) -> Self:
+        """A copy that begins with the weight that this one began with."""
+        term = copy(self)
+        term.current = term.memory = self.weight
+        return term
 
     def identity(self) -> dict[str, Any]:
         """What the term was made with, as JSON data."""

@@ -1,5 +1,6 @@
 """`Supernet`: one torch module that holds every candidate of every position of a chain."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -7,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...networks import NetworkBuilder, TensorType
+from ...networks import Network, NetworkBuilder, TensorType
 from ...networks.errors import NotSupportedError, ShapeError
 from ...networks.exporters import to_torch
 from ...networks.lowering.blocks import Block, BlockSpace
@@ -20,8 +21,27 @@ _FIXES_BATCH = frozenset({"expand", "reshape"})
 """Ops whose attributes name the number of images."""
 
 
-class Supernet(nn.Module):
+class MixedNet(nn.Module, ABC):
+    """A network with places where one of several candidates is chosen.
+
+    Attributes:
+        counts: how many candidates each place has.
+        identities: for each place, the candidate that does nothing, or None.
+    """
+
+    counts: list[int]
+    identities: list[int | None]
+
+    @abstractmethod
+    def forward(self, images: Tensor, mix: Mix) -> Tensor:
+        """Outputs of the head, [n, k], for n images, [n, c, h, w], with each place mixed by ``mix``."""
+
+
+class Supernet(MixedNet):
     """A stem, at each position all candidates with weights of their own, a head.
+
+    Candidates that end in a batch norm which is added to their input begin by doing nothing: its scale is 0 (Goyal et
+    al., arXiv:1706.02677, section 5.1). Otherwise deep paths through random candidates learn next to nothing at first.
 
     Args:
         chain: what it is made from; its blocks must take any number of images.
@@ -31,8 +51,6 @@ class Supernet(nn.Module):
         chain: the same.
         stem, head: what comes first and last.
         positions: the candidates, position by position.
-        classes: how many numbers the head makes of an image.
-        identities: for each position, the candidate that does nothing, or None.
 
     Raises:
         ShapeError: candidates of one position make tensors of different types.
@@ -45,18 +63,18 @@ class Supernet(nn.Module):
         self.identities: list[int | None] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.stem, border, _ = _module(chain.stem, chain.input, "the stem")
+            self.stem, border, _ = module_of(chain.stem, chain.input, "the stem")
             self.positions = nn.ModuleList()
             for number, blocks in enumerate(chain.positions):
                 border = self._add(number, blocks, border)
-            self.head, border, _ = _module(chain.head, border, "the head")
-        self.classes = border.shape[-1]
+            self.head, _, _ = module_of(chain.head, border, "the head")
+        self.counts = [len(blocks) for blocks in chain.positions]
         # Depthwise convolutions and their gradients are two to four times as fast on CPUs with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _add(self, number: int, blocks: tuple[Block, ...], incoming: TensorType) -> TensorType:
         """Append a position; returns the type of what it makes."""
-        made = [_module(block, incoming, f"position {number}") for block in blocks]
+        made = [module_of(block, incoming, f"position {number}") for block in blocks]
         types = {type_ for _, type_, _ in made}
         if len(types) != 1:
             listed = ", ".join(sorted(map(str, types)))
@@ -66,7 +84,6 @@ class Supernet(nn.Module):
         return types.pop()
 
     def forward(self, images: Tensor, mix: Mix) -> Tensor:
-        """Outputs of the head, [n, k], for n images, [n, c, h, w], with each position mixed by ``mix``."""
         x: Tensor = self.stem(images.contiguous(memory_format=torch.channels_last))
         for number, candidates in enumerate(self.positions):
             assert isinstance(candidates, nn.ModuleList)
@@ -114,8 +131,12 @@ def statistics_kept(net: nn.Module) -> Iterator[None]:
         net.train(training)
 
 
-def _module(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
-    """A block as a module, the type of what it makes, and whether it does nothing."""
+def module_of(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
+    """A block as a module, the type of what it makes, and whether it does nothing.
+
+    Raises:
+        NotSupportedError: it fixes the number of images; ``where`` says which block it is.
+    """
     b = NetworkBuilder("block")
     x = b.input(incoming.shape, incoming.dtype)
     made = block(b, x)
@@ -126,4 +147,16 @@ def _module(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, 
             f"{where} of a supernet fixes the number of images, by {', '.join(fixed)}",
             hint="use ops that take any number of images, such as flatten or channel_shuffle",
         )
-    return to_torch(network), network.types[made], made == x
+    module = to_torch(network)
+    _empty_at_first(network, module)
+    return module, network.types[made], made == x
+
+
+def _empty_at_first(network: Network, module: nn.Module) -> None:
+    """Where a block adds a batch norm to its input, give that a scale of 0."""
+    if not network.nodes:
+        return
+    last, value = network.nodes[-1], network.inputs[0][0]
+    for node in network if last.op.kind == "add" and value in last.inputs else ():
+        if node.name in last.inputs and node.op.kind == "batch_norm" and node.op["affine"]:
+            nn.init.zeros_(module.get_parameter(f"{node.name}.weight"))

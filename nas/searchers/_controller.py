@@ -33,8 +33,9 @@ class Controller(nn.Module):
         most = max(counts)
         # Row 0 of the embeddings stands for the beginning; then come the choices of each decision but the last.
         self._offsets = torch.tensor([0, *(1 + np.cumsum([0, *counts[:-2]]))[: len(counts) - 1]])
-        self._embedding = nn.Embedding(1 + sum(counts[:-1]), hidden)
-        self._lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        with torch.random.fork_rng(devices=[]):  # they would draw from torch's own generator, for nothing
+            self._embedding = nn.Embedding(1 + sum(counts[:-1]), hidden)
+            self._lstm = nn.LSTM(hidden, hidden, batch_first=True)
         self._weights = nn.Parameter(torch.empty(len(counts), hidden, most))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -_BEGINNING, _BEGINNING, generator=self._random)

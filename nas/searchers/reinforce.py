@@ -92,7 +92,7 @@ class ReinforceSearcher(Searcher):
             codes = self.space.repair(self._controller.sample(int(size)))
             good = self._sampler.good(codes)
             kept = np.concatenate([kept, codes[good]])[:n]
-            self._rejected.append(codes[~good][: n - sum(map(len, self._rejected))])
+            self._rejected.append(codes[~good])
             if len(kept) == n:
                 return kept
         return np.concatenate([kept, self._sampler.draw(n - len(kept))])
@@ -109,7 +109,8 @@ class ReinforceSearcher(Searcher):
         rewards = self._rewards(codes)
         if self._baseline is None:
             self._baseline = float(rewards.mean())
-        rejected = np.concatenate([codes[:0], *self._rejected])
+        # No more of them than of the others: what is good is to be learnt as well as what is not allowed.
+        rejected = np.concatenate([codes[:0], *self._rejected])[: len(codes)]
         advantages = np.concatenate([rewards, np.full(len(rejected), -1.0)]) - self._baseline
         everything = np.concatenate([codes, rejected])
         worth = self.entropy / sqrt(len(self.space.decisions))

@@ -84,6 +84,7 @@ class SurrogateSearcher(Searcher):
         return np.concatenate([picked, self._sampler.draw(n - len(picked))])
 
     def tell(self, codes: Codes, evaluations: Evaluations) -> None:
+        self._sampler.remember(codes)
         self._codes = np.concatenate([self._codes, codes])
         self._losses = np.concatenate([self._losses, evaluations.losses])
 

@@ -1,6 +1,7 @@
 """``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
 
-_FOR_EVALUATIONS: Final = ("--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
+_FOR_EVALUATIONS: Final = ("--also", "--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
 
 
 def search(
@@ -38,6 +39,10 @@ def search(
     ] = None,
     max_ms: Annotated[
         float | None, typer.Option("--max-ms", metavar="MS", help="Budget: the largest latency allowed.")
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="NAME=MS", help="Another device with a budget of its own; may be repeated."),
     ] = None,
     max_macs: Annotated[
         str | None, typer.Option("--max-macs", metavar="N", help="The most MACs allowed: 300M, or 300000000.")
@@ -70,7 +75,14 @@ def search(
         ),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option("--strategy", "-s", metavar="NAME", help=f"How to search; {_STRATEGY} if omitted.")
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            help=f"How to search: grid, random, aging, {_STRATEGY} (if omitted), nsga2, reinforce, surrogate; or "
+            "darts, fbnet, proxyless, which train a supernet.",
+        ),
     ] = None,
     parameters: Annotated[
         list[str] | None,
@@ -121,16 +133,9 @@ def search(
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {
-        "--data": data,
-        "--trade": trade,
-        "--strategy": strategy,
-        "--set": parameters or None,
-        "--batch": batch,
-        "--seed": seed,
-    }
+    given |= {"--data": data, "--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch}
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
-    given |= {"--store": store, "--seed": seed}
+    given |= {"--store": store, "--seed": seed, "--also": also or None}
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
@@ -149,11 +154,14 @@ def search(
     prepared = runs.prepare(settings)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
-    done = runs.run(prepared, folder, workers=workers)
-    if done.result.stopped == "cancelled":
+    try:
+        done = runs.run(prepared, folder, workers=workers)
+        if done.result.stopped == "cancelled":
+            raise KeyboardInterrupt
+        _reported(done, folder, remeasure, as_json)
+    except KeyboardInterrupt:
         runs.tell_how_to_go_on(folder)
-        raise typer.Exit(5)
-    _reported(done, folder, remeasure, as_json)
+        raise typer.Exit(5) from None
 
 
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
@@ -163,6 +171,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         UsageError: no space, or options that do not go together.
     """
     from ...networks.errors import UsageError
+    from ..searching.gradient import DIGITS
     from ..searching.settings import Settings
 
     if given["--space"] is None:
@@ -186,9 +195,10 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
         accuracy=_placed(given["--accuracy"] or _ACCURACY),
-        data=given["--data"] and _placed(given["--data"]),
+        data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
+        also=_also(given["--also"] or []),
         margin=given["--margin"],
         evaluations=evaluations,
         batch=given["--batch"],
@@ -218,6 +228,26 @@ def _resumed(folder: Path, given: dict[str, Any], evaluations: int | None) -> "S
     if other:
         raise UsageError(f"--resume and {', '.join(other)}", hint="a search goes on as it began; leave them out")
     return settings if evaluations is None else replace(settings, evaluations=evaluations)
+
+
+def _also(texts: list[str]) -> dict[str, float]:
+    """The devices and budgets that ``NAME=MS`` stand for.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    from ...networks.errors import UsageError
+
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[_placed(name)] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--also {text!r} is no device with a budget", hint="write it as --also phone=30")
+    return found
 
 
 _FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}
@@ -279,13 +309,25 @@ def _defaults(strategy: str) -> dict[str, Any]:
 
 
 def _like(default: Any, value: str, text: str) -> Any:
+    """A value of the kind that a default is; where there is none, the first kind that it can be."""
     from ...networks.errors import UsageError
 
-    kind = type(default) if isinstance(default, int | float) and not isinstance(default, bool) else str
-    try:
-        return kind(value)
-    except ValueError:
-        raise UsageError(f"--set {text!r} is no {kind.__name__}", hint=f"its default is {default}") from None
+    known: dict[type, tuple[Callable[[str], Any], ...]] = {
+        bool: (_truth,), int: (int,), float: (float,), type(None): (int, float, str),
+    }  # fmt: skip
+    for kind in known.get(type(default), (str,)):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+    raise UsageError(f"--set {text!r} is not {wanted}", hint=f"its default is {default}")
+
+
+def _truth(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
 
 
 def _absolute(path: str | None) -> str | None:
@@ -296,7 +338,7 @@ def _placed(text: str) -> str:
     """A name as it is; a file with its whole path, so that the search can go on from another folder."""
     path, colon, rest = text.rpartition(":")
     for file, behind in ((text, ""), (path, colon + rest)):
-        if file and (Path(file).is_file() or (Path(file).is_dir() and "/" in file)):
+        if Path(file).suffix and Path(file).is_file():
             return str(Path(file).resolve()) + behind
     return text
 

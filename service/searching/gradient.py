@@ -1,6 +1,5 @@
 """Strategies that train a supernet instead of asking for evaluations, run from the command line."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import fields
 from importlib.util import find_spec
@@ -25,14 +24,24 @@ CHECKPOINT: Final = "supernet.npz"
 DIGITS: Final = "digits"
 _HELD_OUT, _FOR_CHOICES = 0.2, 0.5  # shares of the images, and of those that are left
 _DRAWN: Final = 24  # architectures drawn by the probabilities and judged beside the one that is derived
+_BUILT_IN: Final = ("darts", "fbnet", "proxyless", "proxyless-r")
 _NOT_SET: Final = ("augmentation",)  # of a training: nothing that a word can say
 
 
 def is_kind(strategy: str) -> bool:
-    """Whether a strategy is one of these; torch is loaded only where the others have none of that name."""
-    from ...nas.searchers import searcher_kinds
+    """Whether a strategy is one of these; torch is loaded only where the others have none of that name.
 
-    return strategy not in searcher_kinds() and strategy in kinds()
+    Raises:
+        MissingDependencyError: it is, but torch is not installed.
+    """
+    from ...nas.searchers import searcher_kinds
+    from ...networks.errors import MissingDependencyError
+
+    if strategy in searcher_kinds():
+        return False
+    if strategy in _BUILT_IN and find_spec("torch") is None:
+        raise MissingDependencyError("torch", "learn", f"the strategy {strategy!r}")
+    return strategy in kinds()
 
 
 def kinds() -> tuple[str, ...]:
@@ -94,7 +103,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
     from ..render import epoch_progress
     from .runs import Run
 
-    began_s, problem = time.monotonic(), prepared.problem
+    problem = prepared.problem
     weights, choices, held_out = _images(prepared.settings, prepared.space)
     search = _made(prepared)
     with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(search.training.epochs) as show:
@@ -103,7 +112,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
         except _CancelledError:
             none = np.empty((0, len(prepared.space.decisions)), np.int64)
             nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
-            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"), time.monotonic() - began_s)
+            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
     measure = problem.objectives[0].measure
     assert isinstance(measure, Inherited)
     measure.search, measure.images = search, (held_out, weights)
@@ -111,7 +120,7 @@ def run(prepared: "Prepared", folder: Path) -> "Run":
     losses = -np.asarray(measure(codes), np.float64)[:, None]
     evaluations = Evaluations(losses, np.zeros(len(codes)), (None,) * len(codes))
     result = SearchResult(problem, codes, evaluations, "evaluations")
-    return Run(prepared, result, time.monotonic() - began_s, derived=0)
+    return Run(prepared, result, derived=0)
 
 
 class _CancelledError(Exception):

@@ -184,6 +184,20 @@ def test_failed_evaluations_are_recorded(lutra, tmp_path):
         assert tried[failure["name"]]["accuracy"] == ""
 
 
+def test_several_objectives_are_traded_off(lutra, mine):
+    done = lutra("search", *SPACE, *NULL, "-s", "random", "-n", 125, "--trade", "latency_ms,peak_bytes", "--json")
+    assert done.code == 0, done.err
+    assert done.document["traded"] == ["latency_ms", "peak_bytes"]
+    assert done.document["bounds"] == {}
+    peaks = [mine.decode(row["code"]).peak_activation_bytes() for row in done.document["front"]]
+    losses = [(-row["accuracy"], row["latency_ms"], peak)
+              for row, peak in zip(done.document["front"], peaks, strict=True)]  # fmt: skip
+    assert not [a for a in losses for b in losses if a != b and all(y <= x for x, y in zip(a, b, strict=True))]
+    assert lutra("search", "--resume", "lutra-search", "--json").document == done.document
+    refused = lutra("search", *SPACE, *NULL, "-s", "aging", "--trade", "latency_ms", "--out", "other")
+    assert "takes one objective" in refused.err
+
+
 def test_workers_find_the_same(lutra):
     words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 12, "--accuracy", "acc.py:some_fail")
     alone = lutra(*words, "--out", "alone", "--json").document
@@ -197,6 +211,20 @@ def test_the_best_can_be_measured(lutra):
     rows = result.document["front"]
     assert [row["measured_ms"] is not None for row in rows[:3]] == [True, True, False]
     assert rows[0]["measured_ms"] == pytest.approx(rows[0]["latency_ms"], rel=0.1)
+
+
+def test_a_chosen_network_that_breaks_the_budget_is_told(lutra, tmp_path, monkeypatch):
+    from lutra.service.searching import measuring
+
+    def twice_as_slow(report, most):
+        return report.with_measured({row.name: 2 * row.latency_ms for row in report.rows[:most]})
+
+    monkeypatch.setattr(measuring, "measured", twice_as_slow)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 20, "--remeasure", 1, "--out", "run")
+    assert done.code == 0, done.err
+    assert "more than the budget" in done.out
+    assert "-50.0 %" in done.out
+    assert "more than the budget" in (tmp_path / "run" / "report.html").read_text()
 
 
 # -- going on ---------------------------------------------------------------------------------------------
@@ -293,6 +321,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("--accuracy", "none.py:accuracy"), "there is no file"),
         (("--trade", "energy_mj", "-s", "random"), "unknown objective 'energy_mj'"),
         (("--set", "luck=3"), "is no parameter of random"),
+        (("-s", "aging", "--set", "population=many"), "is not a whole number"),
         (("--max-macs", "many"), "is no number of them"),
         (("--margin", "0.2"), "a margin of 0.2"),
         (("--model", "folder", "-d", "null"), "--model and --device"),
@@ -314,6 +343,17 @@ def test_wrong_words_are_refused(lutra, tmp_path, words, message):
 def test_a_search_without_a_budget_or_a_space_is_refused(lutra):
     assert "nothing bounds the latency" in lutra("search", *SPACE, *NULL, "-s", "random").err
     assert "no space is named" in lutra("search", *NULL).err
+
+
+def test_a_space_that_was_not_profiled_says_the_command(lutra, tmp_path):
+    other = lutra("search", "--space", "nasbench201", *NULL, "--max-ms", 3, "-s", "random")
+    assert other.code == 3
+    assert "fix: profile the space first: lutra profile --space nasbench201 --device null\n" in other.err
+    (tmp_path / "rows.db").unlink()
+    for device in ("null", "host"):
+        none = lutra("search", *SPACE, "-d", device, "--max-ms", 3, "-s", "random")
+        assert none.code == 3
+        assert f"lutra profile --space {tmp_path / EXAMPLE.name}" in none.err
 
 
 def test_a_folder_that_is_there_is_left_alone(lutra, tmp_path):
@@ -371,6 +411,27 @@ def test_a_board_is_simulated_and_its_memory_bounds_the_search(lutra, tmp_path):
     refused = lutra(*words, "--max-ms", 500, "--out", "none")
     assert refused.code == 2
     assert "keeps share of small's memory <= 1: the least is" in refused.err
+
+
+def test_a_second_device_has_a_budget_of_its_own(lutra, mine):
+    codes, latencies_ms = samples(mine)
+    AdditivePredictor("phone").fit(codes, latencies_ms).save("model")
+    assert lutra("table", "export", "null", "other.json").code == 0
+    words = ("search", *SPACE, "--model", "model", "--max-ms", 4, "-s", "grid", "-n", 125)
+    alone = lutra(*words, "--out", "alone", "--json").document
+    both = lutra(*words, "--also", "other.json=0.2", "--out", "both", "--json").document
+    assert both["also"] == {"null": 0.2}
+    assert max(row["latency_ms"] for row in alone["front"]) > max(row["latency_ms"] for row in both["front"])
+    assert all(row["others_ms"]["null"] <= 0.2 and row["latency_ms"] <= 4 for row in both["front"])
+    assert lutra("search", "--resume", "both", "--json").document == both
+    shown = lutra(*words, "--also", "other.json=0.2", "--out", "shown").out
+    assert "on phone, latency <= 4 ms, on null <= 0.2 ms" in shown
+    assert "null (ms)" in shown
+    refused = lutra(*words, "--also", "other.json=0.001", "--out", "refused")
+    assert "keeps latency_ms@null <= 0.001" in refused.err
+    twice = lutra("search", *SPACE, *NULL, "--max-ms", 3, "-s", "grid", "--also", "other.json=2", "--out", "refused")
+    assert "two devices are called null" in twice.err
+    assert "is no device with a budget" in lutra(*words, "--also", "0.2", "--out", "refused").err
 
 
 def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
@@ -464,6 +525,17 @@ def test_a_supernet_is_trained_and_an_architecture_derived(lutra, tmp_path):
         refused = lutra(*words, *extra, "--out", "other")
         assert (refused.code, "it trains a supernet" in refused.err) == (2, True)
     assert "it has: epochs=50" in lutra(*words, "--set", "pages=3", "--out", "other").err
+
+
+def test_without_torch_a_supernet_names_the_extra(lutra, monkeypatch):
+    from lutra.service.searching import gradient
+
+    assert set(gradient._BUILT_IN) <= set(gradient.kinds())
+    monkeypatch.setattr(gradient, "find_spec", {}.get)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "proxyless")
+    assert done.code == 3
+    assert "the strategy 'proxyless' needs torch" in done.err
+    assert "unknown strategy 'evolve'" in lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "evolve").err
 
 
 def test_an_interrupted_training_goes_on_after_its_epoch(lutra, tmp_path, monkeypatch):

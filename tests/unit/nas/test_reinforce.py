@@ -75,6 +75,12 @@ def test_the_step_is_that_of_reinforce():
         assert float(gradient[place]) == pytest.approx(-(ends[0] - ends[1]) / (2 * step), abs=2e-3)
 
 
+def test_nothing_of_torchs_own_randomness_is_used():
+    before = torch.random.get_rng_state()
+    assert controller().sample(20).tolist() == controller().sample(20).tolist()
+    assert torch.random.get_rng_state().equal(before)
+
+
 def test_one_decision_and_one_choice():
     assert set(controller((3,)).sample(64).ravel().tolist()) == {0, 1, 2}
     assert controller((1, 1)).sample(3).tolist() == [[0, 0]] * 3

@@ -109,6 +109,17 @@ def test_picks_of_a_round_are_all_different_and_new():
     assert len(np.unique(np.concatenate(asked), axis=0)) == 100
 
 
+def test_what_it_is_told_is_not_asked_for():
+    """Architectures that others evaluated are learnt from, and take the place of random ones at the beginning."""
+    space = ToySpace(3, 3)
+    task = problem(space=space)
+    known = np.unique(space.sample(500, np.random.default_rng(0)), axis=0)[:-3]
+    searcher = make_searcher(task, "surrogate")
+    searcher.tell(known, Evaluations(-toy_gain(known)[:, None], np.zeros(len(known)), (None,) * len(known)))
+    assert len(searcher.ask(10)) == 3
+    assert len(searcher.ask(10)) == 0
+
+
 def test_more_than_it_learns_from_at_once(monkeypatch):
     monkeypatch.setattr("lutra.nas.searchers.surrogate._LEARNED", 40)
     task = problem(most=30)

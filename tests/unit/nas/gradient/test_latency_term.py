@@ -80,6 +80,16 @@ def test_the_weight_follows_the_latency_and_never_pulls() -> None:
     assert fixed.current == 0.1
 
 
+def test_a_term_given_to_two_searches_serves_each_alone() -> None:
+    term = LatencyTerm(ORACLE, 4.0)
+    one, two = Proxyless(SPACE, latency=term), Proxyless(SPACE, latency=term)
+    assert one.latency is not None
+    assert two.latency is not None
+    one.latency.follow(4.8)
+    assert one.latency.current > 1
+    assert two.latency.current == term.current == 0.1
+
+
 def test_a_term_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown form of a loss 'add#linaer'") as unknown:
         LatencyTerm(ORACLE, 4.0, form="add#linaer")
