@@ -232,7 +232,7 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
             goal=5.0,
             better="lower",
             peer="",
-            protocol="The same searches: latency expected of the probabilities that they end with, against the targets.",
+            protocol="The same searches: the latency expected of the probabilities at their end, against the targets.",
             command=command,
         ),
     ]

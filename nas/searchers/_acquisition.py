@@ -75,12 +75,12 @@ def expected_improvement(means: Floats, deviations: Floats, weights: Floats, ref
         best: largest gain so far.
 
     Returns:
-        Shape ``[c]``. Where no improvement is likely at all, by how much the best likely gain falls short, below 0.
+        Shape ``[c]``. Where an improvement is next to impossible, how nearly so, below 0: the logarithm of its
+        probability, by the leading term of the tail.
     """
     m = len(weights)
     most = ((reference - means + _SIGMAS * deviations) / weights).min(axis=1)
-    worth = most - best
-    likely = np.flatnonzero(worth > 0)
+    likely = np.flatnonzero(most > best)
     # Up to here the gain is certain, and beyond `most` impossible.
     least = ((reference - means[likely] - _SIGMAS * deviations[likely]) / weights).min(axis=1).clip(min=best)
     half = 0.5 * (most[likely] - least)
@@ -89,6 +89,8 @@ def expected_improvement(means: Floats, deviations: Floats, weights: Floats, ref
     for j in range(m):
         gap = (reference[j] - means[likely, j])[:, None] - weights[j] * levels
         above *= _normal_distribution(gap / deviations[likely, j][:, None])
+    short = (means - reference + weights * best) / deviations
+    worth = -0.5 * (short.clip(min=0) ** 2).sum(axis=1)
     worth[likely] = least**m - best**m + half * ((m * levels ** (m - 1) * above) @ _SHARES)
     return np.asarray(worth, np.float64)
 
