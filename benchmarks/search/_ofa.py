@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -21,7 +21,9 @@ GOALS: Final = {20: 0.8057, 25: 0.8209, 30: 0.8272, 40: 0.8409, 50: 0.8495}
 """The best of three searches of the reference at each budget in ms; they span 0.8043, 0.8171, 0.8249, 0.8332, 0.8457
 to these."""
 EVALUATIONS: Final = 10_000
-SEEDS: Final = 10
+SEEDS: Final = 30
+TRIES: Final = 3
+"""Searches of which the reference tells the best."""
 _TIMED: Final = 5
 _RANDOM: Final = 100
 _SIDES: Final = range(112, 225, 16)  # slots of the predictor; it was trained from 160 on
@@ -81,7 +83,7 @@ def problem(budget_ms: float) -> Problem:
 
 
 def measure() -> dict[str, Any]:
-    """Best accuracies within each budget, beside random search, and how long a search takes; a minute."""
+    """Best accuracies within each budget, beside random search, and how long a search takes; two minutes."""
     found: dict[str, Any] = {"budgets": {}, "seconds": _seconds()}
     for budget_ms in GOALS:
         results = [_search(budget_ms, seed) for seed in range(SEEDS)]
@@ -122,15 +124,14 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
     made = [
         Figure(
             figure=f"ofa_{budget_ms}ms_accuracy",
-            value=round(statistics.fmean(found["budgets"][str(budget_ms)]["accuracies"]), 5),
+            value=round(_best_of_tries(found["budgets"][str(budget_ms)]["accuracies"]), 5),
             unit="share",
             goal=goal,
             better="higher",
-            peer=f"best of 3 searches of the released code, same budget of evaluations: {goal}",
+            peer=f"the reference: best of {TRIES} searches of as many evaluations: {goal}",
             protocol=f"Best predicted accuracy within {budget_ms} ms on the Note 10 table, {EVALUATIONS:,} evaluations"
-            f" of `evolution`, mean of {SEEDS} seeds"
-            f" ({min(found['budgets'][str(budget_ms)]['accuracies']):.4f} to"
-            f" {max(found['budgets'][str(budget_ms)]['accuracies']):.4f}).",
+            f" of `evolution`: the best of {TRIES} searches as in the reference, mean of {SEEDS // TRIES} such. One"
+            f" search: {_told(found['budgets'][str(budget_ms)]['accuracies'])}.",
             command=command,
         )
         for budget_ms, goal in GOALS.items()
@@ -151,6 +152,15 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
     ]
 
 
+def _best_of_tries(accuracies: Sequence[float]) -> float:
+    """The mean, over all groups of searches in order of their seeds, of the best of each."""
+    return float(np.reshape(accuracies, (-1, TRIES)).max(axis=1).mean())
+
+
+def _told(accuracies: Sequence[float]) -> str:
+    return f"mean {statistics.fmean(accuracies):.4f}, {min(accuracies):.4f} to {max(accuracies):.4f}"
+
+
 def table(found: Mapping[str, Any]) -> str:
     """A section of Markdown."""
     lines = [
@@ -160,15 +170,14 @@ def table(found: Mapping[str, Any]) -> str:
         "space of width 1.2, its latency table of the phone and its predictor of accuracy, which is about 3.5 points",
         "above ImageNet's validation accuracy; 160 to 224 pixels, for which the predictor was trained.",
         "",
-        f"| budget | mean of {SEEDS} seeds | least | most | best of 3 searches of the released code"
+        f"| budget | best of {TRIES} searches | reference: best of {TRIES} | one search, {SEEDS} seeds"
         f" | random, {_RANDOM} evaluations |",
-        "|---|---|---|---|---|---|",
+        "|---|---|---|---|---|",
     ]
     for budget_ms, goal in GOALS.items():
         content = found["budgets"][str(budget_ms)]
-        mean, random = statistics.fmean(content["accuracies"]), statistics.fmean(content["random"])
-        least, most = min(content["accuracies"]), max(content["accuracies"])
-        lines.append(f"| {budget_ms} ms | {mean:.4f} | {least:.4f} | {most:.4f} | {goal:.4f} | {random:.4f} |")
+        best, random = _best_of_tries(content["accuracies"]), statistics.fmean(content["random"])
+        lines.append(f"| {budget_ms} ms | {best:.4f} | {goal:.4f} | {_told(content['accuracies'])} | {random:.4f} |")
     taken = spread(found["seconds"])
     lines += ["", f"A search of {EVALUATIONS:,} evaluations takes {taken.median:.2f} s on one core ({taken})."]
     return "\n".join(lines) + "\n"
