@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 _LEAST_INITIAL: Final = 2
 _PARENTS: Final = 10  # for each pick; their neighbours are candidates
 _NEIGHBOURS: Final = 512  # candidates near the parents
-_RANDOM: Final = 512  # candidates from everywhere
+_RANDOM: Final = 2048  # candidates from everywhere
 _LEARNED: Final = 1000  # a model learns from at most so many: the parents, and the latest
 _GROWTH: Final = 1.2  # by which evaluations must have grown before another form of covariance is looked for
 
