@@ -18,7 +18,8 @@ from .._results import Figure, note
 from ..facts import SHARED
 
 BUDGETS: Final = (100, 200, 300, 500, 1000)
-SEEDS: Final = 100
+SEEDS: Final = range(1000, 1100)
+"""None that a strategy was looked at with while it was made."""
 OPTIMUM_PCT: Final = 91.57
 
 
@@ -89,13 +90,13 @@ def measure() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, entry in ENTRIES.items():
         begin = time.process_time()
-        best = np.stack([_best_so_far(entry, seed) for seed in range(SEEDS)])
+        best = np.stack([_best_so_far(entry, seed) for seed in SEEDS])
         budgets = [budget for budget in BUDGETS if budget <= entry.evaluations]
         found[name] = {
             "mean_pct": {str(budget): float(best[:, budget - 1].mean()) for budget in budgets},
             "std_pct": {str(budget): float(best[:, budget - 1].std()) for budget in budgets},
             "optimum": {str(budget): float((best[:, budget - 1] >= OPTIMUM_PCT).mean()) for budget in budgets},
-            "seconds_a_search": (time.process_time() - begin) / SEEDS,
+            "seconds_a_search": (time.process_time() - begin) / len(SEEDS),
         }
         note(f"{name}: {found[name]['mean_pct']}")
     return found
@@ -111,7 +112,7 @@ def _best_so_far(entry: Entry, seed: int) -> NDArray[np.float64]:
 
 def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
     """What the strategies reach that have goals."""
-    protocol = f"Best CIFAR-10 validation accuracy after {{}} evaluations, mean of {SEEDS} seeds, {{}}."
+    protocol = f"Best CIFAR-10 validation accuracy after {{}} evaluations, mean of {len(SEEDS)} seeds, {{}}."
     return [
         Figure(
             figure=f"nb201_{entry.figure}_{budget}",
@@ -137,7 +138,7 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [
         "## NAS-Bench-201: the best architecture",
         "",
-        f"Best CIFAR-10 validation accuracy in %: mean ± standard deviation of {SEEDS} seeds, and how many found",
+        f"Best CIFAR-10 validation accuracy in %: mean ± standard deviation of {len(SEEDS)} seeds, and how many found",
         f"the best cell, {OPTIMUM_PCT} %. Evaluations are of different cells: none of these strategies, random search",
         "neither, has one evaluated twice. The default parameters of REINFORCE and of the surrogate were chosen by the",
         "accuracies on other images, CIFAR-100 and ImageNet16-120, and with other seeds.",
