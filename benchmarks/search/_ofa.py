@@ -131,7 +131,7 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
             better="higher",
             peer=f"the reference: best of {TRIES} searches of as many evaluations: {goal}",
             protocol=f"Best predicted accuracy within {budget_ms} ms on the Note 10 table, {EVALUATIONS:,} evaluations"
-            f" of `evolution`: the best of {TRIES} searches as in the reference, mean of {len(SEEDS) // TRIES} such. One"
+            f" of `evolution`: best of {TRIES} searches as in the reference, mean of {len(SEEDS) // TRIES} such. One"
             f" search: {_told(found['budgets'][str(budget_ms)]['accuracies'])}.",
             command=command,
         )

@@ -173,7 +173,7 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
                     peer=f"in the same run: pymoo's NSGA-II {mean['pymoo']:.4f}, Optuna's {mean['optuna']:.4f}, "
                     f"random {mean['random']:.4f}, our surrogate {mean['surrogate']:.4f}",
                     protocol=f"Hypervolume of CIFAR-10 validation accuracy and latency on {device} over that of all "
-                    f"cells, {budget} evaluations of `nsga2`, mean of {len(SEEDS)} seeds; the corner lies a tenth of the "
+                    f"cells, {budget} evaluations of `nsga2`, mean of {len(SEEDS)} seeds; the corner is a tenth of the "
                     "range behind the worst cell in either.",
                     command=command,
                 )
