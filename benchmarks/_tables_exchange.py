@@ -89,7 +89,7 @@ def _through_store_and_file(place: Path) -> tuple[BlockTable, BlockTable]:
 
 def _space_ms(table: BlockTable) -> dict[str, float]:
     """Cheapest, dearest and expected latency of the space, all candidates of a block being equally likely."""
-    fixed, choices = _space()
+    fixed, choices = proxyless_keys()
     fixed_ns = table.sum_ns(fixed)
     costs = [table.latencies_ns(keys) for keys in choices]
     totals_ns = {
@@ -100,7 +100,7 @@ def _space_ms(table: BlockTable) -> dict[str, float]:
     return {name: (fixed_ns + total_ns) / 1e6 for name, total_ns in totals_ns.items()}
 
 
-def _space() -> tuple[list[str], list[list[str | None]]]:
+def proxyless_keys() -> tuple[list[str], list[list[str | None]]]:
     """Keys of what is fixed, and of the candidates of each of the 21 blocks; None where a block may be skipped."""
     size, channels = 112, 16
     fixed = [

@@ -7,6 +7,7 @@ from . import searchers, spaces
 from .executors import RayExecutor
 from .pareto import crowding, front_ranks, hypervolume, non_dominated
 from .problem import Constraint, Evaluations, Objective, Problem
+from .rewards import soft_constraint_reward
 from .search import SearchResult, make_searcher, require_feasible, search
 from .searchers import Searcher
 
@@ -26,5 +27,6 @@ __all__ = [
     "require_feasible",
     "search",
     "searchers",
+    "soft_constraint_reward",
     "spaces",
 ]

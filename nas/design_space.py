@@ -89,13 +89,10 @@ def rank(
             + ("" if top is None else f", by the top {top:g}"),
             hint="give a space or more, a sample or more, memory in bytes, and a share between 0 and 1",
         )
-    found = [
-        _judged(name, costs, memory, memory.fits(sram_bytes, flash_bytes))
-        for space in spaces
-        for name, costs, memory in _sampled(space, samples, rules, np.random.default_rng(seed))
-    ]
+    sampled = [one for space in spaces for one in _sampled(space, samples, rules, np.random.default_rng(seed))]
+    found = [_judged(*one, one[-1].fits(sram_bytes, flash_bytes)) for one in sampled]
     if not any(len(space.macs) for space in found):
-        raise _infeasible(found, sram_bytes, flash_bytes)
+        raise _infeasible(sampled, sram_bytes, flash_bytes)
 
     def order(space: DesignSpace) -> tuple[bool, float]:
         return len(space.macs) < FEW, -(space.mean_macs if top is None else space.macs_above(top))
@@ -111,10 +108,11 @@ def _sampled(
     if not space.chains():
         return [(space.name, space.costs(codes), space.memory(codes, rules))]
     _, choices = space.chain_of(codes)
-    return [
-        (chain.name, space.chain_costs(i, choices), space.chain_memory(i, choices, rules))
-        for i, chain in enumerate(space.chains())
-    ]
+    found = []
+    for i, chain in enumerate(space.chains()):
+        here = np.full(samples, i)
+        found.append((chain.name, space.chain_costs(here, choices), space.chain_memory(here, choices, rules)))
+    return found
 
 
 def _judged(name: str, costs: Costs, memory: Memory, fits: npt.NDArray[np.bool_]) -> DesignSpace:
@@ -122,11 +120,13 @@ def _judged(name: str, costs: Costs, memory: Memory, fits: npt.NDArray[np.bool_]
     return DesignSpace(name, len(fits), np.sort(costs.macs[fits]), *least)
 
 
-def _infeasible(found: Sequence[DesignSpace], sram_bytes: int, flash_bytes: int) -> InfeasibleError:
-    """The error for what is too small, with the least that is needed of it."""
-    names = f"{found[0].name} ... {found[-1].name}" if len(found) > 1 else found[0].name
-    least_sram = min(space.least_sram_bytes for space in found)
-    if sram_bytes < least_sram:
-        return InfeasibleError("SRAM in kB", sram_bytes / 1024, math.ceil(least_sram / 1024), space=names)
-    least_flash = min(space.least_flash_bytes for space in found)
-    return InfeasibleError("flash in kB", flash_bytes / 1024, math.ceil(least_flash / 1024), space=names)
+def _infeasible(sampled: Sequence[tuple[str, Costs, Memory]], sram_bytes: int, flash_bytes: int) -> InfeasibleError:
+    """The error for what is too small, with the least that is needed of it; for flash, beside SRAM that is kept."""
+    names = [name for name, _, _ in sampled]
+    space = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+    sram = np.concatenate([memory.sram_bytes for _, _, memory in sampled])
+    flash = np.concatenate([memory.flash_bytes for _, _, memory in sampled])
+    if sram_bytes < sram.min():
+        return InfeasibleError("SRAM in kB", sram_bytes / 1024, math.ceil(sram.min() / 1024), space=space)
+    least = flash[sram <= sram_bytes].min()
+    return InfeasibleError("flash in kB", flash_bytes / 1024, math.ceil(least / 1024), space=space)

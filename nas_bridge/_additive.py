@@ -33,7 +33,7 @@ class Additive:
 
     @classmethod
     def found(cls, space: CodedSpace, ask: Ask) -> "Additive | None":
-        """The sum that a source is; None where it is none."""
+        """The sum that a source is, as far as `_CHECKS` random architectures tell; None where it is none."""
         rng, counts = np.random.default_rng(0), counts_of(space)
         base, codes = space.sample(1, rng)[0], space.sample(_CHECKS, rng)
         tried = np.concatenate([combinations(base, [j], [count]) for j, count in enumerate(counts)])

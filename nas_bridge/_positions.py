@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..networks.errors import NotSupportedError
+from ..networks.lowering.blocks import BlockSpace
 from .space import CodedSpace
 
 Integers = NDArray[np.int64]
@@ -46,17 +47,27 @@ def canonical_one(space: CodedSpace, code: Integers) -> Integers:
     return one
 
 
-def positions_of(space: CodedSpace) -> tuple[Position, ...]:
-    """The positions of a space's chains; in front of them, where there are several chains, which chain it is.
+def chains_of(space: CodedSpace) -> tuple[BlockSpace, ...]:
+    """The space's chains.
 
     Raises:
-        NotSupportedError: the space has no chains, or a position depends on more than can be told apart.
+        NotSupportedError: it has none.
     """
     if not space.chains():
         raise NotSupportedError(
             f"the space {space.name!r} is no chain of blocks, so no latency is a sum over its decisions",
             hint="use a predictor, a table of known latencies, or a function",
         )
+    return space.chains()
+
+
+def positions_of(space: CodedSpace) -> tuple[Position, ...]:
+    """The positions of a space's chains; in front of them, where there are several chains, which chain it is.
+
+    Raises:
+        NotSupportedError: the space has no chains, or a position depends on more than can be told apart.
+    """
+    chains_of(space)
     rng = np.random.default_rng(0)
     bases = space.sample(_BASES, rng)
     positions = [_position(space, bases[0], k, found) for k, found in enumerate(_dependences(space, bases))]

@@ -52,5 +52,5 @@ def like(expected: "torch.Tensor", probabilities: "Sequence[torch.Tensor]") -> "
 
 
 def _told(given: object) -> str:
-    shape = getattr(given, "shape", None)
-    return type(given).__name__ if shape is None else f"of shape {list(shape)} and type {getattr(given, 'dtype', '?')}"
+    name, shape = type(given).__name__, getattr(given, "shape", None)
+    return f"a {name}" if shape is None else f"a {name} of shape {list(shape)}, {getattr(given, 'dtype', '?')}"

@@ -101,7 +101,10 @@ class Walk:
             behind = torch.from_numpy(step.behind).to(place)
             rest = torch.from_numpy(step.costs).to(place) + rest.reshape(-1)[behind]
             for decision in reversed(step.new):
-                rest = rest @ probabilities[decision]
+                # Less the mean, gradients are as large as what the choice changes, not as the whole latency, and keep
+                # their precision where they go on in 32 bits. For probabilities, whose sum is 1, that changes nothing.
+                mean = (rest @ probabilities[decision]).detach()
+                rest = (rest - mean[..., None]) @ probabilities[decision] + mean
         return self._fixed + rest.reshape(-1)[0]
 
     def least(self) -> tuple[Integers, float]:

@@ -1,6 +1,7 @@
 """Oracles that hold numbers or fetch them: tables of known latencies, and devices that are asked one by one."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -85,7 +86,7 @@ class KnownOracle(LatencyOracle):
         import torch
 
         checked = checked_probabilities(probabilities, self.space)
-        rest = torch.from_numpy(self._whole()).to(checked[0].device)
+        rest = torch.from_numpy(self._whole).to(checked[0].device)
         for given in reversed(checked):
             rest = rest @ given
         return like(rest, probabilities)
@@ -100,11 +101,12 @@ class KnownOracle(LatencyOracle):
     @property
     def _complete(self) -> bool:
         try:
-            self._whole()
+            _ = self._whole
         except NotCoveredError:
             return False
         return True
 
+    @cached_property
     def _whole(self) -> Floats:
         """The latency of every combination of choices.
 

@@ -16,7 +16,7 @@ from ..networks.lowering.blocks import LoweredSpace, lower_blocks
 from ..predictors import TablePredictor, table_predictor
 from ._blocks import keys_of_chain
 from ._descent import Cheapest
-from ._positions import canonical_one, counts_of, positions_of
+from ._positions import canonical_one, chains_of, counts_of, positions_of
 from ._probabilities import checked_probabilities, like
 from ._terms import Terms
 from ._walk import Walk
@@ -154,7 +154,15 @@ class TableOracle(ChainOracle):
         return self._predictor.scale_ * sums_ms.astype(np.float64) + self._predictor.constant_ms_
 
     def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
-        """Fit the table's predictor (a factor, and a constant from five architectures on) to measured ones."""
+        """Fit the table's predictor (a factor, and a constant from five architectures on) to measured ones.
+
+        Args:
+            codes: n architectures, integers [n, P].
+            latencies_ms: their measured latencies, [n].
+
+        Raises:
+            UsageError: as the predictor's `fit`.
+        """
         self._predictor.fit([self.space.decode(code) for code in self.space.validate(codes)], latencies_ms)
         self._price()
 
@@ -183,7 +191,7 @@ class TableOracle(ChainOracle):
         codes = self.space.canonical(np.stack([code for code, _ in found]))
         latencies_ms = self.latencies_ms(codes)
         best = int(latencies_ms.argmin())
-        # No weights come from the last cache more cheaply than all of them; no network costs less than so.
+        # The share of each network lies between none and all, and so its latency between its sums at these two.
         return Cheapest(codes[best], float(latencies_ms[best]), min(least_ms for _, least_ms in found))
 
     def _price(self) -> None:
@@ -214,7 +222,7 @@ def _lowered(space: CodedSpace, table: Table) -> list[LoweredSpace]:
     device = table.fingerprint
     return [
         lower_blocks(chain, device.runtime_name, precision=device.precision, threads=device.threads)
-        for chain in space.chains()
+        for chain in chains_of(space)
     ]
 
 
@@ -241,7 +249,7 @@ class BlockOracle(ChainOracle):
 
 def _costs_of_blocks(space: CodedSpace, table: BlockTable, missing: dict[str, None]) -> StateCosts:
     """What blocks cost, in ms; the states are the chains, behind the beginning where there are several."""
-    chains = space.chains()
+    chains = chains_of(space)
     several, channels = len(chains) > 1, any("se" in block.attributes for block in table)
     keys = [keys_of_chain(chain, channels=channels) for chain in chains]
     sides = [chain.input.shape[-1] if table.image_sizes else None for chain in chains]

@@ -117,7 +117,8 @@ class EncodingOracle(PredictorOracle):
         if self._sum is None:
             return super().cheapest(evaluations=evaluations)
         code, least_ms = self._sum.least()
-        return Cheapest(canonical_one(self.space, code), least_ms, least_ms)
+        code = canonical_one(self.space, code)
+        return Cheapest(code, self.latency_ms(code), least_ms)  # predictors give nothing below a floor
 
     def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
         super().refit(codes, latencies_ms)

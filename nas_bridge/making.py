@@ -8,6 +8,7 @@ from ..luts.blocktable import BlockTable
 from ..luts.table import ALIASES_DOCUMENT, FUSION_DOCUMENT
 from ..networks.errors import MissingDependencyError, UsageError
 from ..predictors import LatencyPredictor, LearnedPredictor, TablePredictor, TransferPredictor, table_predictor
+from ..predictors.encoding import Encoding
 from .asked import FunctionOracle, Timer
 from .chains import BlockOracle, TableOracle
 from .learned import Encode, EncodingOracle, NetworkOracle
@@ -80,11 +81,13 @@ def make_oracle(
 
 
 def _takes_encodings(predictor: LatencyPredictor) -> bool:
+    if not isinstance(predictor, LearnedPredictor | TransferPredictor):
+        return False
+    if predictor.fitted_ is None:
+        raise UsageError(f"this {type(predictor).__name__} has learned nothing yet", hint="call fit first")
     if isinstance(predictor, LearnedPredictor):
-        if predictor.fitted_ is None:
-            raise UsageError(f"this {type(predictor).__name__} has learned nothing yet", hint="call fit first")
         return predictor.fitted_.domain.values is not None
-    return isinstance(predictor, TransferPredictor)
+    return isinstance(predictor.fitted_.prior.encoding, Encoding)
 
 
 def _itself(oracle: LatencyOracle, space: CodedSpace, device: str | None) -> LatencyOracle:

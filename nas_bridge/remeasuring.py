@@ -38,7 +38,8 @@ class Remeasure:
     Whenever the search has gone on by ``every`` evaluations, the best that were not measured yet are, up to ``top`` of
     them: the front of what was found, best first, and then what was found last. The report shows what was predicted
     beside what was measured, and the oracle is fitted anew to all that was ever measured. Objectives and constraints
-    that were made of the oracle give the new numbers from then on; what the strategy was told before stays as it was.
+    that were made of the oracle give the new numbers from then on; what the strategy was told before stays as it was,
+    so ask the budget once more which of the architectures that were found keep it.
 
     Args:
         oracle: what the search asks; it must be able to learn.

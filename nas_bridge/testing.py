@@ -1,4 +1,4 @@
-"""What every oracle must pass, for the tests of ours and of others'.
+"""What every oracle must pass, for the tests of ours and of others'; and tables of spaces to test with.
 
 ::
 
@@ -15,14 +15,72 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from ..luts import Fingerprint, Measurement, Table
+from ..luts.blocktable import Block, BlockTable
+from ..luts.residency import CACHE_KEY, RESIDENT
 from ..networks.errors import NotSupportedError, UsageError
+from ..networks.lowering.blocks import lower_blocks
+from ..predictors.testing import synthetic_ns
+from ._blocks import keys_of_chain
 from ._positions import counts_of
 from .oracle import LatencyOracle
+from .space import CodedSpace
 
 _MANY = 64
 _SIGMAS = 5.0
 
 _made: dict[type, LatencyOracle] = {}
+
+
+def table_of(space: CodedSpace, *, runtime: str = "native", cache_kib: int | None = None) -> Table:
+    """A made-up table of every kernel of a space.
+
+    Args:
+        space: a chain of blocks.
+        runtime: who lowers it.
+        cache_kib: size of the device's last cache, out of which kernels with weights are quicker; None for none.
+    """
+    hardware: dict[str, str | int] = {"model": "synthetic"}
+    if cache_kib is not None:
+        hardware[CACHE_KEY] = cache_kib
+    fingerprint = Fingerprint.of(
+        "null",
+        hardware=hardware,
+        runtime={"name": runtime, "version": "1"},
+        settings={"precision": "float32", "threads": 1},
+    )
+    kernels = {k: v for chain in space.chains() for k, v in lower_blocks(chain, runtime).distinct.items()}
+    rows = [_row("constant", "run", 5000)]
+    for key, kernel in kernels.items():
+        rows.append(_row("kernel", key, synthetic_ns(kernel)))
+        if cache_kib is not None and kernel.weight_bytes:
+            rows.append(_row(RESIDENT, key, synthetic_ns(kernel) - kernel.weight_bytes // 8))
+    return Table(fingerprint, rows, name="synthetic")
+
+
+def _row(kind: str, key: str, latency_ns: int) -> Measurement:
+    samples = np.full(8, latency_ns, np.int64)
+    return Measurement(subject_kind=kind, subject_key=key, label=key, samples_ns=samples, rel_halfwidth=0.02)
+
+
+def blocks_of(space: CodedSpace, *, channels: bool = False, sizes: bool = False) -> BlockTable:
+    """A made-up table of every block of a space, of random latencies.
+
+    Args:
+        space: a chain of inverted bottlenecks.
+        channels: its keys are those of once-for-all, not of ProxylessNAS.
+        sizes: it tells sizes of images apart.
+    """
+    rng = np.random.default_rng(0)
+    blocks: dict[tuple[str, int | None], Block] = {}
+    for chain in space.chains():
+        keys, side = keys_of_chain(chain, channels=channels), chain.input.shape[-1] if sizes else None
+        parts = [keys.stem, *(candidate for position in keys.positions for candidate in position), keys.head]
+        for key in dict.fromkeys(key for part in parts for key in part):
+            attributes = {"se": 0} if channels else {}
+            found = Block(key=key, latency_ns=1e6 * rng.uniform(0.1, 1), image_size=side, attributes=attributes)
+            blocks.setdefault((key, side), found)
+    return BlockTable("made up", blocks.values())
 
 
 class OracleContract(ABC):
@@ -176,7 +234,7 @@ class OracleContract(ABC):
         assert oracle.expected_ms(even).dtype == torch.float32
         with pytest.raises(UsageError, match="decisions"):
             oracle.expected_ms(even[1:])
-        with pytest.raises(UsageError, match="of shape"):
+        with pytest.raises(UsageError, match="a Tensor of shape"):
             oracle.expected_ms([torch.ones(counts_of(oracle.space)[0] + 1), *even[1:]])
         with pytest.raises(UsageError, match="sum to 1"):
             oracle.expected_ms([2 * even[0], *even[1:]])

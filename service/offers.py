@@ -99,12 +99,9 @@ def candidates_of(offer: Offer, device: "Device", store: "Store | None", *, seed
 def drawn(space: "SearchSpace", seed: int) -> Offered:
     """Random architectures of a space, with their MACs and parameters."""
     codes = np.unique(space.sample(_DRAWN, np.random.default_rng(seed)), axis=0)
-    networks = [space.decode(code) for code in codes]
-    costs = {
-        "macs": np.array([network.macs for network in networks], np.float64),
-        "params": np.array([network.params for network in networks], np.float64),
-    }
-    return Offered(codes.astype(np.float64), networks.__getitem__, space, {}, costs)
+    counted = space.costs(codes)
+    costs = {"macs": counted.macs.astype(np.float64), "params": counted.params.astype(np.float64)}
+    return Offered(codes.astype(np.float64), lambda row: space.decode(codes[row]), space, {}, costs)
 
 
 def listed(offer: Offer, path: str, space: "SearchSpace | None", sources: Sequence[str]) -> Offered:

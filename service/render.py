@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..nas import SearchResult
+    from ..nas.gradient import EpochReport
     from ..profiler import Progress
 
 # Where there is no terminal, a line of progress comes after so many kernels, or so many seconds.
@@ -112,6 +113,42 @@ def search_progress(total: int, objective: str) -> "Iterator[Callable[[SearchRes
         yield show
 
 
+@contextmanager
+def epoch_progress(total: int) -> "Iterator[Callable[[EpochReport], None]]":
+    """A progress bar on standard error: epochs done of all, loss, expected latency, time to go.
+
+    Where standard error is no terminal, a line for each epoch instead.
+    """
+    if not sys.stderr.isatty():
+        yield _epoch_lines(total)
+        return
+    bar = ProgressBar(
+        TextColumn("epochs"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("", total=total)
+        yield lambda report: bar.update(task, completed=report.epoch, description=_epoch(report))
+
+
+def _epoch_lines(total: int) -> "Callable[[EpochReport], None]":
+    def show(report: "EpochReport") -> None:
+        sys.stderr.write(f"epoch {report.epoch}/{total}: {_epoch(report)}\n")
+
+    return show
+
+
+def _epoch(report: "EpochReport") -> str:
+    """The loss, the latency that the choices come to, and how certain they are."""
+    expected = "" if report.expected_ms is None else f", {report.expected_ms:.4g} ms expected"
+    return f"loss {report.weights_loss:.3f}{expected}, {report.certainty:.0%} certain"
+
+
 def _best(result: "SearchResult", objective: str) -> str:
     """The best value so far, and how many evaluations failed."""
     best = result.best_so_far[-1:]
@@ -158,4 +195,4 @@ def _line_printer() -> "Callable[[Progress], None]":
     return show
 
 
-__all__ = ["campaign_progress", "console", "escape", "grid", "number", "search_progress"]
+__all__ = ["campaign_progress", "console", "epoch_progress", "escape", "grid", "number", "search_progress"]

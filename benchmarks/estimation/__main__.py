@@ -23,6 +23,7 @@ PARTS = {
     "net2net": _net2net.measure,
     "data": _data.measure,
     "training": _training.measure,
+    "training-gpu": _training.measure_gpu,
     "inherited": _inherited.measure,
     "once-for-all": _once_for_all.measure,
 }
@@ -33,6 +34,7 @@ _FIGURES = {
     "net2net": _net2net.figures,
     "data": _data.figures,
     "training": _training.figures,
+    "training-gpu": _training.figures_gpu,
     "inherited": _inherited.figures,
     "once-for-all": _once_for_all.figures,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lutra.nas import hypervolume
 from lutra.predictors import metrics
 
 from .._results import ROOT, Figure, note
@@ -79,21 +80,13 @@ def _seen_on(latency_ms: Floats, accuracy: Floats, front: NDArray[np.intp], own:
     """One entry of each matrix of `fronts`: a front on a device whose own front is ``own``, fastest first."""
     needed = latency_ms[own][np.searchsorted(accuracy[own], accuracy[front])]
     extra = latency_ms[front] / needed - 1
-    corner = latency_ms[own[-1]], accuracy[own[0]]
-    covered = hypervolume(latency_ms[front], accuracy[front], *corner)
+    losses = np.stack([latency_ms, -accuracy], axis=1)
+    corner = np.array([latency_ms[own[-1]], -accuracy[own[0]]])
     return {
         "extra_pct": round(100 * float(extra.mean()), 3),
         "dominated_pct": round(100 * float((extra > 0).mean()), 2),
-        "hypervolume": round(covered / hypervolume(latency_ms[own], accuracy[own], *corner), 5),
+        "hypervolume": round(hypervolume(losses[front], corner) / hypervolume(losses[own], corner), 5),
     }
-
-
-def hypervolume(latency_ms: Floats, accuracy: Floats, most_ms: float, least_accuracy: float) -> float:
-    """The area between points and a corner, of latency x accuracy, each point covering what it dominates."""
-    order = np.lexsort((-accuracy, latency_ms))
-    levels = np.maximum.accumulate(np.maximum(accuracy[order], least_accuracy))
-    gains = np.diff(levels, prepend=least_accuracy)
-    return float(gains @ np.maximum(most_ms - latency_ms[order], 0))
 
 
 # --- MACs are not latency ---

@@ -46,9 +46,9 @@ _WIDTHS: Final = (8, 16, 24, 24, 48, 80)
 _STRIDES: Final = (1, 2, 1, 1, 2, 1)
 _DEPTHS: Final = (4, 4, 4, 4, 4, 1)
 _CHOICES: Final = tuple((kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6))
-_WEIGHTS, _CHOOSING, _TEST = 6400, 3200, 2000  # images
-_WARM_UP, _SEARCH = 3, 5  # epochs
-_BATCH: Final = 64
+_WEIGHTS, _CHOOSING, _TEST = 4800, 2400, 2000  # images
+_WARM_UP, _SEARCH = 7, 3  # epochs
+_BATCH: Final = 32
 _RATE: Final = 0.05
 _CHOICES_RATE: Final = 0.1
 _STEPS: Final = 12  # measured for the memory of one
@@ -232,7 +232,7 @@ def figures(found: Mapping[str, Any], command: str) -> list[Figure]:
             goal=5.0,
             better="lower",
             peer="",
-            protocol="The same searches: latency expected of the probabilities that they end with, against the targets.",
+            protocol="The same searches: the latency expected of the probabilities at their end, against the targets.",
             command=command,
         ),
     ]

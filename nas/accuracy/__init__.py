@@ -5,15 +5,19 @@ imports torch before an estimator is asked for.
 """
 
 from ._registry import estimator_class, estimator_kinds, register
+from .augmentation import Augmentation
 from .base import AccuracyEstimator, Meaning, NoScoreError, Scores, ranks
 from .data import ImageSet
 from .data_sources import load_images
+from .recipe import Recipe
 
 __all__ = [
     "AccuracyEstimator",
+    "Augmentation",
     "ImageSet",
     "Meaning",
     "NoScoreError",
+    "Recipe",
     "Scores",
     "estimator_class",
     "estimator_kinds",

@@ -3,9 +3,9 @@
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from ...networks import Network
 from ...networks.errors import UsageError
 
 Floats: TypeAlias = NDArray[np.float64]
+
+_Score = TypeVar("_Score")
 
 Meaning = Literal["accuracy_pct", "shared_accuracy_pct", "count", "order"]
 """What kind of number a score is.
@@ -51,9 +53,8 @@ class Scores:
         return len(self.values)
 
     def ranks(self) -> Floats:
-        """Ranks from 1 for the worst to n for the best, [n]; equal ones share their mean, those without a score last.
-
-        Networks without a score share the mean of the lowest ranks.
+        """Ranks from 1 for the worst to n for the best, [n]; equal ones share their mean. Networks without a score are
+        the worst, all alike.
         """
         return ranks(np.where(np.isnan(self.values), -np.inf, self.values))
 
@@ -92,21 +93,38 @@ class AccuracyEstimator(ABC):
         Raises:
             UsageError: something else than networks.
         """
-        require_networks(networks)
-        values, seconds, failures = np.full(len(networks), np.nan), np.zeros(len(networks)), []
+        found, seconds, failures = self._each(networks, self._finite_score)
+        values = np.array([np.nan if value is None else value for value in found], np.float64)
+        return Scores(values, seconds, failures, self.meaning)
+
+    def _each(
+        self, networks: Sequence[Network], score: Callable[[Network], _Score]
+    ) -> tuple[list[_Score | None], Floats, tuple[str | None, ...]]:
+        """What ``score`` gives for each network (None where it has none to give), seconds, and reasons."""
+        found: list[_Score | None] = []
+        seconds, failures = np.zeros(len(networks)), list[str | None]()
         for i, network in enumerate(networks):
-            start, failure = time.perf_counter(), None
+            if not isinstance(network, Network):
+                raise UsageError(
+                    f"entry {i} is a {type(network).__name__}, no Network",
+                    hint="decode codes first: [space.decode(code) for code in codes]",
+                )
+            start, value, failure = time.perf_counter(), None, None
             try:
-                values[i] = self._score(network)
-                if not np.isfinite(values[i]):
-                    failure, values[i] = f"the score is {values[i]}", np.nan
+                value = score(network)
             except NoScoreError as error:
                 failure = str(error)
-            seconds[i] = time.perf_counter() - start
-            failures.append(failure)
-            if failure is not None:
                 _log.info("%s has no score of %s: %s", network.name, self.kind, failure)
-        return Scores(values, seconds, tuple(failures), self.meaning)
+            seconds[i] = time.perf_counter() - start
+            found.append(value)
+            failures.append(failure)
+        return found, seconds, tuple(failures)
+
+    def _finite_score(self, network: Network) -> float:
+        value = self._score(network)
+        if not np.isfinite(value):
+            raise NoScoreError(f"the score is {value}")
+        return value
 
     @abstractmethod
     def _score(self, network: Network) -> float:
@@ -115,13 +133,3 @@ class AccuracyEstimator(ABC):
         Raises:
             NoScoreError: it has none.
         """
-
-
-def require_networks(networks: Sequence[Network]) -> None:
-    """Raises `UsageError` where something is no network."""
-    for i, network in enumerate(networks):
-        if not isinstance(network, Network):
-            raise UsageError(
-                f"entry {i} is a {type(network).__name__}, no Network",
-                hint="decode codes first: [space.decode(code) for code in codes]",
-            )

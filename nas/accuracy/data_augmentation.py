@@ -71,6 +71,10 @@ class Batches:
         seed: of orders and augmentation.
         device: where the batches are to be.
 
+    Attributes:
+        size: of a batch.
+        classes: k.
+
     Raises:
         UsageError: no size of a batch.
     """
@@ -88,7 +92,7 @@ class Batches:
         if size < 1:
             raise UsageError(f"{size} is no size of a batch", hint="give 1 or more")
         self.size = min(size, len(images))
-        self._classes = len(images.classes)
+        self.classes = len(images.classes)
         self._augmentation = augmentation
         self._seed = seed
         self._pixels = torch.from_numpy(images.images).to(device)
@@ -115,7 +119,7 @@ class Batches:
             pixels = random_crop(pixels, wanted.padding, random)
         if wanted.flip:
             pixels = random_flip(pixels, random)
-        images, targets = self._normalised(pixels), one_hot(self._labels[index], self._classes).float()
+        images, targets = self._normalised(pixels), one_hot(self._labels[index], self.classes).float()
         if wanted.cutout:
             images = cut_out(images, wanted.cutout, random)
         if wanted.mixup:

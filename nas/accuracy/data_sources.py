@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...networks.errors import ImageDataError, UsageError
@@ -73,9 +74,9 @@ def read_parquet(path: Path, size: Size = None) -> ImageSet:
         table = pq.read_table(path, columns=[image, label])
     except (pa.ArrowException, OSError) as error:
         raise ImageDataError(path, f"it cannot be read ({error})", hint="fetch the file again") from None
-    pictures = table[image].combine_chunks()
+    pictures = table[image]
     if pa.types.is_struct(pictures.type) and pictures.type.get_field_index("bytes") >= 0:
-        pictures = pictures.field("bytes")
+        pictures = pc.struct_field(pictures, "bytes")
     if not (pa.types.is_binary(pictures.type) or pa.types.is_large_binary(pictures.type)):
         raise ImageDataError(
             path, f"column {image!r} holds {pictures.type}", hint="keep encoded pictures in it, as bytes"

@@ -185,6 +185,7 @@ def train_module(
             run.epoch(on_progress)
             if path is not None:
                 write_checkpoint(run.checkpoint(), path, "training")
+                run.saved_epochs = len(run.epochs)
     return Trained(run.result(), tuple(run.epochs), run.statistics, run.impatient)
 
 
@@ -206,6 +207,7 @@ class _Run:
         self.statistics = images.channel_statistics()
         self.epochs: list[Epoch] = []
         self.averaged_steps = 0
+        self.saved_epochs = 0
         self.identity = {
             **identity,
             "images": _digest(images.images, images.labels),
@@ -302,7 +304,7 @@ class _Run:
             self.module.load_state_dict(last)
 
     def _diverged(self, step: int, rate: float) -> DivergedError:
-        kept = f"; the checkpoint of {len(self.epochs)} epochs is kept" if self.epochs else ""
+        kept = f"; the checkpoint after epoch {self.saved_epochs} is kept" if self.saved_epochs else ""
         return DivergedError(step, rate, hint=f"lower the learning rate, or raise the share of warm_up{kept}")
 
     def result(self) -> nn.Module:
@@ -329,12 +331,14 @@ class _Run:
         """
         try:
             self.module.load_state_dict(_part(saved, "weights", self.device))
-            self.averages = _part(saved, "averages", self.device)
+            averages = _part(saved, "averages", self.device)
+            self.averages = {name: averages[name] for name in self.averages}
             momenta = _part(saved, "momentum", self.device)
             for i, parameter in enumerate(self.module.parameters()):
                 if str(i) in momenta:
                     self.optimiser.state[parameter]["momentum_buffer"] = momenta[str(i)].reshape(parameter.shape)
             self.epochs = [Epoch(**epoch) for epoch in saved.progress["epochs"]]
+            self.saved_epochs = len(self.epochs)
             self.averaged_steps = int(saved.progress["averaged_steps"])
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             what = " ".join(str(error).split())

@@ -9,6 +9,7 @@ if find_spec("torch") is None:
 
 from ._registry import gradient_class, gradient_kinds, register
 from .base import Batch, GradientSearch
+from .cells import CellSupernet, DartsCells
 from .darts import Darts
 from .fbnet import FBNet
 from .latency import FORMS, LatencyTerm
@@ -20,7 +21,9 @@ from .training import EpochReport, Training
 __all__ = [
     "FORMS",
     "Batch",
+    "CellSupernet",
     "Darts",
+    "DartsCells",
     "EpochReport",
     "FBNet",
     "GradientSearch",

@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ...networks.errors import CheckpointError, UsageError
+from ...networks.errors import CheckpointError, DivergedError, UsageError
 from ..accuracy.augmentation import NO_AUGMENTATION, Augmentation
 from ..accuracy.data import ImageSet
 from ..accuracy.data_augmentation import Batches
-from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..checkpoint import read_checkpoint, write_checkpoint
 from ..spaces import Codes, SearchSpace
 from .deriving import drawn_within, most_probable
 from .latency import LatencyTerm
 from .mixing import one_path
-from .optimising import optimiser_arrays, restore_optimiser
-from .supernet import Mix, Supernet, chain_of_positions, statistics_kept
+from .state import identity_of, restore, state_of
+from .supernet import Mix, MixedNet, Supernet, chain_of_positions, statistics_kept
 from .training import EpochReport, Training
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -71,7 +71,8 @@ class GradientSearch(ABC):
         default_rate, betas, choices_decay: of Adam on the choices, as in the strategy's paper.
         remembered: names of attributes that a resumed search needs besides, plain JSON data.
         net: the supernet.
-        choices: logits of the choices, one tensor for each decision.
+        choices: logits of the choices, one tensor for each place of the supernet: for each decision of a chain.
+        weights_optimiser, choices_optimiser: take the steps.
         reports: of the epochs that are done.
         stopped: why the search ended before its last epoch, or None.
 
@@ -96,30 +97,39 @@ class GradientSearch(ABC):
         seed: int = 0,
         torch_device: str = "cpu",
     ) -> None:
-        self.space, self.latency, self.training = space, latency, training or Training()
-        if latency is not None:
-            latency.require_fit(space)
+        self.space, self.training = space, training or Training()
+        self.latency = None if latency is None else latency.anew()
+        if self.latency is not None:
+            self.latency.require_fit(space)
         self.choices_rate = self.default_rate if choices_rate is None else choices_rate
         self.seed, self.torch_device = seed, torch_device
         if not 0 < self.choices_rate < math.inf:
             raise UsageError(f"learning rate {self.choices_rate} of the choices", hint="give a positive number")
         self.rng = np.random.default_rng(seed)
-        self.net = Supernet(chain_of_positions(space), seed=seed).to(torch_device)
-        begin = [_INITIAL_SPREAD * self.rng.standard_normal(len(decision.choices)) for decision in space.decisions]
+        self.net = self.supernet().to(torch_device)
+        begin = [_INITIAL_SPREAD * self.rng.standard_normal(count) for count in self.net.counts]
         self.choices = [nn.Parameter(torch.from_numpy(logits).float().to(torch_device)) for logits in begin]
         self.reports: list[EpochReport] = []
         self.stopped: str | None = None
-        self._weights_optimiser = torch.optim.SGD(
+        self.weights_optimiser = torch.optim.SGD(
             self.net.parameters(),
             self.training.weights_rate,
             momentum=self.training.momentum,
             weight_decay=self.training.weight_decay,
         )
-        self._choices_optimiser = torch.optim.Adam(
+        self.choices_optimiser = torch.optim.Adam(
             self.choices, self.choices_rate, betas=self.betas, weight_decay=self.choices_decay
         )
 
     # -- what a subclass gives ----------------------------------------------------------------------------
+
+    def supernet(self) -> MixedNet:
+        """The network that is trained; its places are the decisions of the space unless `path` and `derive` differ."""
+        return Supernet(chain_of_positions(self.space), seed=self.seed)
+
+    def path(self, code: Codes) -> list[int]:
+        """The candidate at each place of the supernet of one architecture, [d]."""
+        return [int(choice) for choice in code]
 
     @abstractmethod
     def weights_step(self, batch: Batch) -> float:
@@ -166,6 +176,7 @@ class GradientSearch(ABC):
         Raises:
             UsageError: images that the supernet cannot learn from.
             CheckpointError: the checkpoint is of another search, or damaged.
+            DivergedError: the loss is no number any more; the checkpoint is of the epoch before.
             InfeasibleError: as `derive`.
         """
         learning = self.batches(weights_images, weights_images, self.training.augmentation)
@@ -182,12 +193,12 @@ class GradientSearch(ABC):
 
     @property
     def probabilities(self) -> tuple[Floats, ...]:
-        """Of the choices of each decision, summing to 1."""
+        """Of the candidates at each place, summing to 1."""
         return tuple(np.exp(logs) for logs in self._log_probabilities())
 
     @property
     def certainty(self) -> float:
-        """1 - entropy of the choices / that of equal probabilities, mean over decisions with two choices or more."""
+        """1 - entropy of the choices / that of equal probabilities, mean over places with two candidates or more."""
         logs = [position for position in self._log_probabilities() if len(position) > 1]
         shares = [1 + float(np.exp(position) @ position) / math.log(len(position)) for position in logs]
         return float(np.mean(shares)) if shares else 1.0
@@ -243,11 +254,11 @@ class GradientSearch(ABC):
         Raises:
             UsageError: no valid code, or images that do not fit.
         """
-        (choices,) = self.space.validate(code).tolist()
+        path = one_path(self.path(self.space.validate(code)[0]))
         right = 0
         with torch.no_grad(), statistics_kept(self.net):
             for pixels, labels in self.batches(images, like, NO_AUGMENTATION).in_order():
-                outputs = self.net(pixels, one_path(choices))[:, : len(images.classes)]
+                outputs = self.net(pixels, path)[:, : len(images.classes)]
                 right += int((outputs.argmax(dim=1) == labels).sum())
         return 100 * right / len(images)
 
@@ -265,7 +276,7 @@ class GradientSearch(ABC):
         Raises:
             CheckpointError: the place cannot be written.
         """
-        write_checkpoint(self._checkpoint(), path, _WHAT)
+        write_checkpoint(state_of(self), path, _WHAT)
 
     def load(self, path: Path) -> None:
         """Go on from what `save` wrote.
@@ -274,11 +285,11 @@ class GradientSearch(ABC):
             CheckpointError: there is no such file, it is of another search, or damaged.
             FormatVersionError: written by a newer version.
         """
-        saved = read_checkpoint(path, self._identity(), _WHAT)
+        saved = read_checkpoint(path, identity_of(self), _WHAT)
         if saved is None:
             raise CheckpointError(f"there is no search at {path}", hint="give the file that save wrote")
         try:
-            self._restore(saved)
+            restore(self, saved)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"{path} is damaged ({error})", hint="remove it, and begin anew") from None
 
@@ -334,17 +345,17 @@ class GradientSearch(ABC):
 
     def learn_weights(self, entropy: Tensor) -> float:
         """A step on the weights down a cross entropy; returns it."""
-        self._weights_optimiser.zero_grad()
+        self.weights_optimiser.zero_grad()
         entropy.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.net.parameters(), _MOST_GRADIENT)
-        self._weights_optimiser.step()
+        self.weights_optimiser.step()
         return float(entropy.detach())
 
     def learn_choices(self, gradients: Sequence[Tensor]) -> None:
         """A step on the choices down their gradients."""
         for logits, gradient in zip(self.choices, gradients, strict=True):
             logits.grad = gradient
-        self._choices_optimiser.step()
+        self.choices_optimiser.step()
 
     # -- inside -------------------------------------------------------------------------------------------
 
@@ -363,11 +374,12 @@ class GradientSearch(ABC):
         choice_losses: list[float] = []
         for step, batch in enumerate(learning.epoch(len(self.reports))):
             progress = (len(self.reports) + step / len(learning)) / self.training.epochs
-            self._weights_optimiser.param_groups[0]["lr"] = self.training.rate_at(progress)
+            rate = self.training.rate_at(progress)
+            self.weights_optimiser.param_groups[0]["lr"] = rate
             if searching and step % self.training.choices_every == 0:
                 with statistics_kept(self.net):
-                    choice_losses.append(self.choices_step(next(others), batch))
-            losses.append(self.weights_step(batch))
+                    choice_losses.append(_finite(self.choices_step(next(others), batch), step, rate))
+            losses.append(_finite(self.weights_step(batch), step, rate))
         if searching and (reason := self.collapsed()) is not None:
             self.stopped = reason
             with torch.no_grad():
@@ -382,44 +394,8 @@ class GradientSearch(ABC):
             latency_weight=None if self.latency is None else self.latency.current,
         )
 
-    def _identity(self) -> dict[str, Any]:
-        return {
-            "strategy": self.kind,
-            "space": self.space.name,
-            "choices": [list(decision.choices) for decision in self.space.decisions],
-            "latency": None if self.latency is None else self.latency.identity(),
-            "parameters": self.parameters(),
-            "seed": self.seed,
-        }
 
-    def _checkpoint(self) -> Checkpoint:
-        progress = {
-            "reports": [asdict(report) for report in self.reports],
-            "stopped": self.stopped,
-            "rng": self.rng.bit_generator.state,
-            "latency": None if self.latency is None else [self.latency.current, self.latency.memory],
-            "remembered": {name: getattr(self, name) for name in self.remembered},
-        }
-        arrays = {f"net/{name}": value.numpy(force=True) for name, value in self.net.state_dict().items()}
-        arrays |= {f"logits/{i}": logits.numpy(force=True) for i, logits in enumerate(self.choices)}
-        arrays |= optimiser_arrays(self._weights_optimiser, "weights")
-        arrays |= optimiser_arrays(self._choices_optimiser, "choices")
-        return Checkpoint(self._identity(), progress, arrays)
-
-    def _restore(self, saved: Checkpoint) -> None:
-        arrays, progress = saved.state, saved.progress
-        prefix = "net/"
-        net = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-        self.net.load_state_dict({name: torch.from_numpy(array) for name, array in net.items()})
-        with torch.no_grad():
-            for i, logits in enumerate(self.choices):
-                logits.copy_(torch.from_numpy(arrays[f"logits/{i}"]))
-        restore_optimiser(self._weights_optimiser, "weights", arrays)
-        restore_optimiser(self._choices_optimiser, "choices", arrays)
-        self.reports = [EpochReport(**report) for report in progress["reports"]]
-        self.stopped = progress["stopped"]
-        self.rng.bit_generator.state = progress["rng"]
-        if self.latency is not None:
-            self.latency.current, self.latency.memory = map(float, progress["latency"])
-        for name in self.remembered:
-            setattr(self, name, progress["remembered"][name])
+def _finite(loss: float, step: int, rate: float) -> float:
+    if not math.isfinite(loss):
+        raise DivergedError(step, rate, hint="lower weights_rate; the state of the epoch before is kept")
+    return loss

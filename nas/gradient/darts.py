@@ -13,7 +13,8 @@ from ._registry import register
 from .base import Batch, Common, GradientSearch
 from .mixing import weighted
 
-_CLEARLY: Final = 1.5  # times an equal share: what a block's probability must be to be preferred
+CLEARLY: Final = 1.5
+"""Times an equal share: the probability with which a block is clearly preferred."""
 _STEP: Final = 0.01  # of the finite difference, over the norm of its direction (section 2.3 of the paper)
 
 
@@ -73,7 +74,7 @@ class Darts(GradientSearch):
     def collapsed(self) -> str | None:
         pairs = zip(self.net.identities, self.probabilities, strict=True)
         skips = [
-            identity == int(np.argmax(p)) and p[identity] > _CLEARLY / len(p)
+            identity == int(np.argmax(p)) and p[identity] > CLEARLY / len(p)
             for identity, p in pairs
             if identity is not None
         ]
@@ -92,7 +93,7 @@ class Darts(GradientSearch):
         def learning() -> Tensor:
             return self.entropy(other, weighted(self.softmax()))
 
-        rate = float(self._weights_optimiser.param_groups[0]["lr"])
+        rate = float(self.weights_optimiser.param_groups[0]["lr"])
         kept = [weight.detach().clone() for weight in weights]
         steps = self._next_steps(torch.autograd.grad(learning(), weights))
         with torch.no_grad():
@@ -111,7 +112,7 @@ class Darts(GradientSearch):
     def _next_steps(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         """What gradient descent would take off the weights, over its learning rate."""
         momentum, decay = self.training.momentum, self.training.weight_decay
-        state = self._weights_optimiser.state
+        state = self.weights_optimiser.state
         steps = []
         for weight, gradient in zip(self.net.parameters(), gradients, strict=True):
             step = gradient + decay * weight.detach()

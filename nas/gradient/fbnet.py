@@ -15,10 +15,10 @@ _COOLING: Final = 0.956  # for each epoch of the search
 
 @register("fbnet")
 class FBNet(GradientSearch):
-    """All candidates at once, each times a random mask ``softmax((theta + g) / tau)``, g Gumbel noise (equation 8).
+    """All candidates at once, each times a random mask ``softmax((theta + g) / tau)``, g Gumbel noise (section 3.3).
 
     tau is 5 and falls by a factor of .956 each epoch: masks come to be nearly one-hot. The latency is the mask's, too,
-    ``sum_l sum_i m_li LAT(b_li)`` (equation 10). The loss of the paper is the form "log" of `LatencyTerm`.
+    ``sum_l sum_i m_li LAT(b_li)``. The loss of the paper is the form "log" of `LatencyTerm`.
     """
 
     default_rate: ClassVar[float] = 0.01

@@ -1,10 +1,11 @@
 """`LatencyTerm`: what the expected latency adds to a loss, and how hard it has to press to reach a target."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ Loss: TypeAlias = Callable[[Tensor, Tensor, float, float], Tensor]
 
 _SCALE: Final = 0.2
 _US_PER_MS: Final = 1000.0
-_PROPORTIONAL: Final = 100.0  # times the integral gain
+_PROPORTIONAL: Final = 500.0  # times the integral gain
+_MOST_ERROR: Final = 0.2
 
 
 def _add_linear(entropy: Tensor, expected_ms: Tensor, target_ms: float, weight: float) -> Tensor:
@@ -57,7 +59,7 @@ FORMS: Final[Mapping[str, Form]] = MappingProxyType(
     }
 )
 """ProxylessNAS's two, ``CE + w (E - T) / T`` and ``CE * 0.2 (log E / log T)^w`` (github.com/mit-han-lab/proxylessnas,
-search/nas_manager.py), and FBNet's ``CE * 0.2 (log E)^w`` (arXiv:1812.03443, equation 6): E is the latency expected,
+search/nas_manager.py), and FBNet's ``CE * 0.2 (log E)^w`` (arXiv:1812.03443, section 3.2): E is the latency expected,
 T the target, w the weight. Logarithms are of microseconds, so that they are positive for networks faster than 1 ms."""
 
 
@@ -66,8 +68,9 @@ class LatencyTerm:
 
     A fixed weight leaves it to chance where a search ends: the papers tried several. Here, unless ``control`` is 0,
     the weight is a Lagrange multiplier that a proportional-integral controller sets: after each step on the choices,
-    with e = (E - T) / T, its memory grows by ``control * e``, and the weight is the memory and ``100 * control * e``,
-    both never below 0. It comes to rest where the expected latency is the target; the proportional part damps it.
+    with e = (E - T) / T held within -0.2 .. 0.2, its memory grows by ``control * e``, and the weight is the memory and
+    ``500 * control * e``, both never below 0. It comes to rest where the expected latency is the target; the
+    proportional part damps it, and the bounds keep the memory from overfilling on the way.
 
     Args:
         oracle: knows latencies; for all searches but those by REINFORCE it must have a gradient.
@@ -75,6 +78,8 @@ class LatencyTerm:
         form: of the loss, a key of `FORMS`.
         weight: to begin with; None takes the form's own.
         control: how fast the weight follows; 0 keeps it fixed.
+
+    Each search takes a copy (`anew`), so that a term can be given to several.
 
     Attributes:
         current: the weight now.
@@ -93,7 +98,7 @@ class LatencyTerm:
         *,
         form: str = "add#linear",
         weight: float | None = None,
-        control: float = 0.1,
+        control: float = 0.02,
     ) -> None:
         if form not in FORMS:
             raise UnknownNameError("form of a loss", form, FORMS)
@@ -136,6 +141,12 @@ class LatencyTerm:
                 hint="give an oracle of the space that is searched",
             )
 
+    def anew(self) -> Self:
+        """A copy that begins with the weight that this one began with."""
+        term = copy(self)
+        term.current = term.memory = self.weight
+        return term
+
     def identity(self) -> dict[str, Any]:
         """What the term was made with, as JSON data."""
         made = {name: getattr(self, name) for name in ("target_ms", "form", "weight", "control")}
@@ -152,6 +163,6 @@ class LatencyTerm:
     def follow(self, expected_ms: float) -> None:
         """Press harder if the latency is above the target, less if it is below."""
         if self.control:
-            error = (expected_ms - self.target_ms) / self.target_ms
+            error = min(max(expected_ms / self.target_ms - 1, -_MOST_ERROR), _MOST_ERROR)
             self.memory = max(self.memory + self.control * error, 0.0)
             self.current = max(self.memory + _PROPORTIONAL * self.control * error, 0.0)

@@ -22,7 +22,7 @@ def one_path(choices: Sequence[int]) -> Mix:
 def weighted(weights: Sequence[Tensor]) -> Mix:
     """The sum of all candidates, each times its weight: ``weights[i]`` has as many numbers as position i candidates.
 
-    Equation 2 of DARTS (arXiv:1806.09055) and equation 9 of FBNet (arXiv:1812.03443). All candidates are computed and
+    Equation 2 of DARTS (arXiv:1806.09055); FBNet (arXiv:1812.03443, section 3.3). All candidates are computed and
     kept for the gradient.
     """
 

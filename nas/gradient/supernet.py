@@ -1,5 +1,6 @@
 """`Supernet`: one torch module that holds every candidate of every position of a chain."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -7,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...networks import TensorType
+from ...networks import Network, TensorType
 from ...networks.errors import NotSupportedError, ShapeError
 from ...networks.exporters import to_torch
 from ...networks.lowering.blocks import Block, BlockSpace
@@ -18,8 +19,27 @@ Mix: TypeAlias = Callable[[int, nn.ModuleList, Tensor], Tensor]
 """What a position makes of its input: from its number, its candidates and what comes in (`mixing`)."""
 
 
-class Supernet(nn.Module):
+class MixedNet(nn.Module, ABC):
+    """A network with places where one of several candidates is chosen.
+
+    Attributes:
+        counts: how many candidates each place has.
+        identities: for each place, the candidate that does nothing, or None.
+    """
+
+    counts: list[int]
+    identities: list[int | None]
+
+    @abstractmethod
+    def forward(self, images: Tensor, mix: Mix) -> Tensor:
+        """Outputs of the head, [n, k], for n images, [n, c, h, w], with each place mixed by ``mix``."""
+
+
+class Supernet(MixedNet):
     """A stem, at each position all candidates with weights of their own, a head.
+
+    Candidates that end in a batch norm which is added to their input begin by doing nothing: its scale is 0 (Goyal et
+    al., arXiv:1706.02677, section 5.1). Otherwise deep paths through random candidates learn next to nothing at first.
 
     Args:
         chain: what it is made from; its blocks must take any number of images.
@@ -29,8 +49,6 @@ class Supernet(nn.Module):
         chain: the same.
         stem, head: what comes first and last.
         positions: the candidates, position by position.
-        classes: how many numbers the head makes of an image.
-        identities: for each position, the candidate that does nothing, or None.
 
     Raises:
         ShapeError: candidates of one position make tensors of different types.
@@ -43,18 +61,18 @@ class Supernet(nn.Module):
         self.identities: list[int | None] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.stem, border, _ = _module(chain.stem, chain.input, "the stem")
+            self.stem, border, _ = module_of(chain.stem, chain.input, "the stem")
             self.positions = nn.ModuleList()
             for number, blocks in enumerate(chain.positions):
                 border = self._add(number, blocks, border)
-            self.head, border, _ = _module(chain.head, border, "the head")
-        self.classes = border.shape[-1]
+            self.head, _, _ = module_of(chain.head, border, "the head")
+        self.counts = [len(blocks) for blocks in chain.positions]
         # Depthwise convolutions and their gradients are two to four times as fast on CPUs with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _add(self, number: int, blocks: tuple[Block, ...], incoming: TensorType) -> TensorType:
         """Append a position; returns the type of what it makes."""
-        made = [_module(block, incoming, f"position {number}") for block in blocks]
+        made = [module_of(block, incoming, f"position {number}") for block in blocks]
         types = {type_ for _, type_, _ in made}
         if len(types) != 1:
             listed = ", ".join(sorted(map(str, types)))
@@ -64,7 +82,6 @@ class Supernet(nn.Module):
         return types.pop()
 
     def forward(self, images: Tensor, mix: Mix) -> Tensor:
-        """Outputs of the head, [n, k], for n images, [n, c, h, w], with each position mixed by ``mix``."""
         x: Tensor = self.stem(images.contiguous(memory_format=torch.channels_last))
         for number, candidates in enumerate(self.positions):
             assert isinstance(candidates, nn.ModuleList)
@@ -112,7 +129,23 @@ def statistics_kept(net: nn.Module) -> Iterator[None]:
         net.train(training)
 
 
-def _module(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
-    """A block as a module, the type of what it makes, and whether it does nothing."""
+def module_of(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module, TensorType, bool]:
+    """A block as a module, the type of what it makes, and whether it does nothing.
+
+    Raises:
+        NotSupportedError: it fixes the number of images; ``where`` says which block it is.
+    """
     network = block_network(block, incoming, where)
-    return to_torch(network), network.types[network.outputs[0]], not network.nodes
+    module = to_torch(network)
+    _empty_at_first(network, module)
+    return module, network.types[network.outputs[0]], not network.nodes
+
+
+def _empty_at_first(network: Network, module: nn.Module) -> None:
+    """Where a block adds a batch norm to its input, give that a scale of 0."""
+    if not network.nodes:
+        return
+    last, value = network.nodes[-1], network.inputs[0][0]
+    for node in network if last.op.kind == "add" and value in last.inputs else ():
+        if node.name in last.inputs and node.op.kind == "batch_norm" and node.op["affine"]:
+            nn.init.zeros_(module.get_parameter(f"{node.name}.weight"))

@@ -1,7 +1,6 @@
 """Regularised (aging) evolution (Real et al. 2019, arXiv:1802.01548, algorithm 1)."""
 
 from collections import deque
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,7 @@ from ..problem import Evaluations
 from ..spaces import Codes, SearchSpace
 from ._registry import register
 from .base import Searcher, Violation
-from .sampling import Sampler
-
-_ONE_DECISION: Final = 0.0  # rate of a mutation that changes a single decision
+from .sampling import ONE_DECISION, Sampler
 
 
 @register("aging")
@@ -70,4 +67,4 @@ class AgingSearcher(Searcher):
         losses = np.array([loss for _, loss in self._living])
         drawn = self.rng.integers(0, len(losses), (n, self.sample))
         parents = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
-        return self.space.mutate(np.stack([self._living[i][0] for i in parents.tolist()]), self.rng, _ONE_DECISION)
+        return self.space.mutate(np.stack([self._living[i][0] for i in parents.tolist()]), self.rng, ONE_DECISION)

@@ -13,11 +13,15 @@ from ..spaces import Codes, SearchSpace
 if TYPE_CHECKING:
     from .base import Violation
 
+ONE_DECISION: Final = 0.0
+"""Rate of a mutation that changes a single decision."""
+
 _LISTED: Final = 1 << 16  # codes up to which a space is listed rather than sampled
 _DRAWN: Final = (1 << 6, 1 << 12)  # samples looked at before one is walked; few first, for some measures are dear
 _ROUNDS: Final = 8  # of samples without a good one, or without a new one, after which it is tried another way
 _AT_ONCE: Final = 64  # of a list that are looked at
 _BREEDS: Final = 32  # rounds of children before what is missing is drawn
+_MENDS: Final = 8  # neighbours of a child that breaks the constraints, of which one may keep them
 _TRIED: Final = 32  # neighbours tried at each step of a descent
 _WALKERS: Final = 16  # at most, that descend at once
 
@@ -47,7 +51,7 @@ def descend(space: SearchSpace, violation: "Violation", starts: Codes, rng: np.r
     patience = 4 + 4 * choices // _TRIED
     waited = np.zeros(len(codes), np.int64)
     while (walking := np.flatnonzero((excess > 0) & (waited < patience))).size:
-        tried = space.mutate(np.repeat(codes[walking], _TRIED, axis=0), rng, 0.0)
+        tried = space.mutate(np.repeat(codes[walking], _TRIED, axis=0), rng, ONE_DECISION)
         found = violation(tried).reshape(len(walking), _TRIED)
         best = found.argmin(axis=1)
         gain = found[np.arange(len(walking)), best] < excess[walking]
@@ -125,7 +129,8 @@ class Sampler:
     def breed(self, n: int, make: Callable[[int], Codes]) -> Codes:
         """Up to ``n`` children that keep the constraints and were never given, n x d; they are remembered.
 
-        Children that do not are thrown away, but not for ever: what is missing after some rounds is drawn instead.
+        In place of a child that does not, one of its neighbours is taken that does, if one of a few is such: so
+        children come to lie close to the constraints, where the best often are. What is missing in the end is drawn.
 
         Args:
             n: how many.
@@ -139,13 +144,24 @@ class Sampler:
         for _ in range(_BREEDS):
             if wanted <= 0:
                 break
-            children = make(2 * wanted)
-            children = children[self.new(children)]
-            children = children[self.good(children)][:wanted]
+            children = self._mended(make(wanted))
+            children = children[self.new(children)][:wanted]
             self.remember(children)
             parts.append(children)
             wanted -= len(children)
         return np.concatenate([*parts, self.draw(wanted)])
+
+    def _mended(self, codes: Codes) -> Codes:
+        """Those of n codes that keep the constraints, and neighbours of the others that do, where some are found."""
+        good = self.good(codes)
+        if good.all():
+            return codes
+        bad = codes[~good]
+        tried = self._space.mutate(np.repeat(bad, _MENDS, axis=0), self._rng, ONE_DECISION)
+        kept = self.good(tried).reshape(len(bad), _MENDS)
+        first = kept.argmax(axis=1)
+        mended = tried.reshape(len(bad), _MENDS, -1)[np.arange(len(bad)), first]
+        return np.concatenate([codes[good], mended[kept.any(axis=1)]])
 
     def _from_list(self, n: int) -> Codes:
         if self._listed is None:

@@ -66,8 +66,8 @@ class SearchSpace:
         self._counts = np.array([len(decision.choices) for decision in decisions])
         self._equal = {count: np.flatnonzero(self._counts == count) for count in sorted({*self._counts.tolist()})}
         self._when = [(column, *decision.when) for column, decision in enumerate(decisions) if decision.when]
-        self._chain_costs: dict[int, ChainCosts] = {}
-        self._chain_memory: dict[tuple[int, MemoryRules], ChainMemory] = {}
+        self._chain_costs: ChainCosts | None = None
+        self._chain_memory: dict[MemoryRules, ChainMemory] = {}
         self._builder = BlockBuilder()
 
     @property
@@ -134,18 +134,13 @@ class SearchSpace:
         """
         if not self.chains():
             return Costs.of_networks([self.decode(code) for code in self.validate(codes)])
-        chain, choices = self.chain_of(codes)
-        found = np.empty((2, len(chain)), np.int64)
-        for index in np.unique(chain).tolist():
-            here = self.chain_costs(index, choices[chain == index])
-            found[:, chain == index] = here.macs, here.params
-        return Costs(*found)
+        return self.chain_costs(*self.chain_of(codes))
 
-    def chain_costs(self, index: int, choices: npt.NDArray[np.int64]) -> Costs:
-        """MACs and parameters by choices at the p positions of a chain, n x p."""
-        if index not in self._chain_costs:
-            self._chain_costs[index] = ChainCosts(self.chains()[index], self._builder)
-        return self._chain_costs[index].of(choices)
+    def chain_costs(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64]) -> Costs:
+        """MACs and parameters by what `chain_of` gives: n chains, and n x p choices at their positions."""
+        if self._chain_costs is None:
+            self._chain_costs = ChainCosts(self.chains(), self._builder)
+        return self._chain_costs.of(chain, choices)
 
     def memory(self, codes: npt.ArrayLike, rules: MemoryRules) -> Memory:
         """What architectures take of a microcontroller's memory: n x d codes to n numbers each, as their networks do.
@@ -162,18 +157,13 @@ class SearchSpace:
         """
         if not self.chains():
             return memory_of([self.decode(code) for code in self.validate(codes)], rules)
-        chain, choices = self.chain_of(codes)
-        found = np.empty((2, len(chain)), np.int64)
-        for index in np.unique(chain).tolist():
-            here = self.chain_memory(index, choices[chain == index], rules)
-            found[:, chain == index] = here.sram_bytes, here.flash_bytes
-        return Memory(*found)
+        return self.chain_memory(*self.chain_of(codes), rules)
 
-    def chain_memory(self, index: int, choices: npt.NDArray[np.int64], rules: MemoryRules) -> Memory:
-        """What is taken of memory by choices at the p positions of a chain, n x p."""
-        if (index, rules) not in self._chain_memory:
-            self._chain_memory[index, rules] = ChainMemory(self.chains()[index], rules, self._builder)
-        return self._chain_memory[index, rules].of(choices)
+    def chain_memory(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64], rules: MemoryRules) -> Memory:
+        """What is taken of memory, by what `chain_of` gives: n chains, and n x p choices at their positions."""
+        if rules not in self._chain_memory:
+            self._chain_memory[rules] = ChainMemory(self.chains(), rules, self._builder)
+        return self._chain_memory[rules].of(chain, choices)
 
     def label(self, code: npt.ArrayLike) -> str:
         """Name of the network of one architecture: the space's, and a digit (0-9, a-z) for each decision."""
@@ -222,9 +212,9 @@ class SearchSpace:
             raise self._misfit(f"codes have the shape {given.shape}")
         if given.dtype.kind not in "iu":
             raise self._misfit(f"codes are {given.dtype}, not whole numbers")
-        wrong = np.argwhere((given < 0) | (given >= self._counts))
-        if len(wrong):
-            row, column = wrong[0]
+        # The least and the largest of each column are found several times as quickly as each number is compared.
+        if len(given) and ((given.min(axis=0) < 0) | (given.max(axis=0) >= self._counts)).any():
+            row, column = np.argwhere((given < 0) | (given >= self._counts))[0]
             decision = self.decisions[column]
             raise UsageError(
                 f"{given[row, column]} is no choice of {decision.name!r} in the space {self.name!r}",
@@ -238,7 +228,7 @@ class SearchSpace:
 
     def used(self, codes: Codes) -> npt.NDArray[np.bool_]:
         """Which decisions valid codes use, n x d."""
-        result = np.ones(codes.shape, bool)
+        result = np.ones(codes.shape, bool, order="F")
         for column, of, least in self._when:
             result[:, column] = codes[:, of] >= least
         return result

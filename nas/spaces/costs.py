@@ -4,7 +4,7 @@ Every number is the one that the decoded network has, to the last digit: blocks 
 network counts is the sum over its ops.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -86,53 +86,61 @@ class BlockBuilder:
 
 
 class ChainCosts:
-    """Costs of every block of a chain.
+    """Costs of every block of a space's chains.
 
     Args:
-        chain: the chain.
-        builder: builds the blocks; share it between chains that share blocks.
+        chains: c chains with the same candidates at each of p positions.
+        builder: builds the blocks.
     """
 
-    def __init__(self, chain: BlockSpace, builder: BlockBuilder) -> None:
-        blocks = built_blocks(chain, builder)
-        ends = [blocks.stem.network, blocks.head.network]
-        self._ends = np.array([sum(n.macs for n in ends), sum(n.params for n in ends)])
-        widest = max(map(len, blocks.positions))
-        self._table = np.zeros((2, len(blocks.positions), widest), np.int64)
-        for position, candidates in enumerate(blocks.positions):
-            for choice, block in enumerate(candidates):
-                self._table[:, position, choice] = block.network.macs, block.network.params
+    def __init__(self, chains: Sequence[BlockSpace], builder: BlockBuilder) -> None:
+        built = [built_blocks(chain, builder) for chain in chains]
+        counted = [
+            [np.array([[block.network.macs, block.network.params] for block in candidates]).T for candidates in blocks]
+            for blocks in built
+        ]
+        self._tables = side_by_side(counted)
 
-    def of(self, choices: npt.NDArray[np.int64]) -> Costs:
-        """Those of architectures by their choices at the p positions, n x p."""
-        totals = np.tile(self._ends[:, None], len(choices))
-        for position, chosen in enumerate(choices.T):
-            totals += self._table[:, position, chosen]
+    def of(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64]) -> Costs:
+        """Those of architectures by their chain, n, and their choices at its positions, n x p."""
+        totals = np.zeros((2, len(chain)), np.int64)
+        for table, chosen in chosen_by_position(self._tables, chain, choices):
+            for total, quantity in zip(totals, table, strict=True):
+                total += quantity.take(chosen)
         return Costs(*totals)
 
 
-@dataclass(frozen=True)
-class BuiltChain:
-    """Every block of a chain, built alone.
+def side_by_side(numbers: Sequence[Sequence[npt.NDArray[np.int64]]]) -> list[npt.NDArray[np.int64]]:
+    """One table a position, of all chains: k numbers of each candidate, k x (c m), chain behind chain.
 
-    Attributes:
-        stem, head: its ends.
-        positions: candidates by position.
+    Args:
+        numbers: by chain and position, k x m; positions begin with the stem and end with the head, of one candidate.
     """
-
-    stem: BuiltBlock
-    positions: tuple[tuple[BuiltBlock, ...], ...]
-    head: BuiltBlock
+    return [np.concatenate(of_chains, axis=1) for of_chains in zip(*numbers, strict=True)]
 
 
-def built_blocks(chain: BlockSpace, builder: BlockBuilder) -> BuiltChain:
-    """The blocks of ``chain``, each on what its position is handed; candidates of a position make one type."""
-    stem = builder.build(chain.stem, chain.input)
-    border, positions = stem.made, []
-    for candidates in chain.positions:
-        positions.append(tuple(builder.build(block, border) for block in candidates))
-        border = positions[-1][0].made
-    return BuiltChain(stem, tuple(positions), builder.build(chain.head, border))
+def chosen_by_position(
+    tables: Sequence[npt.NDArray[np.int64]], chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Each table of `side_by_side`, and the columns of it that architectures choose, n.
+
+    Columns of choices are read one by one, which is several times as quick where each lies in one piece.
+    """
+    stem, *positions, head = tables
+    chains = stem.shape[1]
+    yield stem, chain
+    for table, chosen in zip(positions, np.asfortranarray(choices).T, strict=True):
+        yield table, chosen + chain * (table.shape[1] // chains)
+    yield head, chain
+
+
+def built_blocks(chain: BlockSpace, builder: BlockBuilder) -> list[tuple[BuiltBlock, ...]]:
+    """The blocks of a chain alone, each on what its position is handed: stem, candidates by position, head."""
+    border, built = chain.input, []
+    for candidates in ((chain.stem,), *chain.positions, (chain.head,)):
+        built.append(tuple(builder.build(block, border) for block in candidates))
+        border = built[-1][0].made  # candidates of a position make one type
+    return built
 
 
 def _identity(block: Callable[..., str]) -> Hashable:

@@ -47,6 +47,9 @@ class DartsSpace(SearchSpace):
         cells: how many are stacked; those at one and at two thirds reduce. The paper searches with 16 channels and 8
             cells and evaluates with 36 and 20.
 
+    Attributes:
+        image: type of the networks' input.
+
     Raises:
         UsageError: an image that cannot be halved twice, or fewer than three cells.
     """
@@ -59,7 +62,7 @@ class DartsSpace(SearchSpace):
             )
         decisions = [decision for cell in CELLS for node in range(NODES) for decision in _decisions(cell, node)]
         super().__init__("darts", decisions)
-        self._image = TensorType((1, 3, resolution, resolution))
+        self.image = TensorType((1, 3, resolution, resolution))
         self._channels = channels
         self._reduces = [i in (cells // 3, 2 * cells // 3) for i in range(cells)]
 
@@ -111,18 +114,26 @@ class DartsSpace(SearchSpace):
     def _network(self, code: Codes) -> Network:
         cells = self.cells(code)
         b = NetworkBuilder(self.name)
-        before = x = _stem(b, b.input(self._image.shape), self._channels)
-        for i, (reduces, channels) in enumerate(self._stack()):
+        before = x = self.stem(b, b.input(self.image.shape))
+        for i, (reduces, channels) in enumerate(self.stack()):
             with b.scope(f"cells.{i}"):
                 before, x = x, darts_cell(b, before, x, cells[reduces], channels, reduction=reduces)
+        return b.build(self.head(b, x))
+
+    def stem(self, b: NetworkBuilder, image: str) -> str:
+        """What the first two cells read."""
+        return conv_norm_act(b, image, _STEM_TIMES * self._channels, 3, activation=None, names=("stem.0", "stem.1", ""))
+
+    def head(self, b: NetworkBuilder, x: str) -> str:
+        """What comes behind the last cell: numbers of ten classes."""
         x = b.op("flatten", b.op("global_avg_pool2d", x, name="avgpool"), name="flatten")
-        return b.build(b.op("linear", x, name="classifier", out_features=_CLASSES))
+        return b.op("linear", x, name="classifier", out_features=_CLASSES)
 
     def covering(self) -> list[Network]:
         """Four networks with every kernel of the space, where kernels are ops: "native", "onednn", "null"."""
         return [self.decode([int(choice) for choice in code]) for code in _COVER]
 
-    def _stack(self) -> list[tuple[bool, int]]:
+    def stack(self) -> list[tuple[bool, int]]:
         """Whether each cell reduces, and its channels."""
         return [(reduces, self._channels << sum(self._reduces[: i + 1])) for i, reduces in enumerate(self._reduces)]
 
@@ -147,8 +158,8 @@ class DartsSpace(SearchSpace):
 
     def _counted_op(self, kind: int, op: int) -> Network:
         """An operation in each of the cells that have it, at one of the three places where edges are."""
-        incoming, side = [], self._image.shape[2]
-        for reduces, channels in self._stack():
+        incoming, side = [], self.image.shape[2]
+        for reduces, channels in self.stack():
             if reduces == (kind != _NORMAL):
                 height = side >> (kind == _OF_NODE)
                 incoming.append(TensorType((1, channels, height, height)))
@@ -167,10 +178,6 @@ def _decisions(cell: str, node: int) -> list[Decision]:
     pairs = Decision(f"states of {cell} node {node}", tuple(f"{a} {b}" for a, b in _PAIRS[node]))
     ops = [Decision(f"{which} operation of {cell} node {node}", DARTS_OPS) for which in ("first", "second")]
     return [pairs, *ops] if node else ops
-
-
-def _stem(b: NetworkBuilder, image: str, channels: int) -> str:
-    return conv_norm_act(b, image, _STEM_TIMES * channels, 3, activation=None, names=("stem.0", "stem.1", ""))
 
 
 def _everywhere(b: NetworkBuilder, *values: str, op: str, stride: int) -> str:

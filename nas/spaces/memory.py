@@ -18,7 +18,7 @@ from ...networks.lowering import Kernel, lower_mcu
 from ...networks.lowering.blocks import BlockSpace
 from ...networks.lowering.mcu import CLAMPS, channels_of, table_bytes_of, weights_of
 from ...networks.lowering.mcu_memory import MemoryRules, peak_arena, plan_memory
-from .costs import BlockBuilder, BuiltBlock, Counts, built_blocks
+from .costs import BlockBuilder, BuiltBlock, Counts, built_blocks, chosen_by_position, side_by_side
 
 _JOINS = CLAMPS | {"batch_norm"}
 """Ops that a layer takes in; a block that begins with one is no block of its own."""
@@ -42,39 +42,38 @@ class Memory:
 
 
 class ChainMemory:
-    """What every block of a chain takes.
+    """What every block of a space's chains takes.
 
     Args:
-        chain: the chain.
+        chains: c chains with the same candidates at each of p positions.
         rules: the engine's.
-        builder: builds the blocks; share it between chains that share blocks.
+        builder: builds the blocks.
 
     Raises:
         NotSupportedError: a block begins with an op that joins the layer before it.
         UnsupportedOpError: a block has ops that no int8 layer computes.
     """
 
-    def __init__(self, chain: BlockSpace, rules: MemoryRules, builder: BlockBuilder) -> None:
+    def __init__(self, chains: Sequence[BlockSpace], rules: MemoryRules, builder: BlockBuilder) -> None:
         self._rules = rules
-        blocks = built_blocks(chain, builder)
-        for block in (block for candidates in blocks.positions for block in candidates):
-            _refuse_joining(block)
-        _refuse_joining(blocks.head)
-        # Position by position, the stem and the head as positions with one candidate: five numbers by candidate.
-        positions = [(blocks.stem,), *blocks.positions, (blocks.head,)]
-        distinct = {id(block): block for candidates in positions for block in candidates}
+        built = [built_blocks(chain, builder) for chain in chains]
+        for _, *behind_stems in built:
+            for block in (block for candidates in behind_stems for block in candidates):
+                _refuse_joining(block)
+        distinct = {id(block): block for blocks in built for candidates in blocks for block in candidates}
         needed = {key: _needed(block, rules) for key, block in distinct.items()}
-        self._needs = [np.array([needed[id(block)] for block in candidates]).T for candidates in positions]
+        numbers = [[np.array([needed[id(b)] for b in candidates]).T for candidates in blocks] for blocks in built]
+        self._tables = side_by_side(numbers)
 
-    def of(self, choices: npt.NDArray[np.int64]) -> Memory:
-        """That of architectures by their choices at the p positions, n x p."""
-        ends = np.zeros((len(choices), 1), np.int64)
-        arena, shared, first, flash, ram = np.zeros((5, len(choices)), np.int64)
-        for needs, chosen in zip(self._needs, np.hstack([ends, choices, ends]).T, strict=True):
-            here = needs[:, chosen]
-            arena, shared = np.maximum(arena, here[0]), np.maximum(shared, here[1])
-            first = np.where(first == 0, here[2], first)
-            flash, ram = flash + here[3], ram + here[4]
+    def of(self, chain: npt.NDArray[np.int64], choices: npt.NDArray[np.int64]) -> Memory:
+        """That of architectures by their chain, n, and their choices at its positions, n x p."""
+        arena, shared, first, flash, ram = np.zeros((5, len(chain)), np.int64)
+        for table, chosen in chosen_by_position(self._tables, chain, choices):
+            np.maximum(arena, table[0].take(chosen), out=arena)
+            np.maximum(shared, table[1].take(chosen), out=shared)
+            first = np.where(first == 0, table[2].take(chosen), first)
+            flash += table[3].take(chosen)
+            ram += table[4].take(chosen)
         return Memory(arena + shared + first + ram + self._rules.ram_bytes, flash + self._rules.code_bytes)
 
 

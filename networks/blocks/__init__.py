@@ -15,7 +15,7 @@ from .cells import (
     nasnet_op,
     parse_nasbench201,
 )
-from .darts import DARTS_OPS, DartsEdge, darts_cell, darts_op
+from .darts import DARTS_OPS, DartsEdge, darts_cell, darts_input, darts_op
 from .dense import dense_layer, transition
 from .mobile import depthwise_separable, inverted_bottleneck
 from .residual import basic_block, bottleneck
@@ -31,6 +31,7 @@ __all__ = [
     "bottleneck",
     "conv_norm_act",
     "darts_cell",
+    "darts_input",
     "darts_op",
     "dense_layer",
     "depthwise_separable",

@@ -55,10 +55,9 @@ def darts_cell(
         ShapeError: an image of odd size is to be halved.
     """
     with b.scope("preprocess0"):
-        shrinks = b.shape(before)[2] > b.shape(last)[2]
-        first = factorised_reduce(b, before, channels) if shrinks else relu_conv_norm(b, before, channels, 1)
+        states = [darts_input(b, before, channels, halve=b.shape(before)[2] > b.shape(last)[2])]
     with b.scope("preprocess1"):
-        states = [first, relu_conv_norm(b, last, channels, 1)]
+        states.append(darts_input(b, last, channels, halve=False))
     for i, edges in enumerate(nodes):
         with b.scope(f"nodes.{i}"):
             made = []
@@ -70,6 +69,15 @@ def darts_cell(
                     made.append(darts_op(b, states[edge.source], edge.op, stride))
             states.append(b.op("add", *made, name="add"))
     return b.op("concat", *states[2:], name="output")
+
+
+def darts_input(b: NetworkBuilder, x: str, channels: int, *, halve: bool) -> str:
+    """What a cell makes of an earlier one's output first: ``channels`` of it, at half its height and width if asked.
+
+    Raises:
+        ShapeError: an image of odd size is to be halved.
+    """
+    return factorised_reduce(b, x, channels) if halve else relu_conv_norm(b, x, channels, 1)
 
 
 def darts_op(b: NetworkBuilder, x: str, op: str, stride: int) -> str:

@@ -1,6 +1,7 @@
 """``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -9,10 +10,12 @@ import typer
 from ..options import EngineOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
-    from ..searching.report import SearchReport
+    from ..searching.runs import Run
     from ..searching.settings import Settings
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
+
+_FOR_EVALUATIONS: Final = ("--also", "--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
 
 
 def search(
@@ -37,6 +40,10 @@ def search(
     max_ms: Annotated[
         float | None, typer.Option("--max-ms", metavar="MS", help="Budget: the largest latency allowed.")
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option("--also", metavar="NAME=MS", help="Another device with a budget of its own; may be repeated."),
+    ] = None,
     max_macs: Annotated[
         str | None, typer.Option("--max-macs", metavar="N", help="The most MACs allowed: 300M, or 300000000.")
     ] = None,
@@ -57,6 +64,10 @@ def search(
             help="What is made large: your file.py:function, a score without training, params, or macs (if omitted).",
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="WHAT", help="Images, for what learns from some: digits, a file, a folder."),
+    ] = None,
     trade: Annotated[
         str | None,
         typer.Option(
@@ -64,7 +75,14 @@ def search(
         ),
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option("--strategy", "-s", metavar="NAME", help=f"How to search; {_STRATEGY} if omitted.")
+        str | None,
+        typer.Option(
+            "--strategy",
+            "-s",
+            metavar="NAME",
+            help=f"How to search: grid, random, aging, {_STRATEGY} (if omitted), nsga2, reinforce, surrogate; or "
+            "darts, fbnet, proxyless, which train a supernet.",
+        ),
     ] = None,
     parameters: Annotated[
         list[str] | None,
@@ -111,19 +129,23 @@ def search(
     and a picture. What is called accuracy is named as what it is.
     """
     from ...networks.errors import UsageError
-    from ..searching import runs
+    from ..searching import gradient, runs
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {"--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch, "--seed": seed}
+    given |= {"--data": data, "--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch}
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
-    given |= {"--store": store}
+    given |= {"--store": store, "--seed": seed, "--also": also or None}
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
     else:
         folder = Path(out or _OUT)
         settings = _settings(given, evaluations or _EVALUATIONS)
+        if gradient.is_kind(settings.strategy):
+            unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
+            unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
         if folder.exists():  # before anything is looked up
             hint = f"go on with lutra search --resume {folder}, or give another --out"
             raise UsageError(f"{folder} exists", hint=hint)
@@ -132,11 +154,14 @@ def search(
     prepared = runs.prepare(settings)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
-    done = runs.run(prepared, folder, workers=workers)
-    if done.result.stopped == "cancelled":
+    try:
+        done = runs.run(prepared, folder, workers=workers)
+        if done.result.stopped == "cancelled":
+            raise KeyboardInterrupt
+        _reported(done, folder, remeasure, as_json)
+    except KeyboardInterrupt:
         runs.tell_how_to_go_on(folder)
-        raise typer.Exit(5)
-    _show(_reported(done, folder, remeasure), folder, as_json)
+        raise typer.Exit(5) from None
 
 
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
@@ -146,6 +171,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         UsageError: no space, or options that do not go together.
     """
     from ...networks.errors import UsageError
+    from ..searching.gradient import DIGITS
     from ..searching.settings import Settings
 
     if given["--space"] is None:
@@ -169,8 +195,10 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
         accuracy=_placed(given["--accuracy"] or _ACCURACY),
+        data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
+        also=_also(given["--also"] or []),
         margin=given["--margin"],
         evaluations=evaluations,
         batch=given["--batch"],
@@ -202,6 +230,26 @@ def _resumed(folder: Path, given: dict[str, Any], evaluations: int | None) -> "S
     return settings if evaluations is None else replace(settings, evaluations=evaluations)
 
 
+def _also(texts: list[str]) -> dict[str, float]:
+    """The devices and budgets that ``NAME=MS`` stand for.
+
+    Raises:
+        UsageError: one is something else.
+    """
+    from ...networks.errors import UsageError
+
+    found: dict[str, float] = {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            found[_placed(name)] = float(number)
+        except ValueError:
+            name = ""
+        if not name:
+            raise UsageError(f"--also {text!r} is no device with a budget", hint="write it as --also phone=30")
+    return found
+
+
 _FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -228,12 +276,9 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
         UnknownNameError: no such strategy.
         UsageError: it has no such parameter, or one of another kind.
     """
-    from ...nas.searchers import searcher_class
     from ...networks.errors import UsageError
 
-    made = searcher_class(strategy)
-    signature = inspect.signature(made).parameters
-    known = {name: signature[name].default for name in made.parameter_names()}
+    known = _defaults(strategy)
     parameters: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -244,14 +289,45 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
     return parameters
 
 
+def _defaults(strategy: str) -> dict[str, Any]:
+    """The parameters that a strategy has, with their defaults.
+
+    Raises:
+        UnknownNameError: no such strategy.
+    """
+    from ...nas.searchers import searcher_class, searcher_kinds
+    from ...networks.errors import UnknownNameError
+    from ..searching import gradient
+
+    if gradient.is_kind(strategy):
+        return gradient.defaults(strategy)
+    if strategy not in searcher_kinds():
+        raise UnknownNameError("strategy", strategy, {*searcher_kinds(), *gradient.kinds()})
+    made = searcher_class(strategy)
+    signature = inspect.signature(made).parameters
+    return {name: signature[name].default for name in made.parameter_names()}
+
+
 def _like(default: Any, value: str, text: str) -> Any:
+    """A value of the kind that a default is; where there is none, the first kind that it can be."""
     from ...networks.errors import UsageError
 
-    kind = type(default) if isinstance(default, int | float) and not isinstance(default, bool) else str
-    try:
-        return kind(value)
-    except ValueError:
-        raise UsageError(f"--set {text!r} is no {kind.__name__}", hint=f"its default is {default}") from None
+    known: dict[type, tuple[Callable[[str], Any], ...]] = {
+        bool: (_truth,), int: (int,), float: (float,), type(None): (int, float, str),
+    }  # fmt: skip
+    for kind in known.get(type(default), (str,)):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
+    raise UsageError(f"--set {text!r} is not {wanted}", hint=f"its default is {default}")
+
+
+def _truth(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
 
 
 def _absolute(path: str | None) -> str | None:
@@ -262,7 +338,7 @@ def _placed(text: str) -> str:
     """A name as it is; a file with its whole path, so that the search can go on from another folder."""
     path, colon, rest = text.rpartition(":")
     for file, behind in ((text, ""), (path, colon + rest)):
-        if Path(file).is_file():
+        if Path(file).suffix and Path(file).is_file():
             return str(Path(file).resolve()) + behind
     return text
 
@@ -283,7 +359,8 @@ def _require_here(settings: "Settings") -> None:
         )
 
 
-def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
+def _reported(done: "Run", folder: Path, remeasure: int, as_json: bool) -> None:
+    """Write what was found into its folder, and show it."""
     from ..searching.folder import write_files
     from ..searching.measuring import measured
     from ..searching.report import SearchReport
@@ -291,12 +368,8 @@ def _reported(done: Any, folder: Path, remeasure: int) -> "SearchReport":
     report = SearchReport.of(done)
     if remeasure:
         report = measured(report, remeasure)
-    write_files(report, folder)
-    return report
-
-
-def _show(report: "SearchReport", folder: Path, as_json: bool) -> None:
+    written = write_files(report, folder)
     if as_json:
         echo_json(report.to_dict() | {"folder": str(folder)})
         return
-    typer.echo(f"{report}\nkept in {folder}: best.json, best.onnx, best.py, front, plot.png, report.html, result.json")
+    typer.echo(f"{report}\nkept in {folder}: {', '.join(sorted(written))}")

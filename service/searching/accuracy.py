@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...nas import Objective
     from ...nas.accuracy import AccuracyEstimator
     from ...nas.spaces import Codes, SearchSpace
+    from ...networks.errors import UsageError
 
 ACCURACY: Final = "accuracy"
 _COUNTED: Final = {"macs": "MACs", "params": "parameters"}
@@ -37,7 +38,7 @@ class Accuracy:
     counted: bool = False
 
 
-def accuracy_of(text: str, space: "SearchSpace", named: str, seed: int) -> Accuracy:
+def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, data: str | None = None) -> Accuracy:
     """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
 
     A function takes a parameter called ``network``, a `lutra.networks.Network`, and gives a number, the larger the
@@ -48,19 +49,28 @@ def accuracy_of(text: str, space: "SearchSpace", named: str, seed: int) -> Accur
         space: that is searched.
         named: the space as it was named on the command line, for workers to find it again.
         seed: of estimators that draw something.
+        data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
+            what the estimator takes by itself.
 
     Raises:
         UnknownNameError: no such stand-in.
-        UsageError: the file fails, or has no such function, or the function takes something else.
+        UsageError: the file fails, or has no such function, or the function takes something else; or images for what
+            takes none.
     """
-    if ".py" in text:
-        return _from_file(text, space, named)
-    if text in _COUNTED:
-        return _counted(text, space)
-    return _estimated(text, named, seed)
+    if data is None or not (".py" in text or text in _COUNTED):
+        if ".py" in text:
+            return _from_file(text, named)
+        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data))
+    raise _takes_no_images(text)
 
 
-def _from_file(text: str, space: "SearchSpace", named: str) -> Accuracy:
+def _takes_no_images(what: str) -> "UsageError":
+    from ...networks.errors import UsageError
+
+    return UsageError(f"{what} does not learn from images", hint="leave --data out, or use --accuracy from-scratch")
+
+
+def _from_file(text: str, named: str) -> Accuracy:
     from ...nas import Objective
     from ...networks.errors import UsageError
 
@@ -77,7 +87,6 @@ def _from_file(text: str, space: "SearchSpace", named: str) -> Accuracy:
         return Accuracy(Objective(ACCURACY, OfNetwork(named, path, name), maximise=True, batched=False), label)
     if taken == [_MANY]:
         return Accuracy(Objective(ACCURACY, function, maximise=True), label)
-    del space
     raise UsageError(
         f"{name} of {path} takes {taken[0] if taken else 'nothing'!r}, not a network",
         hint=f"call its first parameter {_ONE!r} (one Network), or {_MANY!r} (int64 [n, d], for all at once)",
@@ -129,19 +138,6 @@ def _counted(text: str, space: "SearchSpace") -> Accuracy:
     return Accuracy(Objective(text, count, maximise=True), _COUNTED[text], note, counted=True)
 
 
-def _estimated(kind: str, named: str, seed: int) -> Accuracy:
-    from ...nas import Objective
-    from ...nas.accuracy import estimator_class, estimator_kinds
-    from ...networks.errors import UnknownNameError
-
-    if kind not in estimator_kinds():
-        known = {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"}
-        raise UnknownNameError("accuracy", kind, known)
-    meaning = estimator_class(kind).meaning
-    objective = Objective(kind, OfEstimator(named, kind, seed), maximise=True, batched=False)
-    return Accuracy(objective, _LABELS[meaning].format(kind), _NOTES[meaning].format(kind))
-
-
 _LABELS: Final = {
     "accuracy_pct": "accuracy ({}, %)",
     "shared_accuracy_pct": "accuracy with shared weights ({}, %)",
@@ -149,36 +145,61 @@ _LABELS: Final = {
     "order": "{} score",
 }
 _NOTES: Final = {
-    "accuracy_pct": "",
-    "shared_accuracy_pct": "{} uses weights that were not trained for one network alone: read its order, not its level",
-    "count": "{} stands in for accuracy: more of it is taken for better, and nothing was trained",
-    "order": "{} is a score without training: only its order means something, and it is no accuracy",
+    "accuracy_pct": "each network was trained and judged on {data}, shortly: compare the numbers with each other alone",
+    "shared_accuracy_pct": "{kind} uses weights that were not trained for one network alone: its order tells, no level",
+    "count": "{kind} stands in for accuracy: more of it is taken for better, and nothing was trained",
+    "order": "{kind} is a score without training: only its order means something, and it is no accuracy",
 }
 
 
 @dataclass(frozen=True)
 class OfEstimator:
-    """An estimator's score of one network, as a measure of a code.
+    """An estimator's score of one network, as a measure of a code; it goes to workers by name.
 
     Attributes:
         space: as it was named on the command line.
         kind: of the estimator.
         seed: of what it draws.
+        data: images that it learns from; None for its own.
     """
 
     space: str
     kind: str
     seed: int
+    data: str | None = None
 
     def __call__(self, code: "Codes") -> float:
-        scores = _estimator(self.kind, self.seed).estimate([_space(self.space).decode(code)])
+        scores = self.estimator().estimate([_space(self.space).decode(code)])
         if scores.failures[0] is not None:
             raise ValueError(scores.failures[0])
         return float(scores.values[0])
 
+    def estimator(self) -> "AccuracyEstimator":
+        """The estimator, made once a process."""
+        return _estimator(self.kind, self.seed, self.data)
+
+
+def _estimated(measure: OfEstimator) -> Accuracy:
+    from ...nas import Objective
+    from ...nas.accuracy import estimator_kinds
+    from ...networks.errors import UnknownNameError
+
+    kind = measure.kind
+    if kind not in estimator_kinds():
+        raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
+    meaning = measure.estimator().meaning
+    note = _NOTES[meaning].format(kind=kind, data=measure.data or "scikit-learn's digits")
+    return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
+
 
 @cache
-def _estimator(kind: str, seed: int) -> "AccuracyEstimator":
-    from ...nas.accuracy import estimator_class
+def _estimator(kind: str, seed: int, data: str | None) -> "AccuracyEstimator":
+    from ...nas.accuracy import estimator_class, load_images
 
-    return estimator_class(kind)(seed=seed)
+    made = estimator_class(kind)
+    if data is None:
+        return made(seed=seed)
+    if "images" not in inspect.signature(made).parameters:
+        raise _takes_no_images(kind)
+    options: dict[str, Any] = {"images": load_images(data)}
+    return made(seed=seed, **options)

@@ -1,5 +1,6 @@
 """Where a search's latencies come from: a device of the store, a table in a file, a saved predictor, a board."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -130,23 +131,32 @@ def _in_store(settings: "Settings") -> "tuple[BlockTable | LatencyPredictor, str
 
     name = settings.device
     with open_store(settings.store) as opened:
-        for record in opened.devices() if opened else ():
-            if record.name == name and record.fingerprint.kind == "imported" and opened is not None:
-                blocks = BlockTable.from_rows(name, opened.measurements(record))
-                return blocks, name, f"building blocks of {name} in the store, measured by others"
+        named = [record for record in opened.devices() if record.name == name] if opened else []
+        if opened is not None and named and all(record.fingerprint.kind == "imported" for record in named):
+            blocks = BlockTable.from_rows(name, opened.measurements(named[0]))
+            return blocks, name, f"building blocks of {name} in the store, measured by others"
     setting: dict[str, Any] = {n: getattr(settings, n) for n in ("store", "runtime", "threads", "precision")}
-    fix = f"lutra profile --space {settings.space}" + f" --device {name}" * (name != "host")
     try:
         predictor = load_predictor(name, **setting)
     except NotCoveredError as error:
-        raise NotCoveredError(error.message, error.missing, hint=f"profile the space first: {fix}") from None
+        raise NotCoveredError(error.message, error.missing, hint=how_to_profile(settings)) from None
     except UnknownNameError as error:
         if name == "null":
-            raise NotCoveredError("the null device has not been profiled yet", (), hint=fix) from None
+            hint = how_to_profile(settings)
+            raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
         from ...profiler.mcu.boards import boards
 
         raise UnknownNameError("device", name, {*error.known, *boards()}) from None
     return predictor, name, f"kernels of {name} in the store"
+
+
+def how_to_profile(settings: "Settings") -> str:
+    """The command that measures what the device's table lacks."""
+    words = ["lutra", "profile", "--space", settings.space]
+    for option in ("device", "runtime", "threads", "precision", "store"):
+        value = getattr(settings, option)
+        words += [] if value in (None, "host") else [f"--{option}", str(value)]
+    return f"profile the space first: {shlex.join(words)}"
 
 
 def _on_board(settings: "Settings", space: "SearchSpace") -> Latency:

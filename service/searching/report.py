@@ -1,7 +1,7 @@
 """`SearchReport`: what a search found, in words, as plain data, and as a picture."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...predictors.prediction import significant
+from ..render import number
 from .runs import LATENCY
 from .scatter import Scatter
 from .settings import FORMAT, VERSION
@@ -38,6 +39,7 @@ class Row:
         params: of its network.
         chosen: it is the answer: the best within the budgets.
         measured_ms: on the device, afterwards; None where it was not.
+        others_ms: predicted on other devices, by their names.
     """
 
     index: int
@@ -50,6 +52,7 @@ class Row:
     params: int
     chosen: bool = False
     measured_ms: float | None = None
+    others_ms: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,13 @@ class SearchReport:
         codes = run.result.codes
         latencies_ms = run.prepared.latency.oracle.latencies_ms(codes)
         front = _front(run, latencies_ms)
-        chosen = front[int(np.argmax(run.result.values[front, 0]))]
+        chosen = front[0] if run.derived is None else run.derived
+        if chosen not in front:  # derived from a supernet, though another one does better in it
+            front = np.append(front, chosen)
         intervals = _intervals(run, front)
         space = run.prepared.space
         costs = space.costs(codes[front])
+        others = {known.oracle.device: known.oracle.latencies_ms(codes[front]) for known in run.prepared.others}
         rows = tuple(
             Row(
                 index=int(i),
@@ -87,6 +93,7 @@ class SearchReport:
                 macs=int(costs.macs[k]),
                 params=int(costs.params[k]),
                 chosen=bool(i == chosen),
+                others_ms={device: float(found[k]) for device, found in others.items()},
             )
             for k, (i, interval) in enumerate(zip(front, intervals, strict=True))
         )
@@ -116,9 +123,14 @@ class SearchReport:
             "space": {"name": prepared.space.name, "networks": prepared.space.size},
             "device": {"name": oracle.device, "simulated": oracle.simulated, "latencies": prepared.latency.origin},
             "strategy": {"name": settings.strategy, "parameters": dict(settings.parameters), "seed": settings.seed},
-            "accuracy": {"name": settings.accuracy, "label": prepared.accuracy.label, "note": prepared.accuracy.note},
+            "accuracy": {
+                "name": prepared.accuracy.objective.name,
+                "label": prepared.accuracy.label,
+                "note": prepared.accuracy.note,
+            },
             "traded": list(settings.trade),
             "bounds": dict(settings.bounds),
+            "also": dict(zip((o.oracle.device for o in prepared.others), settings.also.values(), strict=True)),
             "margin": settings.margin,
             "evaluated": len(result),
             "stopped": result.stopped,
@@ -140,8 +152,9 @@ class SearchReport:
         """What was searched, with what, and how far."""
         prepared, result = self.run.prepared, self.run.result
         settings, oracle = prepared.settings, prepared.latency.oracle
-        bounds = ", ".join(f"{name} <= {significant(most)}" for name, most in settings.bounds.items())
-        within = f", {bounds}" if bounds else ""
+        within = "".join(_within(name, most) for name, most in settings.bounds.items())
+        also = zip(prepared.others, settings.also.values(), strict=True)
+        within += "".join(f", on {known.oracle.device} <= {significant(most)} ms" for known, most in also)
         margin = f" with a probability of {settings.margin:g}" if settings.margin is not None else ""
         failed = f", {len(result.failed)} failed" * bool(len(result.failed))
         ended = {"exhausted": ": all there are", "repeating": ": nothing new came up any more"}.get(
@@ -160,23 +173,25 @@ class SearchReport:
         columns = ["network", *([] if accuracy.counted else [accuracy.label]), "latency (ms)"]
         columns += [f"{100 * COVERAGE:g} % interval"] if any(row.interval_ms for row in self.rows) else []
         columns += ["measured (ms)", "error"] if any(row.measured_ms for row in self.rows) else []
+        columns += [f"{device} (ms)" for device in self.rows[0].others_ms]
         return [*columns, "MACs (M)", "params (M)", ""]
 
     def cells(self, row: Row) -> list[str]:
         """A row as texts."""
-        shown = [] if self.run.prepared.accuracy.counted else [f"{row.accuracy:.6g}"]
+        shown = [] if self.run.prepared.accuracy.counted else [number(row.accuracy)]
         cells = [row.name, *shown, significant(row.latency_ms)]
         if any(other.interval_ms for other in self.rows):
             cells.append(" .. ".join(map(significant, row.interval_ms or ())))
         if any(other.measured_ms for other in self.rows):
             error = "" if row.measured_ms is None else f"{100 * (row.latency_ms / row.measured_ms - 1):+.1f} %"
             cells += ["" if row.measured_ms is None else significant(row.measured_ms), error]
+        cells += map(significant, row.others_ms.values())
         return [*cells, significant(row.macs / 1e6), significant(row.params / 1e6), "chosen" if row.chosen else ""]
 
     def notes(self) -> list[str]:
         """What a reader has to know of the numbers."""
         prepared, result = self.run.prepared, self.run.result
-        notes = [f"note: {note}" for note in (prepared.accuracy.note, self._doubt()) if note]
+        notes = [f"note: {note}" for note in (prepared.accuracy.note, self._doubt(), self._too_slow()) if note]
         told = {prepared.space.label(result.codes[i]): result.evaluations.failures[i] for i in result.failed[:_TOLD]}
         notes += [f"failed: {name}: {failure}" for name, failure in told.items()]
         if len(result.failed) > _TOLD:
@@ -198,6 +213,16 @@ class SearchReport:
         told = [f"{share:.0%} is {source}" for source, share in shares.items() if share > _NEGLIGIBLE]
         rest = "simulated" if said.simulated else "measured"
         return f"of the chosen network's latency {', '.join(told)}, the rest was {rest}" if told else ""
+
+    def _too_slow(self) -> str:
+        """That the chosen network was measured and breaks the budget; "" where it does not."""
+        budget_ms, measured_ms = self.run.prepared.settings.bounds.get(LATENCY), self.chosen.measured_ms
+        if budget_ms is None or measured_ms is None or measured_ms <= budget_ms:
+            return ""
+        return (
+            f"measured, the chosen network takes {significant(measured_ms)} ms, more than the budget: take a quicker "
+            "one of the front, or search with --margin"
+        )
 
     def scatter(self) -> Scatter:
         """The picture of all that was tried and did not fail."""
@@ -240,6 +265,13 @@ def _intervals(run: "Run", front: NDArray[np.int64]) -> list[tuple[float, float]
     except NotSupportedError:
         return [None] * len(front)
     return [(float(low), float(high)) for low, high in ends]
+
+
+def _within(name: str, most: float) -> str:
+    """A bound as people read it."""
+    if name == LATENCY:
+        return f", latency <= {significant(most)} ms"
+    return f", {name} <= {significant(most / 1e6)} M"
 
 
 def _size(networks: int) -> str:

@@ -3,8 +3,7 @@
 import multiprocessing
 import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from . import gradient
 from .settings import JOURNAL, Settings
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Prepared:
         latency: what is known of the device.
         accuracy: what is made large.
         problem: all of it together.
+        others: what is known of other devices that have to keep a budget.
     """
 
     settings: Settings
@@ -45,6 +46,7 @@ class Prepared:
     latency: "Latency"
     accuracy: "Accuracy"
     problem: "Problem"
+    others: "tuple[Latency, ...]" = ()
 
 
 def prepare(settings: Settings) -> Prepared:
@@ -56,41 +58,66 @@ def prepare(settings: Settings) -> Prepared:
         LutraError: a name is not known, or something does not fit together.
     """
     from ...nas import require_feasible
-    from ...networks.errors import InfeasibleError, SearchStateError
+    from ...networks.errors import InfeasibleError, NotCoveredError, SearchStateError
     from ..spaces import space_of
     from .accuracy import accuracy_of
-    from .devices import latency_of
+    from .devices import MEASURED_HERE, how_to_profile, latency_of
 
-    _check(settings)
+    by_gradient = gradient.is_kind(settings.strategy)
+    _check(settings, by_gradient)
     space = space_of(settings.space)
-    accuracy = accuracy_of(settings.accuracy, space, settings.space, settings.seed)
+    if by_gradient:
+        accuracy = gradient.accuracy_of_supernet(settings.data)
+    else:
+        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
     latency = latency_of(settings, space)
-    budget = _budget(settings, latency)
-    problem = _problem(settings, space, latency, accuracy, budget)
+    others = tuple(latency_of(_of_other(settings, name), space) for name in settings.also)
+    _require_distinct([known.oracle.device for known in (latency, *others)])
+    budgets = _budgets(settings, latency, others)
+    problem = _problem(settings, space, latency, accuracy, budgets)
     try:
         require_feasible(problem, settings.seed)
     except InfeasibleError as error:
-        if budget is not None and error.what == budget.name:
-            budget.require()  # which knows the least exactly where the device's latencies are sums
+        for budget in budgets:
+            if error.what == budget.name:
+                budget.require()  # which knows the least exactly where the device's latencies are sums
         raise
-    probed = tuple(latency.oracle.latencies_ms(space.sample(_PROBES, np.random.default_rng(0))).tolist())
+    except NotCoveredError as error:
+        if settings.model is None and settings.device in MEASURED_HERE:
+            raise NotCoveredError(error.message, error.missing, hint=how_to_profile(settings)) from None
+        raise
+    codes = space.sample(_PROBES, np.random.default_rng(0))
+    probed = tuple(ms for known in (latency, *others) for ms in known.oracle.latencies_ms(codes).tolist())
     if settings.probe_ms and not np.allclose(settings.probe_ms, probed, rtol=1e-9, atol=0):
         raise SearchStateError(
-            f"the latencies of {latency.oracle.device} have changed since the search began",
+            f"the latencies of {', '.join(known.oracle.device for known in (latency, *others))} have changed since the "
+            "search began",
             hint="begin anew in another folder, or bring the device's table back as it was",
         )
-    return Prepared(replace(settings, probe_ms=probed), space, latency, accuracy, problem)
+    return Prepared(replace(settings, probe_ms=probed), space, latency, accuracy, problem, others)
 
 
-def _check(settings: Settings) -> None:
+def _require_distinct(devices: "Sequence[str]") -> None:
+    from ...networks.errors import UsageError
+
+    for device in devices:
+        if devices.count(device) > 1:
+            raise UsageError(f"two devices are called {device}", hint="name each device once")
+
+
+def _of_other(settings: Settings, device: str) -> Settings:
+    """The settings as those of another device, whose table is the one there is."""
+    return replace(settings, device=device, model=None, runtime=None, threads=None, precision=None, engine=None)
+
+
+def _check(settings: Settings, by_gradient: bool) -> None:
     from ...nas.searchers import searcher_class
     from ...networks.errors import UnknownNameError, UsageError
 
-    strategy = searcher_class(settings.strategy)
     for name in settings.trade:
         if name not in TRADED:
             raise UnknownNameError("objective", name, TRADED)
-    if settings.trade and not strategy.several:
+    if settings.trade and not (by_gradient or searcher_class(settings.strategy).several):
         raise UsageError(
             f"the strategy {settings.strategy!r} takes one objective", hint="leave --trade out, or use nsga2"
         )
@@ -103,7 +130,11 @@ def _check(settings: Settings) -> None:
 
 
 def _problem(
-    settings: Settings, space: "SearchSpace", latency: "Latency", accuracy: "Accuracy", budget: "LatencyBudget | None"
+    settings: Settings,
+    space: "SearchSpace",
+    latency: "Latency",
+    accuracy: "Accuracy",
+    budgets: "Sequence[LatencyBudget]",
 ) -> "Problem":
     from ...nas import Constraint, Objective, Problem
     from ...nas_bridge import latency_on, macs_of, params_of, peak_bytes_of
@@ -114,22 +145,22 @@ def _problem(
     if accuracy.objective.name in settings.trade:
         raise UsageError(f"{settings.accuracy} is made large and small at once", hint="leave it out of --trade")
     objectives = [accuracy.objective, *(Objective(name, quantities[name]) for name in settings.trade)]
-    bounds = [] if budget is None else [Constraint(budget.name, budget, budget.most)]
+    bounds = [Constraint(budget.name, budget, budget.most) for budget in budgets]
     bounds += [Constraint(n, quantities[n], most) for n, most in settings.bounds.items() if n != LATENCY]
     if latency.memory_share is not None:
         bounds.append(Constraint(f"share of {latency.oracle.device}'s memory", latency.memory_share, 1.0))
     return Problem(space, objectives, bounds)
 
 
-def _budget(settings: Settings, latency: "Latency") -> "LatencyBudget | None":
+def _budgets(settings: Settings, latency: "Latency", others: "Sequence[Latency]") -> "list[LatencyBudget]":
+    """What the device may take, where that is bounded, and what the other ones may."""
     from ...nas_bridge import LatencyBudget
 
-    most_ms = settings.bounds.get(LATENCY)
-    if most_ms is None:
-        return None
     # Half of what an interval misses lies above it.
     coverage = None if settings.margin is None else 2 * settings.margin - 1
-    return LatencyBudget(latency.oracle, most_ms, coverage=coverage)
+    wanted = [(latency, settings.bounds[LATENCY])] if LATENCY in settings.bounds else []
+    wanted += zip(others, settings.also.values(), strict=True)
+    return [LatencyBudget(known.oracle, most_ms, coverage=coverage) for known, most_ms in wanted]
 
 
 @dataclass(frozen=True)
@@ -139,12 +170,12 @@ class Run:
     Attributes:
         prepared: what was searched for.
         result: what was found.
-        seconds: how long this session took.
+        derived: which architecture was derived from a supernet; None where the best that was tried is the answer.
     """
 
     prepared: Prepared
     result: "SearchResult"
-    seconds: float
+    derived: int | None = None
 
 
 def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
@@ -158,28 +189,26 @@ def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
     from ..campaigns import cancel_on_interrupt
     from ..render import search_progress
 
-    settings, began_s = prepared.settings, time.monotonic()
+    settings = prepared.settings
+    if gradient.is_kind(settings.strategy):
+        return gradient.run(prepared, folder)
     searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
-    try:
-        with (
-            _executor(workers) as executor,
-            cancel_on_interrupt("evaluated") as cancel,
-            search_progress(settings.evaluations, prepared.accuracy.label) as show,
-        ):
-            result = search(
-                prepared.problem,
-                searcher,
-                evaluations=settings.evaluations,
-                batch=settings.batch,
-                executor=executor,
-                journal=folder / JOURNAL,
-                on_batch=show,
-                cancel=cancel,
-            )
-    except KeyboardInterrupt:
-        tell_how_to_go_on(folder)
-        raise
-    return Run(prepared, result, time.monotonic() - began_s)
+    with (
+        _executor(workers) as executor,
+        cancel_on_interrupt("evaluated") as cancel,
+        search_progress(settings.evaluations, prepared.accuracy.label) as show,
+    ):
+        result = search(
+            prepared.problem,
+            searcher,
+            evaluations=settings.evaluations,
+            batch=settings.batch,
+            executor=executor,
+            journal=folder / JOURNAL,
+            on_batch=show,
+            cancel=cancel,
+        )
+    return Run(prepared, result)
 
 
 def tell_how_to_go_on(folder: Path) -> None:

@@ -32,8 +32,10 @@ class Settings:
         strategy: its name.
         parameters: what it is made with.
         accuracy: what is made large: a file's function, a stand-in, an estimator.
+        data: images to learn from; None where nothing is, or for what the estimator takes by itself.
         trade: what else is made small beside it, by name.
         bounds: largest allowed values, by name.
+        also: other devices that have to keep a budget, each with its ms; named as ``device`` is.
         margin: the probability with which the latency must keep its bound; None to bound the prediction itself.
         evaluations: how many architectures are evaluated.
         batch: how many at once; None as the strategy likes it.
@@ -52,8 +54,10 @@ class Settings:
     strategy: str
     parameters: Mapping[str, Any]
     accuracy: str
+    data: str | None
     trade: tuple[str, ...]
     bounds: Mapping[str, float]
+    also: Mapping[str, float]
     margin: float | None
     evaluations: int
     batch: int | None
@@ -116,9 +120,10 @@ def _fits(name: str, value: Any) -> bool:
         return isinstance(value, str)
     if name in _COUNTS:
         return isinstance(value, int)
-    if name in ("parameters", "bounds"):
-        numbers = name == "parameters" or all(isinstance(v, int | float) for v in value.values())
-        return isinstance(value, dict) and numbers
+    if name in ("parameters", "bounds", "also"):
+        if not isinstance(value, dict):
+            return False
+        return name == "parameters" or all(isinstance(number, int | float) for number in value.values())
     if name in ("trade", "probe_ms"):
         kind: Any = str if name == "trade" else int | float
         return isinstance(value, list) and all(isinstance(item, kind) for item in value)

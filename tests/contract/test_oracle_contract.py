@@ -10,11 +10,8 @@ import pytest
 pytest.importorskip("lutra.luts._native", reason="the extension module is not built")
 pytest.importorskip("torch")
 
-from lutra.luts import Fingerprint, Measurement, Table
-from lutra.luts.blocktable import Block, BlockTable
-from lutra.luts.residency import CACHE_KEY, RESIDENT
 from lutra.nas import spaces
-from lutra.nas.spaces import ChainSpace, SearchSpace
+from lutra.nas.spaces import ChainSpace
 from lutra.nas_bridge import (
     BlockOracle,
     EncodingOracle,
@@ -24,11 +21,10 @@ from lutra.nas_bridge import (
     NetworkOracle,
     TableOracle,
 )
-from lutra.nas_bridge._blocks import keys_of_chain
-from lutra.nas_bridge.testing import OracleContract
+from lutra.nas_bridge.testing import OracleContract, blocks_of, table_of
 from lutra.networks import Network, NetworkBuilder, TensorType
 from lutra.networks.blocks import conv_norm_act, inverted_bottleneck, shuffle_unit_v2
-from lutra.networks.lowering.blocks import BlockSpace, lower_blocks
+from lutra.networks.lowering.blocks import BlockSpace
 from lutra.predictors import (
     AdditivePredictor,
     GnnPredictor,
@@ -37,7 +33,6 @@ from lutra.predictors import (
     QuadraticPredictor,
     TransferPredictor,
 )
-from lutra.predictors.testing import synthetic_ns
 
 
 def stem(b: NetworkBuilder, x: str) -> str:
@@ -77,46 +72,10 @@ def conv_norm_act_16(b: NetworkBuilder, x: str) -> str:
     return conv_norm_act(b, x, 16)
 
 
-def table_of(space: SearchSpace, *, cache_kib: int | None = None) -> Table:
-    """A table of every kernel of a space; with a last cache, kernels with weights are quicker out of it."""
-    hardware = {"model": "synthetic"} if cache_kib is None else {"model": "synthetic", CACHE_KEY: cache_kib}
-    fingerprint = Fingerprint.of(
-        "null",
-        hardware=hardware,
-        runtime={"name": "native", "version": "1"},
-        settings={"precision": "float32", "threads": 1},
-    )
-    kernels = {k: v for chain in space.chains() for k, v in lower_blocks(chain, "native").distinct.items()}
-    rows = []
-    for key, kernel in kernels.items():
-        rows.append(row("kernel", key, synthetic_ns(kernel)))
-        if cache_kib is not None and kernel.weight_bytes:
-            rows.append(row(RESIDENT, key, synthetic_ns(kernel) - kernel.weight_bytes // 8))
-    return Table(fingerprint, [*rows, row("constant", "run", 5000)], name="synthetic")
-
-
-def row(kind: str, key: str, latency_ns: int) -> Measurement:
-    samples = np.full(8, latency_ns, np.int64)
-    return Measurement(subject_kind=kind, subject_key=key, label=key, samples_ns=samples, rel_halfwidth=0.02)
-
-
-def blocks_of(space: SearchSpace, *, channels: bool, sizes: bool) -> BlockTable:
-    """A table of every block of a space, of random latencies."""
-    rng = np.random.default_rng(0)
-    blocks: dict[tuple[str, int | None], Block] = {}
-    for chain in space.chains():
-        keys, side = keys_of_chain(chain, channels=channels), chain.input.shape[-1] if sizes else None
-        for key in {key for part in (keys.stem, *sum(keys.positions, ()), keys.head) for key in part}:
-            attributes = {"se": 0} if channels else {}
-            found = Block(key=key, latency_ns=1e6 * rng.uniform(0.1, 1), image_size=side, attributes=attributes)
-            blocks.setdefault((key, side), found)
-    return BlockTable("made up", blocks.values())
-
-
 def latency_of(codes: np.ndarray[tuple[int, int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """A latency that is no sum over decisions."""
     first, rest = codes[:, 0] + 1.0, codes[:, 1:] + 2.0
-    latency_ms: np.ndarray[tuple[int], np.dtype[np.float64]] = 1 + first * rest.sum(axis=1) / 10
+    latency_ms: np.ndarray[tuple[int], np.dtype[np.float64]] = 5 + first * rest.sum(axis=1) / 10
     return latency_ms
 
 

@@ -15,6 +15,7 @@ import pytest
 from lutra.nas_bridge import make_oracle
 from lutra.networks import Network
 from lutra.predictors import AdditivePredictor, load_predictor
+from lutra.profiler import mcu
 from lutra.service.spaces import space_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "my_space.py"
@@ -183,6 +184,20 @@ def test_failed_evaluations_are_recorded(lutra, tmp_path):
         assert tried[failure["name"]]["accuracy"] == ""
 
 
+def test_several_objectives_are_traded_off(lutra, mine):
+    done = lutra("search", *SPACE, *NULL, "-s", "random", "-n", 125, "--trade", "latency_ms,peak_bytes", "--json")
+    assert done.code == 0, done.err
+    assert done.document["traded"] == ["latency_ms", "peak_bytes"]
+    assert done.document["bounds"] == {}
+    peaks = [mine.decode(row["code"]).peak_activation_bytes() for row in done.document["front"]]
+    losses = [(-row["accuracy"], row["latency_ms"], peak)
+              for row, peak in zip(done.document["front"], peaks, strict=True)]  # fmt: skip
+    assert not [a for a in losses for b in losses if a != b and all(y <= x for x, y in zip(a, b, strict=True))]
+    assert lutra("search", "--resume", "lutra-search", "--json").document == done.document
+    refused = lutra("search", *SPACE, *NULL, "-s", "aging", "--trade", "latency_ms", "--out", "other")
+    assert "takes one objective" in refused.err
+
+
 def test_workers_find_the_same(lutra):
     words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 12, "--accuracy", "acc.py:some_fail")
     alone = lutra(*words, "--out", "alone", "--json").document
@@ -196,6 +211,20 @@ def test_the_best_can_be_measured(lutra):
     rows = result.document["front"]
     assert [row["measured_ms"] is not None for row in rows[:3]] == [True, True, False]
     assert rows[0]["measured_ms"] == pytest.approx(rows[0]["latency_ms"], rel=0.1)
+
+
+def test_a_chosen_network_that_breaks_the_budget_is_told(lutra, tmp_path, monkeypatch):
+    from lutra.service.searching import measuring
+
+    def twice_as_slow(report, most):
+        return report.with_measured({row.name: 2 * row.latency_ms for row in report.rows[:most]})
+
+    monkeypatch.setattr(measuring, "measured", twice_as_slow)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "random", "-n", 20, "--remeasure", 1, "--out", "run")
+    assert done.code == 0, done.err
+    assert "more than the budget" in done.out
+    assert "-50.0 %" in done.out
+    assert "more than the budget" in (tmp_path / "run" / "report.html").read_text()
 
 
 # -- going on ---------------------------------------------------------------------------------------------
@@ -283,6 +312,7 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("-d", "pixle3"), "unknown device 'pixle3'"),
         (("-d", "pixel3.json"), "there is no file pixel3.json"),
         (("-s", "evolve"), "unknown strategy 'evolve'"),
+        (("--data", "digits"), "does not learn from images"),
         (("--accuracy", "luck"), "unknown accuracy 'luck'"),
         (("--accuracy", "acc.py"), "names no function"),
         (("--accuracy", "acc.py:nothing"), "unknown function"),
@@ -291,10 +321,11 @@ def test_an_infeasible_budget_says_the_least_before_anything(lutra, mine, tmp_pa
         (("--accuracy", "none.py:accuracy"), "there is no file"),
         (("--trade", "energy_mj", "-s", "random"), "unknown objective 'energy_mj'"),
         (("--set", "luck=3"), "is no parameter of random"),
+        (("-s", "aging", "--set", "population=many"), "is not a whole number"),
         (("--max-macs", "many"), "is no number of them"),
         (("--margin", "0.2"), "a margin of 0.2"),
         (("--model", "folder", "-d", "null"), "--model and --device"),
-        (("--max-ms", "-1"), "keeps latency_ms <= -1"),
+        (("--max-ms", "-1"), "a latency budget of -1"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
@@ -312,6 +343,17 @@ def test_wrong_words_are_refused(lutra, tmp_path, words, message):
 def test_a_search_without_a_budget_or_a_space_is_refused(lutra):
     assert "nothing bounds the latency" in lutra("search", *SPACE, *NULL, "-s", "random").err
     assert "no space is named" in lutra("search", *NULL).err
+
+
+def test_a_space_that_was_not_profiled_says_the_command(lutra, tmp_path):
+    other = lutra("search", "--space", "nasbench201", *NULL, "--max-ms", 3, "-s", "random")
+    assert other.code == 3
+    assert "fix: profile the space first: lutra profile --space nasbench201 --device null\n" in other.err
+    (tmp_path / "rows.db").unlink()
+    for device in ("null", "host"):
+        none = lutra("search", *SPACE, "-d", device, "--max-ms", 3, "-s", "random")
+        assert none.code == 3
+        assert f"lutra profile --space {tmp_path / EXAMPLE.name}" in none.err
 
 
 def test_a_folder_that_is_there_is_left_alone(lutra, tmp_path):
@@ -356,6 +398,42 @@ def test_a_saved_predictor_says_the_latencies(lutra, mine):
     assert all(row["interval_ms"][1] <= 3 * (1 + 1e-9) for row in careful["front"])
 
 
+def test_a_board_is_simulated_and_its_memory_bounds_the_search(lutra, tmp_path):
+    described = (Path(mcu.__file__).parent / "boards" / "stm32f412.yaml").read_text()
+    (tmp_path / "small.yaml").write_text(described.replace("kib: 256", "kib: 28").replace("stm32f412", "small"))
+    words = ("search", *SPACE, "-d", "small.yaml", "-s", "grid", "-n", 125)
+    done = lutra(*words, "--max-ms", 500, "--out", "run", "--json")
+    assert done.code == 0, done.err
+    assert done.document["device"]["simulated"]
+    assert done.document["device"]["name"] == "small"
+    assert 0 < done.document["evaluated"] < 125  # the others do not fit
+    (tmp_path / "small.yaml").write_text(described.replace("kib: 256", "kib: 4").replace("stm32f412", "small"))
+    refused = lutra(*words, "--max-ms", 500, "--out", "none")
+    assert refused.code == 2
+    assert "keeps share of small's memory <= 1: the least is" in refused.err
+
+
+def test_a_second_device_has_a_budget_of_its_own(lutra, mine):
+    codes, latencies_ms = samples(mine)
+    AdditivePredictor("phone").fit(codes, latencies_ms).save("model")
+    assert lutra("table", "export", "null", "other.json").code == 0
+    words = ("search", *SPACE, "--model", "model", "--max-ms", 4, "-s", "grid", "-n", 125)
+    alone = lutra(*words, "--out", "alone", "--json").document
+    both = lutra(*words, "--also", "other.json=0.2", "--out", "both", "--json").document
+    assert both["also"] == {"null": 0.2}
+    assert max(row["latency_ms"] for row in alone["front"]) > max(row["latency_ms"] for row in both["front"])
+    assert all(row["others_ms"]["null"] <= 0.2 and row["latency_ms"] <= 4 for row in both["front"])
+    assert lutra("search", "--resume", "both", "--json").document == both
+    shown = lutra(*words, "--also", "other.json=0.2", "--out", "shown").out
+    assert "on phone, latency <= 4 ms, on null <= 0.2 ms" in shown
+    assert "null (ms)" in shown
+    refused = lutra(*words, "--also", "other.json=0.001", "--out", "refused")
+    assert "keeps latency_ms@null <= 0.001" in refused.err
+    twice = lutra("search", *SPACE, *NULL, "--max-ms", 3, "-s", "grid", "--also", "other.json=2", "--out", "refused")
+    assert "two devices are called null" in twice.err
+    assert "is no device with a budget" in lutra(*words, "--also", "0.2", "--out", "refused").err
+
+
 def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
     words = ("search", *SPACE, "--max-ms", 0.3, "-s", "grid", "-n", 125, "--json")
     stored = lutra(*words, *NULL, "--out", "stored").document
@@ -368,7 +446,7 @@ def test_an_exported_table_does_as_well_as_the_store(lutra, monkeypatch):
 
 def test_the_note10_table_prices_ofas_space(lutra, shared_data):
     table = shared_data / "luts" / "note10_and_pixel1_blocks.csv"
-    words = ("search", "--space", "ofa-mbv3-w1.2", "-s", "random", "-n", 50)
+    words = ("search", "--space", "ofa-mbv3-w1.2@160", "-s", "random", "-n", 20)
     several = lutra(*words, "-d", table, "--max-ms", 30)
     assert "has 2 devices" in several.err
     assert lutra("table", "import", table, "--format", "blocks-csv").code == 0
@@ -421,6 +499,68 @@ _ACCURACY[tuple(codes.T)] = _TABLE["val_acc_cifar10"].to_numpy()
 def accuracy(codes):
     return _ACCURACY[tuple(np.asarray(codes).T)]
 '''
+
+
+# -- strategies that train a supernet ---------------------------------------------------------------------
+
+
+def test_a_supernet_is_trained_and_an_architecture_derived(lutra, tmp_path):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
+    words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "proxyless", "--data", "few.npz", "--set", "batch=16")
+    done = lutra(*words, "--set", "epochs=2", "--set", "warm_up=1", "--out", "run", "--json")
+    assert done.code == 0, done.err
+    assert "epoch 2/2: loss" in done.err
+    (chosen,) = [row for row in done.document["front"] if row["chosen"]]
+    assert chosen["latency_ms"] <= 0.2
+    assert all(row["latency_ms"] <= 0.2 for row in done.document["front"])
+    assert "supernet" in done.document["accuracy"]["label"]
+    assert "supernet" in done.document["accuracy"]["note"]
+    again = lutra("search", "--resume", "run", "--json")
+    assert again.document == done.document
+    assert "epoch" not in again.err  # all were there
+    for extra in (("--accuracy", "macs"), ("--margin", 0.9), ("-n", 5)):
+        refused = lutra(*words, *extra, "--out", "other")
+        assert (refused.code, "it trains a supernet" in refused.err) == (2, True)
+    assert "it has: epochs=50" in lutra(*words, "--set", "pages=3", "--out", "other").err
+
+
+def test_without_torch_a_supernet_names_the_extra(lutra, monkeypatch):
+    from lutra.service.searching import gradient
+
+    assert set(gradient._BUILT_IN) <= set(gradient.kinds())
+    monkeypatch.setattr(gradient, "find_spec", {}.get)
+    done = lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "proxyless")
+    assert done.code == 3
+    assert "the strategy 'proxyless' needs torch" in done.err
+    assert "unknown strategy 'evolve'" in lutra("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "evolve").err
+
+
+def test_an_interrupted_training_goes_on_after_its_epoch(lutra, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from lutra.service import render
+
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "few.npz", images=rng.integers(0, 256, (80, 3, 32, 32), dtype=np.uint8),
+             labels=np.arange(80) % 10)  # fmt: skip
+    words = ("search", *SPACE, *NULL, "--max-ms", 0.2, "-s", "fbnet", "--data", "few.npz", "--set", "batch=16",
+             "--set", "epochs=2")  # fmt: skip
+    whole = lutra(*words, "--out", "whole", "--json").document
+    told = render._epoch
+
+    def interrupting(report):
+        if report.epoch == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return told(report)
+
+    monkeypatch.setattr(render, "_epoch", interrupting)
+    stopped = lutra(*words, "--out", "run")
+    assert stopped.code == 5
+    assert "go on with: lutra search --resume run" in stopped.err
+    done = lutra("search", "--resume", "run", "--json").document
+    assert done["front"] == whole["front"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

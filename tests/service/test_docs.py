@@ -2,7 +2,8 @@
 that are made from code are current.
 
 In a ``console`` block, lines that start with ``$ lutra`` are run, page by page, each page in one temporary folder with
-an empty store, a small ``model.onnx`` and the examples ``my_space.py`` and ``made_up_latencies.csv``. Lines below a
+an empty store, a small ``model.onnx`` and the examples ``my_space.py``, ``my_accuracy.py`` and
+``made_up_latencies.csv``. Lines below a
 command are its output, ``...`` standing for anything; a command without such lines may print whatever it likes.
 ``# exit N`` (``# exit N or M``) at its end says with which exit code it is to end.
 ``python`` blocks run in the same folder. ``$ make`` lines are not run here, but must name a target.
@@ -37,6 +38,7 @@ COMMANDS = (
     "ops",
     "predict",
     "profile",
+    "search",
     "spaces",
     "table",
     "transfer",
@@ -109,7 +111,7 @@ def page_folder(tmp_path):
     work = tmp_path / "work"
     work.mkdir()
     (work / "model.onnx").write_bytes(to_onnx(network).SerializeToString())
-    for example in ("my_space.py", "made_up_latencies.csv"):
+    for example in ("my_space.py", "my_accuracy.py", "made_up_latencies.csv"):
         shutil.copy(ROOT / "examples" / example, work)
     hidden = {"LUTRA_STORE", "COLUMNS", "FORCE_COLOR", "XDG_DATA_HOME"}
     environment = {name: value for name, value in os.environ.items() if name not in hidden}

@@ -8,6 +8,7 @@ equally large.
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -31,7 +32,7 @@ _UNARY: Final = frozenset(
 _BINARY: Final = frozenset(("add", "sub", "mul", "div", "pow"))
 _LAYERS: Final = frozenset(("conv2d", "conv1d", "linear"))
 
-Treatment = Literal["same", "tied", "layer", "joined", "cut", "shuffled", "flattened", "fixed"]
+Treatment = Literal["same", "tied", "layer", "begun", "joined", "cut", "shuffled", "flattened", "fixed"]
 
 
 class Trace:
@@ -56,8 +57,9 @@ class Trace:
         for node in network:
             self._add(node)
         for value in network.outputs:
-            self.fix(self.ids[value], "they are the network's output")
+            self._fix(self.ids[value], "they are the network's output")
 
+    @cached_property
     def classes(self) -> Ints:
         """The class of each id, named by its least member, [number of ids]."""
         labels = np.arange(self._count)
@@ -71,12 +73,16 @@ class Trace:
             if (labels == before).all():
                 return labels
 
+    @cached_property
     def fixed(self) -> dict[int, str]:
         """Classes that cannot change, and why."""
-        labels = self.classes()
-        return {int(label): reason for ids, reason in self._fixed for label in np.unique(labels[ids])}
+        return {int(label): reason for ids, reason in self._fixed for label in np.unique(self.classes[ids])}
 
-    def fix(self, ids: Ints, reason: str) -> None:
+    def classes_of(self, value: str) -> Ints:
+        """The classes of a value's channels, in order, once each."""
+        return np.unique(self.classes[self.ids[value]])
+
+    def _fix(self, ids: Ints, reason: str) -> None:
         self._fixed.append((ids, reason))
 
     def _fresh(self, count: int) -> Ints:
@@ -87,7 +93,7 @@ class Trace:
         axis = 1 if len(shape) == 4 else len(shape) - 1
         self.axes[value] = axis
         self.ids[value] = self._fresh(shape[axis] if shape else 1)
-        self.fix(self.ids[value], reason)
+        self._fix(self.ids[value], reason)
 
     def _tie_groups(self, ids: Ints, groups: int) -> None:
         """Tie how often the channels at one place of each group are repeated."""
@@ -110,6 +116,10 @@ class Trace:
                 if (groups := groups_of(node)) > 1:
                     self._tie_groups(ids, groups)
                     self._tie_groups(self.ids[node.name], groups)
+            case "begun":  # what it reads is laid out in another way, what it makes is its own
+                self._fix(ids, f"{node.name} ({node.op.kind}) reads them as they are")
+                self.ids[node.name] = self._fresh(out_channels(node))
+                self.axes[node.name] = node.op.inputs[0].rank - 1
             case "joined":
                 self.ids[node.name] = np.concatenate([self.ids[value] for value in node.inputs])
             case "cut":
@@ -122,7 +132,7 @@ class Trace:
                 self.ids[node.name] = np.repeat(ids, node.op.outputs[0].shape[-1] // len(ids))
             case "fixed":
                 for value in node.inputs:
-                    self.fix(self.ids[value], f"{node.name} ({node.op.kind}) reads them as they are")
+                    self._fix(self.ids[value], f"{node.name} ({node.op.kind}) reads them as they are")
                 for value, type_ in zip(node.outputs, node.op.outputs, strict=True):
                     self._fresh_fixed(value, type_.shape, f"{node.name} ({node.op.kind}) makes them as they are")
 
@@ -134,7 +144,7 @@ class Trace:
         axis, rank = self.axes[node.inputs[0]], op.inputs[0].rank
         if is_layer(node):
             if axis != (rank - 1 if kind == "linear" else 1):
-                return "fixed"
+                return "begun" if kind == "linear" else "fixed"
             return "same" if is_depthwise(node) else "layer"
         if self._passes(node):
             return "same"

@@ -12,7 +12,7 @@ from ....networks.ops import make_op
 from ._channels import Ints, Trace, Weights, groups_of, is_depthwise, is_layer, out_channels, shuffled
 
 _ANOTHER = "widen it by a whole factor, or another layer; widenable(network) names them"
-_COUNTERS = ("num_batches_tracked",)  # of torch's batch norms, which are no arrays of their op
+_TORCHS_OWN = ("num_batches_tracked", "weight")  # of batch norms and constants: arrays of modules, but not of their ops
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,20 @@ def widenable(network: Network) -> tuple[str, ...]:
     two grouped convolutions in such a way that repeated ones would change groups.
     """
     trace = Trace(network)
-    labels, fixed = trace.classes(), trace.fixed()
     tried: dict[tuple[int, ...], bool] = {}
     found = []
     for node in network:
         if is_layer(node) and not is_depthwise(node):
-            own = tuple(np.unique(labels[trace.ids[node.name]]).tolist())
+            own = tuple(trace.classes_of(node.name).tolist())
             if own not in tried:
-                tried[own] = not fixed.keys() & set(own) and _doubles(network, trace, labels, own)
+                tried[own] = not trace.fixed.keys() & set(own) and _doubles(network, trace, own)
             if tried[own]:
                 found.append(node.name)
     return tuple(found)
 
 
-def _doubles(network: Network, trace: Trace, labels: Ints, own: tuple[int, ...]) -> bool:
-    repeats = np.where(np.isin(labels, own), 2, 1)
+def _doubles(network: Network, trace: Trace, own: tuple[int, ...]) -> bool:
+    repeats = np.where(np.isin(trace.classes, own), 2, 1)
     try:
         _Growth(network, {}, trace, repeats, 0.0, np.random.default_rng(0)).grown()
     except UsageError:
@@ -79,26 +78,25 @@ def wider(network: Network, weights: Weights, layer: str, channels: int, *, seed
             do not allow.
     """
     trace = Trace(network)
-    labels = trace.classes()
-    repeats = _chosen(network, trace, labels, layer, channels, np.random.default_rng(seed))
-    return _Growth(network, weights, trace, repeats[labels], noise, np.random.default_rng(seed + 1)).grown()
+    rng = np.random.default_rng(seed)
+    repeats = _chosen(network, trace, layer, channels, rng)
+    return _Growth(network, weights, trace, repeats, noise, rng).grown()
 
 
-def _chosen(network: Network, trace: Trace, labels: Ints, layer: str, channels: int, rng: np.random.Generator) -> Ints:
-    """How often each class stands in the wider network, [number of ids]."""
+def _chosen(network: Network, trace: Trace, layer: str, channels: int, rng: np.random.Generator) -> Ints:
+    """How often each channel of the old network stands in the wider one, by its id."""
     layers = {node.name: node for node in network if is_layer(node)}
     if layer not in layers:
         raise UnknownNameError("layer", layer, layers)
     before = out_channels(layers[layer])
     if channels <= before:
         raise UsageError(f"{layer} has {before} channels, which {channels} would not widen", hint="give more channels")
-    own, sizes = np.unique(labels[trace.ids[layer]], return_counts=True)
-    fixed = trace.fixed()
-    if reasons := [fixed[int(label)] for label in own if int(label) in fixed]:
+    own, sizes = np.unique(trace.classes[trace.ids[layer]], return_counts=True)
+    if reasons := [trace.fixed[int(label)] for label in own if int(label) in trace.fixed]:
         raise UsageError(f"the channels of {layer} cannot change: {reasons[0]}", hint="widen one of widenable(network)")
     if channels % before == 0:
-        return np.where(np.isin(np.arange(len(labels)), own), channels // before, 1)
-    repeats, left = np.ones(len(labels), np.intp), channels - before
+        return np.where(np.isin(trace.classes, own), channels // before, 1)
+    repeats, left = np.ones(len(trace.classes), np.intp), channels - before  # by class
     while left:
         fitting = own[sizes <= left]
         if not len(fitting):
@@ -109,7 +107,7 @@ def _chosen(network: Network, trace: Trace, labels: Ints, layer: str, channels: 
         label = rng.choice(fitting)
         repeats[label] += 1
         left -= int(sizes[own == label][0])
-    return repeats
+    return repeats[trace.classes]
 
 
 @dataclass
@@ -157,6 +155,9 @@ class _Growth:
                 self.maps[node.name] = maps[0]
             case "layer":
                 return self._layer(node, maps[0], widths[0])
+            case "begun":
+                width = node.op.inputs[0].shape[-1]
+                return self._layer(node, np.arange(width), width)
             case "joined":
                 starts = np.cumsum([0, *widths[:-1]])
                 self.maps[node.name] = np.concatenate([m + start for m, start in zip(maps, starts, strict=True)])
@@ -172,7 +173,7 @@ class _Growth:
             case "fixed":
                 self.maps.update((value, np.arange(len(self.trace.ids[value]))) for value in node.outputs)
                 start = f"{node.name}."
-                own = (*node.op.weights, *node.op.buffers, *_COUNTERS)
+                own = (*node.op.weights, *node.op.buffers, *_TORCHS_OWN)
                 self.made.update(
                     (start + name, self.weights[start + name]) for name in own if start + name in self.weights
                 )
@@ -211,7 +212,7 @@ class _Growth:
 
     def _gather(self, node: Node, channels: Ints) -> None:
         """The node's arrays, a row for each new channel."""
-        for name in (*node.op.weights, *node.op.buffers, *_COUNTERS):
+        for name in (*node.op.weights, *node.op.buffers, *_TORCHS_OWN):
             if (array := self.weights.get(f"{node.name}.{name}")) is not None:
                 self.made[f"{node.name}.{name}"] = array[channels] if array.ndim else array
 

@@ -55,7 +55,7 @@ class _Channels:
 
     def __init__(self, network: Network, layer: str) -> None:
         self._trace = Trace(network)
-        self._labels = self._trace.classes()
+        self._labels = self._trace.classes
         self._wanted = self._of(layer)
         for node in network:
             for value in (*node.inputs, *node.outputs):

@@ -1,6 +1,7 @@
 """What all scores without training need: a module with fresh weights, and images to run it on."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -12,6 +13,20 @@ from ....networks.exporters import to_torch
 from ..base import NoScoreError
 from ..data import ImageSet
 from ._graphs import is_layer, reads_its_input
+
+_OF_ONE_BATCH = frozenset({"reshape", "expand", "constant", "parameter"})
+"""Ops whose attributes hold the batch that a network is built for."""
+
+
+@contextmanager
+def explained(network: Network) -> Iterator[None]:
+    """Turns what torch raises into the reason why there is no score."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        fixed = network.inputs[0][1].shape[0] == 1 and _OF_ONE_BATCH & network.op_counts().keys()
+        hint = "; it is made for one image: build it with batch=" if fixed else ""
+        raise NoScoreError(f"torch cannot compute it ({' '.join(str(error).split())}){hint}") from None
 
 
 def fresh(network: Network, seed: int) -> nn.Module:

@@ -1,20 +1,19 @@
 """`AzNas`: several scores without training, each ranked, and their ranks put together."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pixel_unshuffle
+from torch.nn.functional import pad, pixel_unshuffle
 
 from ....networks import Network
 from .._registry import register
-from ..base import AccuracyEstimator, Floats, NoScoreError, Scores, ranks, require_networks
+from ..base import AccuracyEstimator, Floats, NoScoreError, Scores, ranks
 from ._graphs import trunk
-from ._modules import batch_size, fresh, noise
+from ._modules import batch_size, explained, fresh, noise
 
 _SMALL = 1e-12
 
@@ -72,22 +71,13 @@ class AzNas(AccuracyEstimator):
         self.batch = batch
 
     def estimate(self, networks: Sequence[Network]) -> Scores:
-        require_networks(networks)
-        parts, seconds, failures = np.full((4, len(networks)), np.nan), np.zeros(len(networks)), []
-        for i, network in enumerate(networks):
-            start, failure = time.perf_counter(), None
-            try:
-                found = self.parts(network)
-                parts[:, i] = (found.expressivity, found.progressivity, found.trainability, found.complexity)
-            except NoScoreError as error:
-                failure = str(error)
-            seconds[i] = time.perf_counter() - start
-            failures.append(failure)
-        scored = np.array([failure is None for failure in failures], np.bool_)
+        found, seconds, failures = self._each(networks, self.parts)
         values = np.full(len(networks), np.nan)
-        if scored.any():
-            values[scored] = put_together(list(parts[:, scored]))
-        return Scores(values, seconds, tuple(failures), self.meaning)
+        scored = [i for i, parts in enumerate(found) if parts is not None]
+        if scored:
+            rows = np.array([astuple(parts) for parts in found if parts is not None])
+            values[scored] = put_together(list(rows.T))
+        return Scores(values, seconds, failures, self.meaning)
 
     def _score(self, network: Network) -> float:
         return float(self.estimate([network]).values[0])
@@ -102,7 +92,11 @@ class AzNas(AccuracyEstimator):
         outputs = block_outputs(features) if features is not None else ()
         if features is None or len(outputs) < 2:
             raise NoScoreError("it has no two blocks before a global average pool")
-        module = fresh(Network(network.name, features.inputs, features.nodes, outputs), self.seed)
+        with explained(network):
+            return self._parts(network, Network(network.name, features.inputs, features.nodes, outputs))
+
+    def _parts(self, network: Network, features: Network) -> AzScores:
+        module = fresh(features, self.seed)
         random = torch.Generator().manual_seed(self.seed)
         images = noise(network, batch_size(network, self.batch), random)
         maps: tuple[Tensor, ...] = module(images)
@@ -149,14 +143,13 @@ def _spectral_norm(before: Tensor, after: Tensor, random: torch.Generator) -> fl
     """Of a block's Jacobian, estimated: the largest singular value of the mean over positions of g_in g_outᵀ.
 
     g_out are random signs at the block's output and g_in what they become at its input; where the block makes images
-    smaller, positions of its input become channels.
+    smaller, positions of its input become channels, with zeros where the input ends before a whole stride.
     """
     signs = torch.randint(2, after.shape, generator=random).to(after.dtype) * 2 - 1
     (back,) = torch.autograd.grad(after, before, signs, retain_graph=True)
-    smaller = before.shape[2] // after.shape[2]
-    if smaller > 1:
-        back = pixel_unshuffle(back, smaller)
-    if back.shape[2:] != signs.shape[2:]:
-        raise NoScoreError(f"a block of it turns {tuple(before.shape[2:])} positions into {tuple(after.shape[2:])}")
+    (height, width), (rows, columns) = before.shape[2:], after.shape[2:]
+    stride = -(-height // rows)
+    if stride > 1:
+        back = pixel_unshuffle(pad(back, (0, columns * stride - width, 0, rows * stride - height)), stride)
     into, out = back.transpose(0, 1).flatten(1), signs.transpose(0, 1).flatten(1)
     return float(torch.linalg.matrix_norm(into @ out.T / out.shape[1], 2))

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from ....networks import Network
 from .._registry import register
-from ._batch import BatchScore
+from ._base import BatchScore
 from ._graphs import is_layer
 from ._modules import fresh, layer_weights
 
@@ -30,7 +30,7 @@ class GradNorm(_LossScore):
     """Sum over layers of the Euclidean norm of the gradient of their weights (Abdelfattah et al., arXiv:2101.08134,
     section 3.1)."""
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         weights = layer_weights(module, network)
         gradients = grad(self._loss(module, network), weights, allow_unused=True)
@@ -42,7 +42,7 @@ class Snip(_LossScore):
     """Sum over the weights of layers of |w dL/dw|: by how much the loss changes if they are taken away one by one
     (Lee et al., arXiv:1810.02340, equation 3), with weights as Glorot and Bengio initialise them, as there."""
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         weights = layer_weights(module, network)
         random = torch.Generator().manual_seed(self.seed)
@@ -58,7 +58,7 @@ class Grasp(_LossScore):
     """Minus the sum over the weights of layers of w (H g): how taking them away changes the flow of gradients (Wang et
     al., arXiv:2002.07376, equation 8); H is the Hessian of the loss, g its gradient."""
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         weights = layer_weights(module, network)
         gradients = grad(self._loss(module, network), weights, create_graph=True, allow_unused=True)
@@ -74,7 +74,7 @@ class Fisher(_LossScore):
     """Sum over the output channels of layers of the mean over images of (sum over positions of a dL/da)² / 2: by how
     much the loss changes if a channel is taken away (Theis et al., arXiv:1801.05787, equation 8)."""
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         named = dict(module.named_modules(remove_duplicate=False))
         outputs: list[Tensor] = []

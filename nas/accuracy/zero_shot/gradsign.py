@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 from ....networks import Network
 from .._registry import register
 from ..data import ImageSet
-from ._batch import BatchScore
+from ._base import BatchScore
 from ._modules import fresh, layer_weights
 
 
@@ -21,7 +21,7 @@ class GradSign(BatchScore):
     def __init__(self, *, images: ImageSet | None = None, batch: int = 16, seed: int = 0) -> None:
         super().__init__(images=images, batch=batch, seed=seed)
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         weights = layer_weights(module, network)
         signs = [torch.zeros_like(weight) for weight in weights]

@@ -5,7 +5,7 @@ import torch
 from ....networks import Network
 from .._registry import register
 from ..base import NoScoreError
-from ._batch import BatchScore
+from ._base import BatchScore
 from ._modules import fresh
 
 _SMALL = 1e-5
@@ -16,7 +16,7 @@ class Jacov(BatchScore):
     """Covariance of Jacobians (Mellor et al., arXiv:2006.04647v1, equation 2): minus the sum over the eigenvalues v of
     the correlations of d(sum of outputs)/d(image) between images of log(v + 1e-5) + 1 / (v + 1e-5)."""
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         images, _ = self._labelled(network)
         images.requires_grad_()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from ....networks import Network
 from .._registry import register
 from ..base import NoScoreError
-from ._batch import BatchScore
+from ._base import BatchScore
 from ._modules import fresh, modules_of
 
 _RECTIFIERS = ("relu", "relu6", "leaky_relu")
@@ -20,7 +20,7 @@ class Naswot(BatchScore):
     B Bᵀ + (1 - B)(1 - B)ᵀ: on how many units two images agree.
     """
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         module = fresh(network, self.seed)
         rectifiers = modules_of(module, network, _RECTIFIERS)
         if not rectifiers:

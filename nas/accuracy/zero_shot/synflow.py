@@ -4,13 +4,13 @@ import torch
 
 from ....networks import Network
 from .._registry import register
-from ..base import AccuracyEstimator
+from ._base import ZeroShot
 from ._graphs import without_norms
-from ._modules import fresh, layer_weights
+from ._modules import batch_size, fresh, layer_weights
 
 
 @register("synflow")
-class LogSynflow(AccuracyEstimator):
+class LogSynflow(ZeroShot):
     """Synaptic flow (Tanaka et al., arXiv:2006.05467, equation 2, summed as in Abdelfattah et al., arXiv:2101.08134),
     as a logarithm: log of the sum over the weights w of layers of |w dL/dw|.
 
@@ -18,16 +18,15 @@ class LogSynflow(AccuracyEstimator):
     norms left out; in float64, since deep networks overflow float32.
     """
 
-    meaning = "order"
-
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         plain = without_norms(network)
         module = fresh(plain, self.seed).double()
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.abs_()
         weights = layer_weights(module, plain)
-        output = module(torch.ones(1, *network.inputs[0][1].shape[1:], dtype=torch.float64))
-        gradients = torch.autograd.grad(output.sum(), weights, allow_unused=True)
+        count = batch_size(network, 1)
+        output = module(torch.ones(count, *network.inputs[0][1].shape[1:], dtype=torch.float64))
+        gradients = torch.autograd.grad(output.sum() / count, weights, allow_unused=True)
         flows = [(w.detach() * g).abs().sum() for w, g in zip(weights, gradients, strict=True) if g is not None]
         return float(torch.stack(flows).sum().log())

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from ....networks import Network
 from .._registry import register
-from ..base import AccuracyEstimator, NoScoreError
+from ..base import NoScoreError
+from ._base import ZeroShot
 from ._graphs import trunk, without_shortcuts
 from ._modules import batch_size, fresh, layer_weights, modules_of, noise
 
@@ -13,7 +14,7 @@ _STEP = 0.01  # of the perturbation
 
 
 @register("zen")
-class Zen(AccuracyEstimator):
+class Zen(ZeroShot):
     """Zen-score (Lin et al., arXiv:2102.01063, algorithm 1): log of the mean over a batch of sum |f(x) - f(x + 0.01 n)|
     plus the sum over batch norms of log sqrt(mean variance of their channels).
 
@@ -28,14 +29,12 @@ class Zen(AccuracyEstimator):
         seed: of weights and images.
     """
 
-    meaning = "order"
-
     def __init__(self, *, shortcuts: bool = False, batch: int = 8, seed: int = 0) -> None:
         super().__init__(seed=seed)
         self.shortcuts = shortcuts
         self.batch = batch
 
-    def _score(self, network: Network) -> float:
+    def _computed(self, network: Network) -> float:
         features = trunk(network if self.shortcuts else without_shortcuts(network))
         if features is None:
             raise NoScoreError("it has no global average pool")

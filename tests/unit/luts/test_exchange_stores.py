@@ -246,7 +246,7 @@ def test_the_space_of_proxylessnas_gives_the_known_sums(shared_data: Path, monke
     found = part.measure()
     assert found["proxyless_ms"] == pytest.approx({"min": 29.61, "uniform": 113.99, "max": 191.03}, abs=0.005)
     assert all(figure.met for figure in part.figures(found, "x"))
-    assert sum(len(keys) for keys in part._space()[1]) == 6 * 6 + 15 * 7
+    assert sum(len(keys) for keys in part.proxyless_keys()[1]) == 6 * 6 + 15 * 7
 
 
 def test_tf_nas_has_rows_below_zero_which_are_counted_when_told_to_drop_them(shared_data: Path) -> None:

@@ -202,7 +202,7 @@ def test_the_last_good_checkpoint_stays(tmp_path):
             with torch.no_grad():
                 module.get_submodule("stem").weight.fill_(math.nan)
 
-    with pytest.raises(DivergedError, match=r"at step 8.*\n.*the checkpoint of 1 epochs is kept"):
+    with pytest.raises(DivergedError, match=r"at step 8.*\n.*the checkpoint after epoch 1 is kept"):
         train(NET, FEW, JUDGED, QUICK, module=module, checkpoint=path, on_progress=poison)
     with np.load(path, allow_pickle=False) as loaded:
         assert all(np.isfinite(loaded[name]).all() for name in loaded.files if name != "card")

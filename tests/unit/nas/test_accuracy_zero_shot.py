@@ -206,6 +206,8 @@ def test_entropy_and_spectral_norm_of_known_features():
     x = torch.randn(64, 6, 8, 8, generator=random, requires_grad=True)
     assert _spectral_norm(x, 3 * x, random) == pytest.approx(3, rel=0.1)
     assert _spectral_norm(x, x[:, :, ::2, ::2], random) == pytest.approx(1, rel=0.2)
+    odd = torch.randn(64, 6, 7, 7, generator=random, requires_grad=True)
+    assert _spectral_norm(odd, odd[:, :, ::2, ::2], random) == pytest.approx(1, rel=0.2)
 
 
 def test_parts_tell_networks_apart():
@@ -276,3 +278,25 @@ def test_names_are_unique_and_unknown_ones_are_told(monkeypatch):
 
     with pytest.raises(UsageError, match="two estimators of kind 'zen'"):
         register("zen")(Other)
+
+
+def test_what_torch_cannot_compute_has_no_score_but_a_reason():
+    b = NetworkBuilder("fixed batch")
+    x = b.op("relu", b.op("conv2d", b.input((1, 3, 4, 4)), out_channels=4, kernel_size=1))
+    x = b.op("reshape", b.op("reshape", x, shape=(1, 2, 2, 4, 4)), shape=(1, 4, 4, 4))
+    fixed = b.build(b.op("linear", b.op("flatten", b.op("global_avg_pool2d", x)), out_features=3))
+    scores = GradNorm(batch=4).estimate([fixed, NET])
+    assert "it is made for one image: build it with batch=" in scores.failures[0]
+    assert np.isfinite(scores.values[1])
+    assert np.isfinite(LogSynflow().estimate([fixed]).values).all()
+    b = NetworkBuilder("norm of one number")
+    x = b.op(
+        "batch_norm", b.op("global_avg_pool2d", b.op("conv2d", b.input((1, 3, 4, 4)), out_channels=4, kernel_size=1))
+    )
+    single = b.build(b.op("linear", b.op("flatten", x), out_features=3))
+    assert "more than 1 value per channel" in GradSign().estimate([single]).failures[0]
+    assert "hardsigmoid" in Grasp(batch=4).estimate([zoo.build("mobilenet_v3_small", resolution=32)]).failures[0]
+
+
+def test_synflow_does_not_depend_on_the_batch_that_a_network_is_built_for():
+    assert score(LogSynflow(), plain(batch=4)) == pytest.approx(score(LogSynflow(), plain()))

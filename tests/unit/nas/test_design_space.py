@@ -152,6 +152,15 @@ def test_too_little_memory_says_what_is_needed() -> None:
         rank(grid, sram_bytes=MB, flash_bytes=10 * KB, samples=50)
 
 
+def test_flash_that_is_needed_is_that_of_networks_that_keep_the_sram() -> None:
+    """Networks of small images fit the SRAM, networks of a small width the flash, and none both."""
+    grid = [spaces.build("tinynas-w0.2@224"), spaces.build("tinynas-w0.5@48")]
+    with pytest.raises(InfeasibleError, match=r"keeps flash in kB <= 350: the least is") as refused:
+        rank(grid, sram_bytes=100 * KB, flash_bytes=350 * KB, samples=50)
+    assert refused.value.least > 350
+    assert rank(grid, sram_bytes=100 * KB, flash_bytes=int(refused.value.least) * KB, samples=50)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"samples": 0}, {"sram_bytes": 0}, {"flash_bytes": -1}, {"top": 0.0}, {"top": 1.0}, {"spaces": []}],

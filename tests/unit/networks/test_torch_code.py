@@ -83,13 +83,9 @@ def test_shared_weights_stay_shared():
     assert sum(parameter.numel() for parameter in built(network).parameters()) == network.params
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "mcunet_in0", "vit_b_16"])
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "shufflenet_v2_x0_5", "mcunet_in0"])
 def test_networks_of_the_zoo_are_written_whole(name):
-    network = zoo.build(name)
-    if network.params > 10_000_000:  # the shapes tell enough
-        assert len(built(network).state_dict()) == len(to_torch(network).state_dict())
-        return
-    agree(network, name="Mine")
+    agree(zoo.build(name), name="Mine")
 
 
 def test_names_that_python_or_torch_have_are_left_to_them():

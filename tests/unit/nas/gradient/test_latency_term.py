@@ -65,17 +65,29 @@ def test_forms_press_towards_less_also_below_a_millisecond(form: str) -> None:
 
 def test_the_weight_follows_the_latency_and_never_pulls() -> None:
     term = LatencyTerm(ORACLE, 4.0, weight=0.1, control=0.02)
-    term.follow(6.0)  # half of the target too much
-    assert term.memory == pytest.approx(0.1 + 0.02 * 0.5)
-    assert term.current == pytest.approx(0.11 + 2 * 0.5)
+    term.follow(4.4)
+    assert term.memory == pytest.approx(0.1 + 0.02 * 0.1)
+    assert term.current == pytest.approx(0.102 + 10 * 0.1)
+    term.follow(9.0)  # counts as 20 % too much
+    assert term.memory == pytest.approx(0.102 + 0.02 * 0.2)
     term.follow(4.0)
-    assert term.current == term.memory == pytest.approx(0.11)
+    assert term.current == term.memory == pytest.approx(0.106)
     term.follow(3.0)
     assert term.current == 0.0
-    assert term.memory == pytest.approx(0.105)
+    assert term.memory == pytest.approx(0.102)
     fixed = LatencyTerm(ORACLE, 4.0, control=0.0)
     fixed.follow(100.0)
     assert fixed.current == 0.1
+
+
+def test_a_term_given_to_two_searches_serves_each_alone() -> None:
+    term = LatencyTerm(ORACLE, 4.0)
+    one, two = Proxyless(SPACE, latency=term), Proxyless(SPACE, latency=term)
+    assert one.latency is not None
+    assert two.latency is not None
+    one.latency.follow(4.8)
+    assert one.latency.current > 1
+    assert two.latency.current == term.current == 0.1
 
 
 def test_a_term_that_makes_no_sense_is_refused() -> None:

@@ -62,9 +62,25 @@ def images(count: int = 4, side: int = 16) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
+def scaled(net: Supernet) -> Supernet:
+    """The supernet with scales of batch norms that are not 0."""
+    for name, value in net.named_parameters():
+        if "norm" in name and name.endswith("weight"):
+            nn.init.uniform_(value, 0.5, 1.5)
+    return net
+
+
+def test_blocks_with_a_shortcut_begin_by_doing_nothing() -> None:
+    net = Supernet(chain(SEVEN, SEVEN))
+    with statistics_kept(net):
+        paths = [net(images(), one_path(path)) for path in ([6, 6], [0, 6], [5, 3])]
+    assert torch.equal(paths[0], paths[1])
+    assert torch.equal(paths[0], paths[2])
+
+
 def test_a_path_computes_what_the_decoded_network_does() -> None:
     space = ChainSpace("chain", [chain(SEVEN, SEVEN, (shuffled, nothing))])
-    net = Supernet(space.chains()[0]).eval()
+    net = scaled(Supernet(space.chains()[0])).eval()
     for code in space.sample(5, np.random.default_rng(0)):
         alone = to_torch(space.decode(code)).eval()
         taken = [net.stem, *(c[i] for c, i in zip(net.positions, code, strict=True)), net.head]
@@ -76,7 +92,7 @@ def test_a_path_computes_what_the_decoded_network_does() -> None:
 
 
 def test_a_sum_with_one_weight_is_a_path() -> None:
-    net = Supernet(chain(SEVEN, SEVEN))
+    net = scaled(Supernet(chain(SEVEN, SEVEN)))
     weights = [torch.eye(7)[2], torch.eye(7)[6]]
     with statistics_kept(net):
         torch.testing.assert_close(net(images(), weighted(weights)), net(images(), one_path([2, 6])))
@@ -111,7 +127,7 @@ def test_statistics_are_kept_only_inside() -> None:
 @pytest.mark.parametrize("active", [0, 5, 6])
 def test_gates_have_the_gradient_of_a_sum_over_all_candidates(active: int) -> None:
     """dL/dg_j = <dL/dy, o_j(x)>, as automatic differentiation has it when all candidates are computed and kept."""
-    net = Supernet(chain(SEVEN, SEVEN)).double()
+    net = scaled(Supernet(chain(SEVEN, SEVEN))).double()
     x, one_hot = images().double(), torch.eye(7, dtype=torch.double)
     drawn = [[active, *(i for i in range(7) if i != active)], [3, 6, 0]]
     whole = [one_hot[active].clone().requires_grad_(), one_hot[3].clone().requires_grad_()]
@@ -127,7 +143,7 @@ def test_gates_have_the_gradient_of_a_sum_over_all_candidates(active: int) -> No
 
 
 def test_gates_let_the_gradient_through_to_what_is_before_them() -> None:
-    net = Supernet(chain(SEVEN, SEVEN, SEVEN)).double()
+    net = scaled(Supernet(chain(SEVEN, SEVEN, SEVEN))).double()
     path, x = [1, 6, 4], images().double()
     gates = [torch.zeros(7, dtype=torch.double, requires_grad=True) for _ in path]
     stem_weight = next(net.stem.parameters())

@@ -284,7 +284,13 @@ def test_reinforce_learns_what_is_rewarded_without_a_gradient_of_the_latency() -
 
 
 def test_strategies_are_found_by_name() -> None:
-    assert {gradient_class(kind).kind for kind in gradient_kinds()} == {"darts", "fbnet", "proxyless", "proxyless-r"}
+    assert {gradient_class(kind).kind for kind in gradient_kinds()} == {
+        "darts",
+        "darts-cells",
+        "fbnet",
+        "proxyless",
+        "proxyless-r",
+    }
     with pytest.raises(UnknownNameError, match="unknown gradient search 'proxless'"):
         gradient_class("proxless")
     with pytest.raises(UsageError, match="two gradient searches of kind 'darts'"):

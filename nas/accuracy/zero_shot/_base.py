@@ -1,4 +1,6 @@
-"""`BatchScore`: a score without training that looks at one batch of images."""
+"""`ZeroShot`: a score without training; `BatchScore`: one that looks at a batch of images."""
+
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
@@ -7,10 +9,24 @@ from ....networks import Network
 from ....networks.errors import UsageError
 from ..base import AccuracyEstimator
 from ..data import ImageSet
-from ._modules import labelled
+from ._modules import explained, labelled
 
 
-class BatchScore(AccuracyEstimator):
+class ZeroShot(AccuracyEstimator):
+    """A score of a network as torch initialises it. What torch cannot compute has no score, and torch's reason."""
+
+    meaning = "order"
+
+    def _score(self, network: Network) -> float:
+        with explained(network):
+            return self._computed(network)
+
+    @abstractmethod
+    def _computed(self, network: Network) -> float:
+        """The score of one network; see `_score`."""
+
+
+class BatchScore(ZeroShot):
     """A score that looks at a batch of images at once.
 
     Args:
@@ -21,8 +37,6 @@ class BatchScore(AccuracyEstimator):
     Raises:
         UsageError: fewer than two images, among which nothing can be compared.
     """
-
-    meaning = "order"
 
     def __init__(self, *, images: ImageSet | None = None, batch: int = 32, seed: int = 0) -> None:
         super().__init__(seed=seed)
