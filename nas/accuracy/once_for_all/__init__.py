@@ -3,7 +3,7 @@
 from .estimator import OnceForAll
 from .phases import Phase, progressive
 from .predictor import AccuracyPredictor
-from .serving import Calibration, load_supernet, ready_subnet, recalibrate, save_supernet
+from .serving import Calibration, load_supernet, ready_subnet, save_supernet
 from .shrinking import Shrunk, shrink
 from .supernet import ElasticSupernet, Subnet
 
@@ -18,7 +18,6 @@ __all__ = [
     "load_supernet",
     "progressive",
     "ready_subnet",
-    "recalibrate",
     "save_supernet",
     "shrink",
 ]

@@ -61,7 +61,8 @@ class OnceForAll(AccuracyEstimator):
         self.net, self.calibration = net, calibration
         self.predictor: AccuracyPredictor | None = None
         self.seconds = 0.0
-        self._batches = Batches(held_out, _EVALUATED, statistics=calibration.statistics)
+        device = str(next(net.parameters()).device)
+        self._batches = Batches(held_out, _EVALUATED, statistics=calibration.statistics, device=device)
 
     def measured_pct(self, codes: npt.ArrayLike) -> Floats:
         """Accuracies, [n], of architectures, [n, d]; each is taken out, calibrated and evaluated.

@@ -58,15 +58,16 @@ def progressive(
         depth: epochs with the two largest depths, and with all.
         width: epochs with the two largest widths, and with all.
         learning_rate: of the first phase.
-        later: that of the others. The paper's is a quarter of it where a step adds one choice, as it has it here.
+        later: that of the others; a third of it where the second choice of depths or widths comes in, as in the
+            paper's code (github.com/mit-han-lab/once-for-all, train_ofa_net.py: 2.5e-3 and 7.5e-3).
     """
-    quarter = later / 4
+    third = later / 3
     return (
         Phase(name="full", epochs=full, learning_rate=learning_rate, kernels=1, depths=1, widths=1),
         Phase(name="kernel", epochs=kernel, learning_rate=later, depths=1, widths=1),
-        Phase(name="depth-1", epochs=depth[0], learning_rate=quarter, depths=2, widths=1, subnets=2),
+        Phase(name="depth-1", epochs=depth[0], learning_rate=third, depths=2, widths=1, subnets=2),
         Phase(name="depth-2", epochs=depth[1], learning_rate=later, widths=1, subnets=2),
-        Phase(name="width-1", epochs=width[0], learning_rate=quarter, widths=2, subnets=4),
+        Phase(name="width-1", epochs=width[0], learning_rate=third, widths=2, subnets=4),
         Phase(name="width-2", epochs=width[1], learning_rate=later, subnets=4),
     )
 

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
 
 from ....networks.errors import CheckpointError
 from ...checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
+from ..recalibration import recalibrate
 from .supernet import ElasticSupernet, Subnet, resized
 
 _WHAT: Final = "supernet"
@@ -56,25 +56,15 @@ class Scaled(nn.Module):
         return outputs
 
 
-def recalibrate(subnet: Subnet, calibration: Calibration) -> None:
-    """Give a sub-network's batch norms the mean statistics of batches of its own, in place.
-
-    Those that training left are of many sub-networks at once, and worth nothing to any of them.
-    """
-    device = str(next(subnet.module.parameters()).device)
-    update_bn(calibration.batches(subnet.network.inputs[0][1].shape[-1], device), subnet.module)
-    subnet.module.eval()
-
-
 def ready_subnet(net: ElasticSupernet, code: npt.ArrayLike, calibration: Calibration) -> Subnet:
     """An architecture, [d], taken out and calibrated; its module scales images of other sizes to its own.
 
     Raises:
         UsageError: no valid code.
     """
-    subnet = net.extract(code)
-    recalibrate(subnet, calibration)
-    return Subnet(subnet.network, Scaled(subnet.module, net.resolution(code)).eval())
+    subnet, side = net.extract(code), net.resolution(code)
+    recalibrate(subnet.module, calibration.batches(side, str(next(subnet.module.parameters()).device)))
+    return Subnet(subnet.network, Scaled(subnet.module, side).eval())
 
 
 def save_supernet(net: ElasticSupernet, calibration: Calibration, path: str | Path) -> None:

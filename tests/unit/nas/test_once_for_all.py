@@ -26,13 +26,13 @@ from lutra.nas.accuracy.once_for_all import (  # noqa: E402
     load_supernet,
     progressive,
     ready_subnet,
-    recalibrate,
     save_supernet,
     shrink,
 )
 from lutra.nas.accuracy.once_for_all.elastic import ElasticBlock  # noqa: E402
 from lutra.nas.accuracy.once_for_all.phases import Allowed  # noqa: E402
 from lutra.nas.accuracy.once_for_all.supernet import resized  # noqa: E402
+from lutra.nas.accuracy.recalibration import recalibrate  # noqa: E402
 from lutra.nas.accuracy.recipe import Recipe  # noqa: E402
 from lutra.nas.spaces import StagedSpace  # noqa: E402
 from lutra.nas.spaces._mobile import chains  # noqa: E402
@@ -197,7 +197,7 @@ def test_taking_out_copies(net: ElasticSupernet):
     with torch.no_grad():
         for value in subnet.module.parameters():
             value.zero_()
-    recalibrate(subnet, CALIBRATION)
+    recalibrate(subnet.module, CALIBRATION.batches(16))
     after = weights_of(net)
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
@@ -206,10 +206,9 @@ def test_statistics_are_those_of_the_images(net: ElasticSupernet):
     code = SPACE.canonical(np.array([[0, 1, 1, 1]]))[0]
     subnet = net.extract(code)
     (batch,) = CALIBRATION.batches(8)
-    norm = "norm"
-    recalibrate(subnet, CALIBRATION)
+    recalibrate(subnet.module, [batch])
     features = conv2d(batch, subnet.module.get_parameter("conv.weight"), stride=2, padding=1)
-    found = subnet.module.get_submodule(norm)
+    found = subnet.module.get_submodule("norm")
     assert torch.allclose(found.running_mean, features.mean(dim=(0, 2, 3)), atol=1e-5)
     assert torch.allclose(found.running_var, features.var(dim=(0, 2, 3)), rtol=1e-4)
     inside = subnet.module.train()(batch)
