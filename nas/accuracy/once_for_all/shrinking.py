@@ -84,7 +84,8 @@ def shrink(
         raise UsageError("phases lack, or have one name", hint="use progressive(...), or name each of them")
     for each in (images, held_out):
         each.require_fit(net.largest_network)
-    calibration = Calibration(images.subset(range(min(_CALIBRATED, len(images)))), images.channel_statistics())
+    some = np.random.default_rng(recipe.seed).permutation(len(images))[:_CALIBRATED]  # sets may be in order of class
+    calibration = Calibration(images.subset(some), images.channel_statistics())
     teacher: nn.Module | None = None
     epochs: list[tuple[Epoch, ...]] = []
     for number, phase in enumerate(phases):

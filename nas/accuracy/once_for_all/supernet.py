@@ -93,7 +93,7 @@ class ElasticSupernet(nn.Module):
     def extract(self, code: npt.ArrayLike) -> Subnet:
         """One architecture, [d], as a plain network with copies of its weights; it computes what `forward` does.
 
-        Running statistics are those that training left, of many networks at once: `recalibrate` them, as `ready_subnet` does.
+        Running statistics are those that training left, of many networks at once; `ready_subnet` measures its own.
 
         Raises:
             UsageError: no valid code.
