@@ -12,7 +12,7 @@ from typing import Any
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
 from ..facts import SHARED
-from . import _data, _inherited, _net2net, _proxies, _training, _zen
+from . import _data, _inherited, _net2net, _once_for_all, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
 
@@ -25,6 +25,7 @@ PARTS = {
     "training": _training.measure,
     "training-gpu": _training.measure_gpu,
     "inherited": _inherited.measure,
+    "once-for-all": _once_for_all.measure,
 }
 _FIGURES = {
     "zen": _zen.figures,
@@ -35,6 +36,7 @@ _FIGURES = {
     "training": _training.figures,
     "training-gpu": _training.figures_gpu,
     "inherited": _inherited.figures,
+    "once-for-all": _once_for_all.figures,
 }
 _TABLES = {
     "proxies": _proxies.table,
@@ -42,6 +44,7 @@ _TABLES = {
     "net2net": _net2net.table,
     "training": _training.table,
     "inherited": _inherited.table,
+    "once-for-all": _once_for_all.table,
     "data": _data.table,
 }
 

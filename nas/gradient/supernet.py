@@ -8,17 +8,15 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from ...networks import Network, NetworkBuilder, TensorType
+from ...networks import Network, TensorType
 from ...networks.errors import NotSupportedError, ShapeError
 from ...networks.exporters import to_torch
 from ...networks.lowering.blocks import Block, BlockSpace
+from ..blocks import block_network
 from ..spaces import SearchSpace
 
 Mix: TypeAlias = Callable[[int, nn.ModuleList, Tensor], Tensor]
 """What a position makes of its input: from its number, its candidates and what comes in (`mixing`)."""
-
-_FIXES_BATCH = frozenset({"expand", "reshape"})
-"""Ops whose attributes name the number of images."""
 
 
 class MixedNet(nn.Module, ABC):
@@ -137,19 +135,10 @@ def module_of(block: Block, incoming: TensorType, where: str) -> tuple[nn.Module
     Raises:
         NotSupportedError: it fixes the number of images; ``where`` says which block it is.
     """
-    b = NetworkBuilder("block")
-    x = b.input(incoming.shape, incoming.dtype)
-    made = block(b, x)
-    network = b.build(made)
-    fixed = sorted({node.op.kind for node in network} & _FIXES_BATCH)
-    if fixed:
-        raise NotSupportedError(
-            f"{where} of a supernet fixes the number of images, by {', '.join(fixed)}",
-            hint="use ops that take any number of images, such as flatten or channel_shuffle",
-        )
+    network = block_network(block, incoming, where)
     module = to_torch(network)
     _empty_at_first(network, module)
-    return module, network.types[made], made == x
+    return module, network.types[network.outputs[0]], not network.nodes
 
 
 def _empty_at_first(network: Network, module: nn.Module) -> None:

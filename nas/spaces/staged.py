@@ -23,6 +23,10 @@ class StagedSpace(SearchSpace):
             can be too shallow for the position; `positions` makes such.
         depths: of each stage, the numbers of blocks it may have, rising.
         blocks: what the candidates are called.
+
+    Attributes:
+        depth_columns: columns of the codes that hold depths.
+        block_columns: those that hold blocks, one for each position of the chains.
     """
 
     def __init__(
@@ -43,7 +47,8 @@ class StagedSpace(SearchSpace):
                 chosen.append(Decision(f"block {i} of stage {s}", tuple(blocks), when))
         super().__init__(name, image + chosen)
         self._chains = tuple(chains)
-        self._first_block = len(image) + len(elastic)
+        self.depth_columns = range(len(image), len(image) + len(elastic))
+        self.block_columns = range(self.depth_columns.stop, len(self.decisions))
         self._left_out = len(blocks)
 
     def chains(self) -> tuple[BlockSpace, ...]:
@@ -52,7 +57,7 @@ class StagedSpace(SearchSpace):
     def chain_of(self, codes: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         given = self.validate(codes)
         chain = given[:, 0] if len(self._chains) > 1 else np.zeros(len(given), np.int64)
-        blocks = np.where(self.used(given), given, self._left_out)[:, self._first_block :]
+        blocks = np.where(self.used(given), given, self._left_out)[:, self.block_columns.start :]
         return chain, blocks
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from lutra.nas import spaces
 from lutra.nas.accuracy import AccuracyEstimator, estimator_class
 from lutra.nas.testing import EstimatorContract
+from lutra.networks import Network
 
 pytest.importorskip("torch")
 
@@ -73,3 +75,17 @@ class TestFromScratch(EstimatorContract):
 
         recipe = Recipe(epochs=1, batch=64, augmentation=NO_AUGMENTATION)
         return FromScratch(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)
+
+
+class TestOnceForAll(EstimatorContract):
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.once_for_all import Calibration, ElasticSupernet, OnceForAll
+
+        images = digits(24).subset(range(100))
+        net = ElasticSupernet(spaces.build("ofa-small"), seed=seed)
+        return OnceForAll(net, Calibration(images, images.channel_statistics()), images, seed=seed)
+
+    def networks(self) -> list[Network]:
+        space = spaces.build("ofa-small")
+        return [space.decode([0, depth, 0, *[4] * 6]) for depth in range(3)]

@@ -56,6 +56,13 @@ class TestAutoDeepLab(SpaceContract):
         return spaces.build("autodeeplab@129")
 
 
+class TestOfaSmall(SpaceContract):
+    runtimes = ("null", "native")
+
+    def make(self) -> SearchSpace:
+        return spaces.build("ofa-small")
+
+
 class TestOfaResNet(SpaceContract):
     def make(self) -> SearchSpace:
         return spaces.build("ofa-resnet50@64,96")

@@ -1,0 +1,199 @@
+"""Once-for-all: sub-networks of a shrunk supernet beside each trained alone, and beside those of one not shrunk."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from lutra.nas import spaces
+from lutra.nas.accuracy import ImageSet, load_images
+from lutra.nas.accuracy.lessons import Labels
+from lutra.nas.accuracy.once_for_all import (
+    ElasticSupernet,
+    OnceForAll,
+    Phase,
+    Shrunk,
+    progressive,
+    ready_subnet,
+    shrink,
+)
+from lutra.nas.accuracy.once_for_all.serving import Scaled
+from lutra.nas.accuracy.recipe import Recipe
+from lutra.nas.accuracy.training import Progress, train_module
+from lutra.nas.spaces import SearchSpace
+from lutra.networks.exporters import to_torch
+
+from .._parts import WORK
+from .._results import ROOT, Figure, note
+from ..facts import SHARED
+
+_SPACE: Final = "ofa-small"
+_IMAGES, _TEST, _SIDE = 2_500, 2_000, 24
+_SUBNETS, _ALONE, _LEARNED = 20, 4, 60
+_ASKED: Final = 4096  # architectures that the predictor is asked about for one device
+_DEVICES: Final = 40
+_RATE: Final = 0.1
+_PHASES: Final = progressive(full=6, kernel=3, depth=(2, 3), width=(2, 4), learning_rate=_RATE, later=_RATE / 2)
+_EPOCHS: Final = sum(phase.epochs for phase in _PHASES)
+_AT_ONCE: Final = (Phase(name="all", epochs=_EPOCHS, learning_rate=_RATE, subnets=2),)
+_RECIPE: Final = Recipe(epochs=_EPOCHS, batch=50, learning_rate=_RATE, weight_decay=1e-4)
+PLOT: Final = ROOT / "docs" / "figures" / "once-for-all-cost.png"
+
+
+def measure() -> dict[str, Any]:
+    """Accuracies of sub-networks, and what everything took; a killed measurement goes on where it stopped."""
+    torch.set_num_threads(1)
+    images, test = (_images(part, count) for part, count in (("train", _IMAGES), ("test", _TEST)))
+    space = spaces.build(_SPACE)
+    codes = space.sample(_SUBNETS, np.random.default_rng(1))
+    folder = WORK / "accuracy-once-for-all"
+    runs = {
+        name: shrink(ElasticSupernet(space), images, test, phases, _RECIPE, folder=folder / name, on_progress=_tell)
+        for name, phases in (("shrunk", _PHASES), ("at-once", _AT_ONCE))
+    }
+    found = {
+        name: OnceForAll(run.net, run.calibration, test).measured_pct(codes).tolist() for name, run in runs.items()
+    }
+    note(f"sub-networks: {found}")
+    alone = [_alone(space, code, images, test) for code in codes[:_ALONE]]
+    return {
+        "codes": codes.tolist(),
+        "macs": space.costs(codes).macs.tolist(),
+        "shrunk_pct": found["shrunk"],
+        "at_once_pct": found["at-once"],
+        "alone_pct": [accuracy for accuracy, _ in alone],
+        "alone_seconds": [seconds for _, seconds in alone],
+        "phases": [[epoch.accuracy_pct for epoch in phase] for phase in runs["shrunk"].epochs],
+        "seconds": {name: run.seconds for name, run in runs.items()},
+        **_served(runs["shrunk"], test),
+    }
+
+
+def _images(part: str, count: int) -> ImageSet:
+    """Some images of CIFAR-10, scaled to the largest size of the space."""
+    found = load_images(SHARED / "images" / f"cifar10-{part}.parquet", size=_SIDE)
+    return found.subset(np.random.default_rng(0).permutation(len(found))[:count])
+
+
+def _tell(progress: Progress) -> None:
+    if progress.step and progress.step % (_IMAGES // _RECIPE.batch) == 0 and progress.epochs:
+        note(f"step {progress.step} of {progress.steps}: {progress.epochs[-1].accuracy_pct:.1f} %")
+
+
+def _alone(space: SearchSpace, code: Any, images: ImageSet, test: ImageSet) -> tuple[float, float]:
+    """Accuracy of one architecture with weights of its own after as many epochs, and the seconds that took."""
+    network = space.decode(code)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = Scaled(to_torch(network), network.inputs[0][1].shape[-1])
+    lesson, identity = Labels(_RECIPE.label_smoothing), {"network": network.fingerprint}
+    path = WORK / "accuracy-once-for-all" / "alone" / f"{network.fingerprint}.npz"
+    trained = train_module(
+        module, lesson, images, test, _RECIPE, name=network.name, identity=identity, checkpoint=path, device="cpu"
+    )
+    note(f"alone: {trained.accuracy_pct:.1f} %")
+    return trained.accuracy_pct, trained.seconds
+
+
+def _served(shrunk: Shrunk, test: ImageSet) -> dict[str, Any]:
+    """What a device costs once the supernet is there, and how well accuracies are predicted."""
+    estimator, space = OnceForAll(shrunk.net, shrunk.calibration, test), shrunk.net.space
+    estimator.learn(_LEARNED)
+    start = time.perf_counter()
+    asked = space.sample(_ASKED, np.random.default_rng(2))
+    best = asked[estimator.predicted_pct(asked).argmax()]
+    ready_subnet(shrunk.net, best, shrunk.calibration)
+    device_seconds = time.perf_counter() - start
+    new = space.sample(_SUBNETS, np.random.default_rng(3))
+    errors = estimator.predicted_pct(new) - estimator.measured_pct(new)
+    return {
+        "device_seconds": device_seconds,
+        "predictor_seconds": estimator.seconds,
+        "predictor_error_points": float(np.abs(errors).mean()),
+    }
+
+
+def _gap(found: Mapping[str, Any]) -> float:
+    """Points by which networks trained alone are better than the same taken out of the supernet."""
+    alone = found["alone_pct"]
+    return float(np.mean(alone) - np.mean(found["shrunk_pct"][: len(alone)]))
+
+
+def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
+    """The gap to training alone, what shrinking gains, and from how many devices on the supernet is the cheaper."""
+    what = (
+        f"{_SPACE}, {_IMAGES:,} images of CIFAR-10 at {_SIDE} pixels, {_TEST:,} test images, {_EPOCHS} epochs, "
+        "seed 0, one thread"
+    )
+    made = (
+        ("ofa_mean_gap_points", _gap(found), "points", 1.5, "lower", "each trained alone for as many epochs",
+         f"mean test accuracy of {len(found['alone_pct'])} random networks trained alone, less that of the same taken "
+         f"out of the shrunk supernet; {what}"),
+        ("ofa_gain_of_shrinking_points", float(np.mean(found["shrunk_pct"]) - np.mean(found["at_once_pct"])), "points",
+         0.0, "higher", "the same supernet, all choices free from the start",
+         f"mean test accuracy of {len(found['shrunk_pct'])} random sub-networks; {what}"),
+        ("ofa_break_even_devices", _break_even(found), "devices", None, "lower", "a training for each device",
+         f"devices from which on the supernet is the cheaper, its predictor included; {what}"),
+    )  # fmt: skip
+    for name, value, unit, goal, better, peer, protocol in made:
+        yield Figure(
+            figure=name,
+            value=round(value, 2),
+            unit=unit,
+            goal=goal,
+            better=better,  # type: ignore[arg-type]
+            peer=peer,
+            protocol=protocol,
+            command=command,
+        )
+
+
+def _fixed_seconds(found: Mapping[str, Any]) -> float:
+    """What the supernet costs before the first device."""
+    return float(found["seconds"]["shrunk"] + found["predictor_seconds"])
+
+
+def _break_even(found: Mapping[str, Any]) -> float:
+    return _fixed_seconds(found) / float(np.mean(found["alone_seconds"]) - found["device_seconds"])
+
+
+def draw(found: Mapping[str, Any]) -> None:
+    """The cost of serving N devices, as a picture."""
+    from matplotlib.figure import Figure as Picture
+
+    devices = np.arange(1, _DEVICES + 1)
+    picture = Picture(figsize=(6, 3.6), layout="constrained")
+    axes = picture.subplots()
+    axes.plot(devices, devices * np.mean(found["alone_seconds"]) / 60, label="a training for each device")
+    served = (_fixed_seconds(found) + devices * found["device_seconds"]) / 60
+    axes.plot(devices, served, label="one supernet, a search and a calibration for each")
+    axes.set(xlabel="devices", ylabel="minutes in all", ylim=(0, None))
+    axes.legend(frameon=False)
+    PLOT.parent.mkdir(parents=True, exist_ok=True)
+    picture.savefig(PLOT, dpi=120)
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Accuracies side by side, as Markdown; draws the picture that it shows."""
+    draw(found)
+    lines = [
+        "## Once-for-all\n",
+        f"{_IMAGES:,} images of CIFAR-10 at {_SIDE} pixels, {_EPOCHS} epochs; test accuracy in percent. The mean over "
+        f"all {len(found['shrunk_pct'])} random sub-networks is {np.mean(found['shrunk_pct']):.1f} after shrinking and "
+        f"{np.mean(found['at_once_pct']):.1f} without.\n",
+        "| sub-network, M MACs | shrunk supernet | supernet without shrinking | trained alone |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    columns = zip(found["macs"], found["shrunk_pct"], found["at_once_pct"], found["alone_pct"], strict=False)
+    lines += [f"| {macs / 1e6:.2f} | {a:.1f} | {b:.1f} | {c:.1f} |" for macs, a, b, c in columns]
+    lines += [
+        "",
+        f"The supernet took {found['seconds']['shrunk']:.0f} s and its predictor {found['predictor_seconds']:.0f} s "
+        f"(mean error {found['predictor_error_points']:.1f} points); each device then costs "
+        f"{found['device_seconds']:.1f} s, where a training of its own takes "
+        f"{np.mean(found['alone_seconds']):.0f} s.\n",
+        f"![Minutes in all, by number of devices](figures/{PLOT.name})",
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,166 @@
+"""`shrink`: progressive shrinking, from the largest network of a space to all of them (arXiv:1908.09791)."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softmax
+
+from ....networks.errors import UsageError
+from ...spaces import Codes
+from ..data import ImageSet, Statistics
+from ..data_augmentation import Batches
+from ..lessons import Lesson, evaluate, mixed_precision
+from ..recipe import Recipe
+from ..training import Epoch, OnProgress, train_module, weights_digest
+from .phases import Allowed, Phase
+from .serving import Calibration, ready_subnet
+from .supernet import ElasticSupernet
+
+_CALIBRATED: Final = 1000  # images for batch norms' statistics
+
+
+@dataclass(frozen=True)
+class Shrunk:
+    """A supernet that was trained.
+
+    Attributes:
+        net: the supernet.
+        statistics: of the training images, by which whatever it reads is normalised.
+        calibration: training images for the statistics of sub-networks.
+        epochs: what became of each, phase by phase; accuracies are the mean of the largest and the smallest network
+            that the phase allows.
+    """
+
+    net: ElasticSupernet
+    statistics: Statistics
+    calibration: Calibration
+    epochs: tuple[tuple[Epoch, ...], ...]
+
+    @property
+    def seconds(self) -> float:
+        """What training took."""
+        return sum(epoch.seconds for phase in self.epochs for epoch in phase)
+
+
+def shrink(
+    net: ElasticSupernet,
+    images: ImageSet,
+    held_out: ImageSet,
+    phases: Sequence[Phase],
+    recipe: Recipe | None = None,
+    *,
+    folder: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    device: str | None = None,
+) -> Shrunk:
+    """Train a supernet phase by phase, in place.
+
+    Each step draws architectures uniformly from what the phase allows, and their gradients are averaged. Once the
+    largest network has been trained alone, it teaches the others: cross entropy with its outputs is added to that with
+    the labels. Channels are sorted by importance before a phase that allows narrower blocks than the one before.
+
+    Args:
+        net: with the weights to begin from.
+        images: to learn from, of the largest size.
+        held_out: to judge by.
+        phases: in order (`progressive`); without one that trains the largest network alone there is no teacher.
+        recipe: how; epochs and learning rate are those of the phases.
+        folder: for a checkpoint of each phase; a training that was killed goes on from there, bit for bit on a CPU.
+        on_progress: see `train`.
+        device: see `train`.
+
+    Raises:
+        UsageError: no phase, or images that the networks do not read.
+        CheckpointError: a checkpoint is damaged, or of another training or space.
+        DivergedError, TrainingError: as `train`.
+    """
+    recipe = recipe or Recipe()
+    if not phases or len({phase.name for phase in phases}) < len(phases):
+        raise UsageError("phases lack, or have one name", hint="use progressive(...), or name each of them")
+    for each in (images, held_out):
+        each.require_fit(net.largest_network)
+    calibration = Calibration(images.subset(range(min(_CALIBRATED, len(images)))), images.channel_statistics())
+    teacher: nn.Module | None = None
+    epochs: list[tuple[Epoch, ...]] = []
+    for number, phase in enumerate(phases):
+        if number and _narrower(phase, phases[number - 1]):
+            net.sort_channels()
+        if epochs and phases[number - 1].full:
+            teacher = ready_subnet(net, net.largest, calibration).module.requires_grad_(False)
+        own = replace(recipe, epochs=phase.epochs, learning_rate=phase.learning_rate, seed=recipe.seed + number)
+        identity = net.identity | {
+            "phase": asdict(phase),
+            "initial": weights_digest(net),
+            "teacher": "" if teacher is None else weights_digest(teacher),
+        }
+        trained = train_module(
+            net,
+            Subnets(Allowed(net, phase), phase.subnets, own, calibration, teacher),
+            images,
+            held_out,
+            own,
+            name=f"the supernet of {net.space.name}",
+            identity=identity,
+            checkpoint=None if folder is None else Path(folder) / f"{number}-{phase.name}.npz",
+            on_progress=on_progress,
+            device=device,
+        )
+        epochs.append(trained.epochs)
+    return Shrunk(net, images.channel_statistics(), calibration, tuple(epochs))
+
+
+class Subnets(Lesson):
+    """What the sub-networks of a phase learn from a batch.
+
+    Args:
+        allowed: those that are drawn.
+        count: how many for each batch.
+        recipe: its seed and its smoothing of labels.
+        calibration: for judging.
+        teacher: module in evaluation mode whose outputs they learn, too.
+    """
+
+    def __init__(
+        self, allowed: Allowed, count: int, recipe: Recipe, calibration: Calibration, teacher: nn.Module | None
+    ) -> None:
+        self._allowed, self._count, self._recipe = allowed, count, recipe
+        self._calibration, self._teacher = calibration, teacher
+
+    def drawn(self, step: int) -> Codes:
+        """The architectures of a step, [count, d]."""
+        return self._allowed.sample(self._count, np.random.default_rng((self._recipe.seed, step)))
+
+    def gradients(self, module: nn.Module, inputs: Tensor, targets: Tensor, step: int) -> float:
+        taught, total = self._taught(inputs, targets.shape[1]), 0.0
+        for code in self.drawn(step):
+            with mixed_precision(inputs):
+                outputs = module(inputs, code)
+            outputs = outputs[:, : targets.shape[1]].float()
+            loss = cross_entropy(outputs, targets, label_smoothing=self._recipe.label_smoothing)
+            if taught is not None:
+                loss = loss + cross_entropy(outputs, taught)
+            (loss / self._count).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+        return total / self._count
+
+    def accuracy_pct(self, module: nn.Module, batches: Batches) -> float:
+        assert isinstance(module, ElasticSupernet)
+        codes = (self._allowed.largest, self._allowed.smallest)
+        return sum(evaluate(ready_subnet(module, code, self._calibration).module, batches) for code in codes) / 2
+
+    def _taught(self, inputs: Tensor, classes: int) -> Tensor | None:
+        if self._teacher is None:
+            return None
+        with torch.no_grad(), mixed_precision(inputs):
+            outputs = self._teacher(inputs)
+        return softmax(outputs[:, :classes].float(), dim=1)
+
+
+def _narrower(phase: Phase, before: Phase) -> bool:
+    """Whether a phase allows widths that the one before did not."""
+    return before.widths is not None and (phase.widths is None or phase.widths > before.widths)
