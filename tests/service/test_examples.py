@@ -18,8 +18,8 @@ def run(monkeypatch, capsys):
     """Runs a script in this process, where modules beside it stay imported, and gives what it printed."""
     monkeypatch.syspath_prepend(str(EXAMPLES))
 
-    def run_script(name: str) -> str:
-        monkeypatch.setattr(sys, "argv", [f"{name}.py"])
+    def run_script(name: str, *words: str) -> str:
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
         runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
         return capsys.readouterr().out
 
@@ -49,3 +49,13 @@ def test_the_whole_way_can_be_gone(run):
     assert "MAPE" in said
     assert {path.name for path in folder.iterdir()} >= {"rows.db", "journal.jsonl", "best.json", "best.py"}
     shutil.rmtree(folder)
+
+
+def test_one_supernet_serves_three_budgets(run):
+    pytest.importorskip("torch")
+    pytest.importorskip("sklearn")
+    said = run("search_once_for_all", "--quick")
+    rows = re.findall(r"([\d.]+) ms +([\d.]+) ms +([\d.]+) ms +([\d.]+) % +([\d.]+) %  ofa-small@8,16/\d{9}", said)
+    assert len(rows) == 3, said
+    assert all(0 < float(predicted) <= float(budget) for budget, predicted, *_ in rows)
+    assert all(float(measured) > 0 for _, _, measured, *_ in rows)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ....networks import Network, Node
 from ....networks.errors import NotSupportedError
-from ..inherit._channels import Ints, Trace, is_depthwise, is_layer, out_channels
+from ..inherit._channels import Trace, is_depthwise, is_layer, out_channels
 
 State: TypeAlias = Mapping[str, Tensor]
 """Parameters and buffers by ``"{node}.{weight}"``."""
@@ -54,8 +54,7 @@ class _Channels:
     """
 
     def __init__(self, network: Network, layer: str) -> None:
-        self._trace = Trace(network)
-        self._labels = self._trace.classes()
+        self._of = Trace(network).classes_of
         self._wanted = self._of(layer)
         for node in network:
             for value in (*node.inputs, *node.outputs):
@@ -65,10 +64,6 @@ class _Channels:
                         f"channels of {layer} cannot be sorted: {node.name} has them with others",
                         hint="give blocks of elastic width no concatenations, groups or shuffles",
                     )
-
-    def _of(self, value: str) -> Ints:
-        labels: Ints = self._labels[self._trace.ids[value]]
-        return labels
 
     def carries(self, node: Node) -> bool:
         """Whether a node's weights have one entry for each of the channels along their first axis."""
