@@ -9,7 +9,8 @@ import torch
 
 from lutra.nas import spaces
 from lutra.nas.accuracy import ImageSet, load_images
-from lutra.nas.accuracy.lessons import Labels
+from lutra.nas.accuracy.data_augmentation import Batches
+from lutra.nas.accuracy.lessons import Labels, evaluate
 from lutra.nas.accuracy.once_for_all import (
     ElasticSupernet,
     OnceForAll,
@@ -30,12 +31,13 @@ from .._results import ROOT, Figure, note
 from ..facts import SHARED
 
 _SPACE: Final = "ofa-small"
-_IMAGES, _TEST, _SIDE = 2_500, 2_000, 24
+_IMAGES, _TEST, _SIDE = 1_500, 2_000, 24
+_WATCHED: Final = 250  # test images that the course of a training is shown by; nothing is chosen by it
 _SUBNETS, _ALONE, _LEARNED = 20, 4, 60
 _ASKED: Final = 4096  # architectures that the predictor is asked about for one device
 _DEVICES: Final = 40
 _RATE: Final = 0.1
-_PHASES: Final = progressive(full=6, kernel=3, depth=(2, 3), width=(2, 4), learning_rate=_RATE, later=_RATE / 2)
+_PHASES: Final = progressive(full=26, kernel=8, depth=(2, 8), width=(4, 12), learning_rate=_RATE, later=_RATE)
 _EPOCHS: Final = sum(phase.epochs for phase in _PHASES)
 _AT_ONCE: Final = (Phase(name="all", epochs=_EPOCHS, learning_rate=_RATE, subnets=2),)
 _RECIPE: Final = Recipe(epochs=_EPOCHS, batch=50, learning_rate=_RATE, weight_decay=1e-4)
@@ -48,9 +50,18 @@ def measure() -> dict[str, Any]:
     images, test = (_images(part, count) for part, count in (("train", _IMAGES), ("test", _TEST)))
     space = spaces.build(_SPACE)
     codes = space.sample(_SUBNETS, np.random.default_rng(1))
-    folder = WORK / "accuracy-once-for-all"
+    folder, watched = WORK / "accuracy-once-for-all", test.subset(range(_WATCHED))
     runs = {
-        name: shrink(ElasticSupernet(space), images, test, phases, _RECIPE, folder=folder / name, on_progress=_tell)
+        name: shrink(
+            ElasticSupernet(space),
+            images,
+            watched,
+            phases,
+            _RECIPE,
+            folder=folder / name,
+            on_progress=_tell,
+            device="cpu",
+        )
         for name, phases in (("shrunk", _PHASES), ("at-once", _AT_ONCE))
     }
     found = {
@@ -90,11 +101,13 @@ def _alone(space: SearchSpace, code: Any, images: ImageSet, test: ImageSet) -> t
         module = Scaled(to_torch(network), network.inputs[0][1].shape[-1])
     lesson, identity = Labels(_RECIPE.label_smoothing), {"network": network.fingerprint}
     path = WORK / "accuracy-once-for-all" / "alone" / f"{network.fingerprint}.npz"
+    watched = test.subset(range(_WATCHED))
     trained = train_module(
-        module, lesson, images, test, _RECIPE, name=network.name, identity=identity, checkpoint=path, device="cpu"
+        module, lesson, images, watched, _RECIPE, name=network.name, identity=identity, checkpoint=path, device="cpu"
     )
-    note(f"alone: {trained.accuracy_pct:.1f} %")
-    return trained.accuracy_pct, trained.seconds
+    accuracy = evaluate(trained.module, Batches(test, _TEST, statistics=trained.statistics))
+    note(f"alone: {accuracy:.1f} %")
+    return accuracy, trained.seconds
 
 
 def _served(shrunk: Shrunk, test: ImageSet) -> dict[str, Any]:

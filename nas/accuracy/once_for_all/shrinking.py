@@ -21,7 +21,7 @@ from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
 from .supernet import ElasticSupernet
 
-_CALIBRATED: Final = 1000  # images for batch norms' statistics
+_CALIBRATED: Final = 500  # images for batch norms' statistics
 
 
 @dataclass(frozen=True)
