@@ -4,8 +4,8 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ...networks import Network
 from ...networks.errors import CheckpointError, DivergedError, NotSupportedError, TrainingError
@@ -22,6 +21,7 @@ from ...networks.exporters import to_torch
 from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .data import ImageSet, Statistics
 from .data_augmentation import Batches
+from .lessons import Labels, Lesson
 from .recipe import Recipe
 
 _EVALUATED: Final = 500  # images at once
@@ -131,11 +131,56 @@ def train(
     """
     images.require_fit(network)
     held_out.require_fit(network)
-    run = _Run(network, images, held_out, recipe or Recipe(), module, device)
+    recipe = recipe or Recipe()
+    initial = "" if module is None else weights_digest(module)
+    module = _initial(network, recipe.seed) if module is None else module
+    _require_any_batch(module, network)
+    return train_module(
+        module,
+        Labels(recipe.label_smoothing),
+        images,
+        held_out,
+        recipe,
+        name=network.name,
+        identity={"network": network.fingerprint, "initial": initial},
+        checkpoint=checkpoint,
+        on_progress=on_progress,
+        device=device,
+    )
+
+
+def train_module(
+    module: nn.Module,
+    lesson: Lesson,
+    images: ImageSet,
+    held_out: ImageSet,
+    recipe: Recipe,
+    *,
+    name: str,
+    identity: Mapping[str, Any],
+    checkpoint: str | Path | None = None,
+    on_progress: OnProgress | None = None,
+    device: str | None = None,
+) -> Trained:
+    """Train a module in place by a lesson of one's own; else as `train`, with its errors.
+
+    Args:
+        module: with the weights to begin from.
+        lesson: what each step learns.
+        images: to learn from.
+        held_out: to judge by, after each epoch.
+        recipe: how; its ``label_smoothing`` is for the lesson to keep.
+        name: what the module is called in messages.
+        identity: what tells this training from others besides images and recipe, plain JSON data; for checkpoints.
+        checkpoint: see `train`.
+        on_progress: see `train`.
+        device: see `train`.
+    """
+    run = _Run(module, lesson, images, held_out, recipe, identity, device)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
         run.restore(saved)
-    with _memory_explained(network, run.recipe):
+    with _memory_explained(name, recipe):
         while not run.done:
             run.epoch(on_progress)
             if path is not None:
@@ -149,29 +194,28 @@ class _Run:
 
     def __init__(
         self,
-        network: Network,
+        module: nn.Module,
+        lesson: Lesson,
         images: ImageSet,
         held_out: ImageSet,
         recipe: Recipe,
-        module: nn.Module | None,
+        identity: Mapping[str, Any],
         device: str | None,
     ) -> None:
-        self.recipe = recipe
+        self.recipe, self.lesson = recipe, lesson
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.statistics = images.channel_statistics()
         self.epochs: list[Epoch] = []
         self.averaged_steps = 0
         self.saved_epochs = 0
         self.identity = {
-            "network": network.fingerprint,
+            **identity,
             "images": _digest(images.images, images.labels),
             "held_out": _digest(held_out.images, held_out.labels),
             "recipe": recipe.to_dict(),
-            "initial": "" if module is None else _digest(*(t.numpy(force=True) for t in module.state_dict().values())),
         }
-        self.module = _initial(network, recipe.seed) if module is None else module
+        self.module = module
         self.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        _require_any_batch(self.module, network, self.device)
         self.averages = {n: t.clone() for n, t in self.module.state_dict().items()} if recipe.averaging else {}
         self.optimiser = _optimiser(self.module, recipe)
         self.learned = Batches(
@@ -207,7 +251,7 @@ class _Run:
         self.module.train()
         for inputs, targets in self.learned.epoch(number):
             rate = self.recipe.learning_rate_at(step, self.steps)
-            loss = self._step(inputs, targets, rate)
+            loss = self._step(inputs, targets, rate, step)
             if not math.isfinite(loss):
                 raise self._diverged(step, rate)
             total += loss
@@ -217,25 +261,22 @@ class _Run:
         if not all(bool(p.isfinite().all()) for p in self.module.parameters()):
             raise self._diverged(step - 1, rate)
         with self._averaged():
-            accuracy = evaluate(self.module, self.judged)
+            accuracy = self.lesson.accuracy_pct(self.module, self.judged)
         seconds = time.perf_counter() - start
         self.epochs.append(Epoch(number, total / len(self.learned), accuracy, rate, seconds))
         _log.info("epoch %d: loss %.3f, accuracy %.2f %%, %.0f s", number, total / len(self.learned), accuracy, seconds)
         if on_progress is not None:
             on_progress(Progress(step, self.steps, loss, rate, tuple(self.epochs)))
 
-    def _step(self, inputs: Tensor, targets: Tensor, rate: float) -> float:
+    def _step(self, inputs: Tensor, targets: Tensor, rate: float, step: int) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()
-        with _mixed(self.device):
-            outputs = self.module(inputs.contiguous(memory_format=torch.channels_last))
-        smoothing = self.recipe.label_smoothing
-        loss = cross_entropy(outputs[:, : targets.shape[1]].float(), targets, label_smoothing=smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        loss = self.lesson.gradients(self.module, inputs, targets, step)
         self.optimiser.step()
         self._average()
-        return loss.item()
+        return loss
 
     def _average(self) -> None:
         """Move the averaged weights; a short memory at first, so that the random beginning is forgotten."""
@@ -316,8 +357,9 @@ def _initial(network: Network, seed: int) -> nn.Module:
         return to_torch(network)
 
 
-def _require_any_batch(module: nn.Module, network: Network, device: str) -> None:
+def _require_any_batch(module: nn.Module, network: Network) -> None:
     """Refuse a network that computes with the batch it was built for."""
+    device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
     try:
         with torch.no_grad():
             outputs = module.eval()(torch.zeros(2, *network.inputs[0][1].shape[1:], device=device))
@@ -343,22 +385,9 @@ def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     )
 
 
-def _mixed(device: str) -> AbstractContextManager[Any]:
-    """On a GPU, layers in bfloat16."""
-    return torch.autocast(device, torch.bfloat16) if device.startswith("cuda") else nullcontext()
-
-
-def evaluate(module: nn.Module, batches: Batches) -> float:
-    """Percent of images that the module, in evaluation mode, classifies rightly."""
-    module.eval()
-    right, seen = 0, 0
-    with torch.no_grad():
-        for inputs, labels in batches.in_order():
-            with _mixed(str(inputs.device)):
-                outputs = module(inputs.contiguous(memory_format=torch.channels_last))
-            right += int((outputs[:, : batches.classes].argmax(dim=1) == labels).sum())
-            seen += len(labels)
-    return 100 * right / seen
+def weights_digest(module: nn.Module) -> str:
+    """Tells weights and buffers of modules apart."""
+    return _digest(*(value.numpy(force=True) for value in module.state_dict().values()))
 
 
 def _digest(*arrays: NDArray[Any]) -> str:
@@ -370,7 +399,7 @@ def _digest(*arrays: NDArray[Any]) -> str:
 
 
 @contextmanager
-def _memory_explained(network: Network, recipe: Recipe) -> Iterator[None]:
+def _memory_explained(name: str, recipe: Recipe) -> Iterator[None]:
     """Say what to lower where memory runs out."""
     try:
         yield
@@ -378,6 +407,6 @@ def _memory_explained(network: Network, recipe: Recipe) -> Iterator[None]:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise TrainingError(
-            f"{network.name} does not fit into memory at a batch of {recipe.batch}",
+            f"{name} does not fit into memory at a batch of {recipe.batch}",
             hint="lower the batch, the size of the images, or the network's width",
         ) from None
