@@ -134,7 +134,7 @@ def train(
     recipe = recipe or Recipe()
     initial = "" if module is None else weights_digest(module)
     module = _initial(network, recipe.seed) if module is None else module
-    _require_any_batch(module, network)
+    require_any_batch(module, network)
     return train_module(
         module,
         Labels(recipe.label_smoothing),
@@ -358,8 +358,16 @@ def _initial(network: Network, seed: int) -> nn.Module:
         return to_torch(network)
 
 
-def _require_any_batch(module: nn.Module, network: Network) -> None:
-    """Refuse a network that computes with the batch it was built for."""
+def require_any_batch(module: nn.Module, network: Network) -> None:
+    """Refuse a network that computes with the batch it was built for.
+
+    Args:
+        module: `to_torch(network)`.
+        network: which.
+
+    Raises:
+        NotSupportedError: it does not turn a batch of any size into a row of numbers an image.
+    """
     device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
     try:
         with torch.no_grad():
