@@ -3,7 +3,7 @@
 import pytest
 
 from lutra.nas.accuracy import AccuracyEstimator, estimator_class
-from lutra.nas.testing import EstimatorContract
+from lutra.nas.testing import ClassifierSpace, EstimatorContract
 
 pytest.importorskip("torch")
 
@@ -73,3 +73,16 @@ class TestFromScratch(EstimatorContract):
 
         recipe = Recipe(epochs=1, batch=64, augmentation=NO_AUGMENTATION)
         return FromScratch(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)
+
+
+class TestHypernetwork(EstimatorContract):
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.augmentation import NO_AUGMENTATION
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.hypernetwork import Hypernetwork, Size
+        from lutra.nas.accuracy.recipe import Recipe
+
+        recipe = Recipe(epochs=1, batch=64, learning_rate=1e-3, augmentation=NO_AUGMENTATION)
+        size = Size(width=8, hidden=8, tile=8, meta_batch=1)
+        images = digits(16).subset(range(200))
+        return Hypernetwork(space=ClassifierSpace(), images=images, recipe=recipe, size=size, seed=seed)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -39,11 +39,12 @@ class GraphHypernetwork(nn.Module):
         self.gate = nn.GRUCell(width, width)
         self.norm = nn.LayerNorm(width)
         self.window = nn.Linear(width, hidden * vocabulary.kernel**2)
-        self.matrix = _perceptron(hidden, hidden, tile * tile)
+        # Odd functions: what rectifiers let through is correlated, and sums over a window would exceed their fan-in.
+        self.matrix = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, tile * tile))
         self.vector = nn.ModuleDict({name: _perceptron(width, hidden, tile) for name in _VECTORS})
-        _keep_scale(self.window, last="relu")
-        for part in (self.matrix, *self.vector.values()):
-            _keep_scale(part, last="linear")
+        nn.init.kaiming_normal_(self.window.weight, nonlinearity="linear")
+        for layer in (self.matrix[0], self.matrix[2]):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="tanh")
 
     def states(self, graph: OpGraph) -> Tensor:
         """The state of each of v ops, [v, width]."""
@@ -113,7 +114,7 @@ class GraphHypernetwork(nn.Module):
     def _tiles(self, states: Tensor) -> Tensor:
         """Tiles of n matrices, [n, tile, tile, k, k]: what all positions of a window share is learned once."""
         side = self.vocabulary.kernel
-        positions = self.window(states).relu().reshape(len(states), side * side, -1)
+        positions = self.window(states).tanh().reshape(len(states), side * side, -1)
         tiles: Tensor = self.matrix(positions).transpose(1, 2)
         return tiles.reshape(len(states), self.tile, self.tile, side, side)
 
@@ -124,19 +125,6 @@ def _named(nodes: Sequence[tuple[int, Node]], weight: str, kinds: Sequence[str] 
 
 def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
-
-
-def _keep_scale(module: nn.Module, last: Literal["relu", "linear"]) -> None:
-    """First weights with which what comes out has a mean square of 1 if what goes in has (arXiv:1502.01852).
-
-    Args:
-        module: linear layers with rectifiers in between.
-        last: what comes behind the last one.
-    """
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
-    for layer in layers:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity=last if layer is layers[-1] else "relu")
-        nn.init.zeros_(layer.bias)
 
 
 def _matrix(tile: Tensor, node: Node) -> Tensor:
