@@ -40,10 +40,11 @@ class GraphHypernetwork(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.window = nn.Linear(width, hidden * vocabulary.kernel**2)
         # Odd functions: what rectifiers let through is correlated, and sums over a window would exceed their fan-in.
-        self.matrix = nn.Sequential(nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, tile * tile))
+        layers = nn.Linear(hidden, hidden), nn.Linear(hidden, tile * tile)
+        self.matrix = nn.Sequential(layers[0], nn.Tanh(), layers[1])
         self.vector = nn.ModuleDict({name: _perceptron(width, hidden, tile) for name in _VECTORS})
         nn.init.kaiming_normal_(self.window.weight, nonlinearity="linear")
-        for layer in (self.matrix[0], self.matrix[2]):
+        for layer in layers:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="tanh")
 
     def states(self, graph: OpGraph) -> Tensor:

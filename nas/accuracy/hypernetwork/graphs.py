@@ -84,6 +84,15 @@ def _require_predictable(network: Network) -> None:
             )
 
 
+def depends_on_input(network: Network) -> bool:
+    """Whether anything of the input reaches the output; in some spaces, cells may let nothing through."""
+    reached = {name for name, _ in network.inputs}
+    for node in network.nodes:
+        if not reached.isdisjoint(node.inputs):
+            reached.update(node.outputs)
+    return not reached.isdisjoint(network.outputs)
+
+
 @dataclass(frozen=True)
 class OpGraph:
     """The ops of one network, or of several side by side. Letters: v ops.

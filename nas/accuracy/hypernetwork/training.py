@@ -21,7 +21,7 @@ from ..lessons import Lesson
 from ..recipe import Recipe
 from ..training import OnProgress, Trained, require_any_batch, train_module
 from ._model import GraphHypernetwork, with_weights
-from .graphs import Vocabulary
+from .graphs import Vocabulary, depends_on_input
 
 BATCH: Final = 64
 """Images whose statistics batch norms see where predicted weights are judged; accuracies depend on it."""
@@ -101,7 +101,8 @@ def train_hypernetwork(
     for network in known:
         images.require_fit(network)
         held_out.require_fit(network)
-    require_any_batch(module_of(known[0], "cpu"), known[0])
+    first = next(filter(depends_on_input, known), known[0])
+    require_any_batch(module_of(first, "cpu"), first)
     vocabulary = Vocabulary.of(known)
     left_out = frozenset(network.fingerprint for network in without)
     judged = judging_batches(held_out, images.channel_statistics(), recipe.seed, device)
@@ -229,7 +230,7 @@ class _Architectures(Lesson):
         for _ in range(_TRIES):
             for code in self._space.sample(count - len(found), rng):
                 network = self._space.decode(code)
-                if network.fingerprint not in self._left_out and self._known(network):
+                if depends_on_input(network) and self._known(network) and network.fingerprint not in self._left_out:
                     found.append(network)
             if len(found) == count:
                 return found

@@ -21,11 +21,11 @@ from lutra.nas.accuracy.hypernetwork import (  # noqa: E402
     train_hypernetwork,
     with_weights,
 )
-from lutra.nas.accuracy.hypernetwork.graphs import Vocabulary, graph_of, side_by_side  # noqa: E402
+from lutra.nas.accuracy.hypernetwork.graphs import Vocabulary, depends_on_input, graph_of, side_by_side  # noqa: E402
 from lutra.nas.accuracy.hypernetwork.training import judging_batches, new_hypernetwork  # noqa: E402
 from lutra.nas.accuracy.recipe import Recipe  # noqa: E402
 from lutra.nas.spaces.nasbench201 import NasBench201Space  # noqa: E402
-from lutra.nas.testing import ClassifierSpace, small_classifier  # noqa: E402
+from lutra.nas.testing import ClassifierSpace, small_classifier, unreachable_classifier  # noqa: E402
 from lutra.networks import Network, NetworkBuilder, zoo  # noqa: E402
 from lutra.networks.errors import (  # noqa: E402
     CheckpointError,
@@ -114,6 +114,20 @@ def test_virtual_edges_reach_as_far_as_they_are_told():
     graph = graph_of(network, vocabulary)
     with torch.no_grad():
         assert not torch.allclose(near.states(graph), far.states(graph))
+
+
+def test_networks_that_let_nothing_through_are_told_and_not_trained_on():
+    through, closed = CELLS.decode([1, 0, 0, 0, 1, 0]), CELLS.decode([3, 3, 3, 0, 0, 0])
+    assert depends_on_input(through)
+    assert not depends_on_input(closed)
+    assert not depends_on_input(unreachable_classifier())
+
+    class Closed(ClassifierSpace):
+        def _network(self, code):
+            return unreachable_classifier() if code[0, 0] else super()._network(code)
+
+    trained = train_hypernetwork(Closed(), FEW, JUDGED, replace(QUICK, epochs=1), size=SMALL)
+    assert np.isfinite(trained.epochs[0].loss)
 
 
 # -- weights ----------------------------------------------------------------------------------------------
