@@ -11,6 +11,7 @@ from ....networks import Network
 from ....networks.errors import NotSupportedError, UsageError
 from ...spaces import SearchSpace
 from .._registry import register
+from ..augmentation import Augmentation
 from ..base import AccuracyEstimator, NoScoreError, Scores
 from ..data import ImageSet, digits_for
 from ..data_augmentation import Batches
@@ -20,6 +21,7 @@ from ._model import GraphHypernetwork
 from .training import RECIPE, Size, accuracy_of, judging_batches, module_of, train_hypernetwork
 
 _HELD_OUT = 0.25
+_FOR_DIGITS = replace(RECIPE, augmentation=Augmentation(padding=1, flip=False))
 
 
 @register("hypernetwork")
@@ -35,7 +37,7 @@ class Hypernetwork(AccuracyEstimator):
         space: whose random architectures it is trained on; needed.
         images: to learn from; scikit-learn's digits, at the size of the space's networks, if omitted.
         held_out: to judge by; a quarter of ``images`` if omitted.
-        recipe: of the training, its seed replaced by ``seed``.
+        recipe: of the training, its seed replaced by ``seed``; if omitted `RECIPE`, for digits without mirror images.
         size: of the hypernetwork; the defaults if omitted.
         without: networks that are never trained on.
         checkpoint: an .npz file for the training's state; a finished one is not trained again.
@@ -55,7 +57,7 @@ class Hypernetwork(AccuracyEstimator):
         space: SearchSpace | None = None,
         images: ImageSet | None = None,
         held_out: ImageSet | None = None,
-        recipe: Recipe = RECIPE,
+        recipe: Recipe | None = None,
         size: Size | None = None,
         without: Iterable[Network] = (),
         checkpoint: str | Path | None = None,
@@ -70,7 +72,7 @@ class Hypernetwork(AccuracyEstimator):
             )
         if images is None and held_out is not None:
             raise UsageError("there is nothing to learn from", hint="give images=, too")
-        self.recipe = replace(recipe, seed=seed)
+        self.recipe = replace(recipe or (RECIPE if images is not None else _FOR_DIGITS), seed=seed)
         self._space, self._images, self._held_out = space, images, held_out
         self._size, self._without, self._checkpoint = size, tuple(without), checkpoint
         self._on_progress, self._device = on_progress, device
