@@ -13,7 +13,7 @@ space to test with.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -338,6 +338,19 @@ def small_classifier(width: int, blocks: int) -> Network:
             x = b.op("add", x, y)
     x = b.op("flatten", b.op("global_avg_pool2d", x))
     return b.build(b.op("linear", x, out_features=10))
+
+
+class ClassifierSpace(SearchSpace):
+    """`small_classifier`s by their width and their number of blocks."""
+
+    def __init__(self, widths: Sequence[int] = (4, 8), blocks: Sequence[int] = (1, 2)) -> None:
+        choices = (("width", widths), ("blocks", blocks))
+        super().__init__("classifiers", [Decision(name, tuple(map(str, numbers))) for name, numbers in choices])
+        self._widths, self._blocks = widths, blocks
+
+    def _network(self, code: Codes) -> Network:
+        width, blocks = code[0]
+        return small_classifier(self._widths[width], self._blocks[blocks])
 
 
 def unreachable_classifier() -> Network:

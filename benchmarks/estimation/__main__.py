@@ -1,4 +1,4 @@
-"""Figures of estimating accuracy: scores without training, growing networks, reading of images, training.
+"""Figures of estimating accuracy: scores without training, growing networks, predicted weights, images, training.
 
 ``python -m benchmarks.estimation`` measures all parts that lack, ``python -m benchmarks.estimation PART ...`` some
 anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md` of the parts that are there. An hour on
@@ -12,7 +12,7 @@ from typing import Any
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
 from ..facts import SHARED
-from . import _data, _inherited, _net2net, _once_for_all, _proxies, _training, _zen
+from . import _data, _hypernetwork, _inherited, _net2net, _once_for_all, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
 
@@ -26,6 +26,7 @@ PARTS = {
     "training-gpu": _training.measure_gpu,
     "inherited": _inherited.measure,
     "once-for-all": _once_for_all.measure,
+    "hypernetwork": _hypernetwork.measure,
 }
 _FIGURES = {
     "zen": _zen.figures,
@@ -37,6 +38,7 @@ _FIGURES = {
     "training-gpu": _training.figures_gpu,
     "inherited": _inherited.figures,
     "once-for-all": _once_for_all.figures,
+    "hypernetwork": _hypernetwork.figures,
 }
 _TABLES = {
     "proxies": _proxies.table,
@@ -45,6 +47,7 @@ _TABLES = {
     "training": _training.table,
     "inherited": _inherited.table,
     "once-for-all": _once_for_all.table,
+    "hypernetwork": _hypernetwork.table,
     "data": _data.table,
 }
 

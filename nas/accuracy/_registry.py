@@ -9,7 +9,7 @@ from ...networks.errors import MissingDependencyError, UnknownNameError, UsageEr
 from .base import AccuracyEstimator
 
 ENTRY_POINTS: Final = "lutra.estimators"
-_BUILT_IN: Final = ("counting", "zero_shot", "from_scratch", "once_for_all")
+_BUILT_IN: Final = ("counting", "zero_shot", "from_scratch", "once_for_all", "hypernetwork")
 """Modules that register estimators when they are imported; not before, since they need torch."""
 
 _Class = TypeVar("_Class", bound=type[AccuracyEstimator])

@@ -167,3 +167,16 @@ def digits(size: int = 8, channels: int = 3) -> ImageSet:
     large = grey.repeat(repeats, axis=1).repeat(repeats, axis=2)[:, None]
     labels, classes = as_labels("digits", loaded.target)
     return ImageSet("digits", np.ascontiguousarray(np.repeat(large, channels, axis=1)), labels, classes)
+
+
+def digits_for(network: Network) -> ImageSet:
+    """Handwritten digits of the size that a network reads.
+
+    Raises:
+        UsageError: there are none of that size.
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    channels, height, width = network.inputs[0][1].shape[1:]
+    if height != width:
+        raise UsageError(f"there are no digits of {height} x {width} pixels", hint="give images=")
+    return digits(height, channels)

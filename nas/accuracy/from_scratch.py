@@ -8,7 +8,7 @@ from ...networks.errors import CheckpointError, NotSupportedError, TrainingError
 from ._registry import register
 from .augmentation import Augmentation
 from .base import AccuracyEstimator, NoScoreError
-from .data import ImageSet, digits
+from .data import ImageSet, digits_for
 from .recipe import Recipe
 from .training import OnProgress, train
 
@@ -76,8 +76,5 @@ class FromScratch(AccuracyEstimator):
     def _data(self, network: Network) -> tuple[ImageSet, ImageSet]:
         images = self._images
         if images is None:
-            channels, height, width = network.inputs[0][1].shape[1:]
-            if height != width:
-                raise UsageError(f"there are no digits of {height} x {width} pixels", hint="give images=")
-            images = digits(height, channels)
+            images = digits_for(network)
         return (images, self._held_out) if self._held_out is not None else images.split(_HELD_OUT, self.seed)

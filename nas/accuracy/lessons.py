@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from .data_augmentation import Batches
+from .recipe import Recipe
 
 
 class Lesson(ABC):
@@ -32,6 +33,18 @@ class Lesson(ABC):
     @abstractmethod
     def accuracy_pct(self, module: nn.Module, batches: Batches) -> float:
         """Percent of images that the module classifies rightly."""
+
+    def optimiser(self, module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+        """What takes the steps; its state is tensors, or None. The learning rate of its groups is set at each step."""
+        decayed = [p for p in module.parameters() if p.dim() > 1]
+        others = [p for p in module.parameters() if p.dim() <= 1]
+        groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        return torch.optim.SGD(
+            [group for group in groups if group["params"]],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+        )
 
 
 class Labels(Lesson):

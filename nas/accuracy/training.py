@@ -134,7 +134,7 @@ def train(
     recipe = recipe or Recipe()
     initial = "" if module is None else weights_digest(module)
     module = _initial(network, recipe.seed) if module is None else module
-    _require_any_batch(module, network)
+    require_any_batch(module, network)
     return train_module(
         module,
         Labels(recipe.label_smoothing),
@@ -217,7 +217,7 @@ class _Run:
         self.module = module
         self.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averages = {n: t.clone() for n, t in self.module.state_dict().items()} if recipe.averaging else {}
-        self.optimiser = _optimiser(self.module, recipe)
+        self.optimiser = lesson.optimiser(self.module, recipe)
         self.learned = Batches(
             images,
             recipe.batch,
@@ -318,8 +318,9 @@ class _Run:
         state = {f"weights/{name}": value for name, value in self.module.state_dict().items()}
         state |= {f"averages/{name}": value for name, value in self.averages.items()}
         for i, parameter in enumerate(self.module.parameters()):
-            if (momentum := self.optimiser.state[parameter].get("momentum_buffer")) is not None:
-                state[f"momentum/{i}"] = momentum
+            for key, value in self.optimiser.state[parameter].items():
+                if value is not None:
+                    state[f"optimiser/{i}/{key}"] = value
         progress = {"epochs": [asdict(epoch) for epoch in self.epochs], "averaged_steps": self.averaged_steps}
         return Checkpoint(self.identity, progress, {name: value.numpy(force=True) for name, value in state.items()})
 
@@ -333,14 +334,14 @@ class _Run:
             self.module.load_state_dict(_part(saved, "weights", self.device))
             averages = _part(saved, "averages", self.device)
             self.averages = {name: averages[name] for name in self.averages}
-            momenta = _part(saved, "momentum", self.device)
-            for i, parameter in enumerate(self.module.parameters()):
-                if str(i) in momenta:
-                    self.optimiser.state[parameter]["momentum_buffer"] = momenta[str(i)].reshape(parameter.shape)
+            parameters = list(self.module.parameters())
+            for name, value in _part(saved, "optimiser", self.device).items():
+                number, key = name.split("/")
+                self.optimiser.state[parameters[int(number)]][key] = value
             self.epochs = [Epoch(**epoch) for epoch in saved.progress["epochs"]]
             self.saved_epochs = len(self.epochs)
             self.averaged_steps = int(saved.progress["averaged_steps"])
-        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
             what = " ".join(str(error).split())
             raise CheckpointError(f"the checkpoint is damaged ({what})", hint="remove it, and begin anew") from None
 
@@ -357,8 +358,16 @@ def _initial(network: Network, seed: int) -> nn.Module:
         return to_torch(network)
 
 
-def _require_any_batch(module: nn.Module, network: Network) -> None:
-    """Refuse a network that computes with the batch it was built for."""
+def require_any_batch(module: nn.Module, network: Network) -> None:
+    """Refuse a network that computes with the batch it was built for.
+
+    Args:
+        module: `to_torch(network)`.
+        network: which.
+
+    Raises:
+        NotSupportedError: it does not turn a batch of any size into a row of numbers an image.
+    """
     device = next((str(parameter.device) for parameter in module.parameters()), "cpu")
     try:
         with torch.no_grad():
@@ -371,18 +380,6 @@ def _require_any_batch(module: nn.Module, network: Network) -> None:
             f"{network.name} does not turn a batch of any size into a row of numbers an image",
             hint="take a network without reshapes and constants of a fixed batch",
         )
-
-
-def _optimiser(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    decayed = [p for p in module.parameters() if p.dim() > 1]
-    others = [p for p in module.parameters() if p.dim() <= 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0,
-    )
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -30,16 +30,18 @@ class NasBench201Space(SearchSpace):
 
     Args:
         resolution: height and width of the images.
+        channels: of the first group of cells; the benchmark's by default.
+        repeats: cells in a group; the benchmark's by default.
     """
 
-    def __init__(self, resolution: int) -> None:
+    def __init__(self, resolution: int, *, channels: int = 16, repeats: int = 5) -> None:
         edges = [Decision(f"edge {target}<-{source}", NASBENCH201_OPS) for target, source in NASBENCH201_EDGES]
         super().__init__("nasbench201", edges)
-        self._resolution = resolution
+        self._sizes = {"resolution": resolution, "channels": channels, "repeats": repeats}
 
     def _network(self, code: Codes) -> Network:
         arch = nasbench201_string([NASBENCH201_OPS[choice] for choice in code[0]])
-        return zoo.build(f"nasbench201/{arch}", resolution=self._resolution)
+        return zoo.build(f"nasbench201/{arch}", **self._sizes)
 
     def costs(self, codes: npt.ArrayLike) -> Costs:
         given = self.validate(codes)

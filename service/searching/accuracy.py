@@ -176,7 +176,7 @@ class OfEstimator:
 
     def estimator(self) -> "AccuracyEstimator":
         """The estimator, made once a process."""
-        return _estimator(self.kind, self.seed, self.data)
+        return _estimator(self.kind, self.seed, self.data, self.space)
 
 
 def _estimated(measure: OfEstimator) -> Accuracy:
@@ -193,13 +193,14 @@ def _estimated(measure: OfEstimator) -> Accuracy:
 
 
 @cache
-def _estimator(kind: str, seed: int, data: str | None) -> "AccuracyEstimator":
+def _estimator(kind: str, seed: int, data: str | None, space: str) -> "AccuracyEstimator":
     from ...nas.accuracy import estimator_class, load_images
 
     made = estimator_class(kind)
-    if data is None:
-        return made(seed=seed)
-    if "images" not in inspect.signature(made).parameters:
-        raise _takes_no_images(kind)
-    options: dict[str, Any] = {"images": load_images(data)}
+    taken = inspect.signature(made).parameters
+    options: dict[str, Any] = {"space": _space(space)} if "space" in taken else {}
+    if data is not None:
+        if "images" not in taken:
+            raise _takes_no_images(kind)
+        options["images"] = load_images(data)
     return made(seed=seed, **options)

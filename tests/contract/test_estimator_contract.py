@@ -4,7 +4,7 @@ import pytest
 
 from lutra.nas import spaces
 from lutra.nas.accuracy import AccuracyEstimator, estimator_class
-from lutra.nas.testing import EstimatorContract
+from lutra.nas.testing import ClassifierSpace, EstimatorContract
 from lutra.networks import Network
 
 pytest.importorskip("torch")
@@ -89,3 +89,16 @@ class TestOnceForAll(EstimatorContract):
     def networks(self) -> list[Network]:
         space = spaces.build("ofa-small")
         return [space.decode([0, depth, 0, *[4] * 6]) for depth in range(3)]
+
+
+class TestHypernetwork(EstimatorContract):
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.augmentation import NO_AUGMENTATION
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.hypernetwork import Hypernetwork, Size
+        from lutra.nas.accuracy.recipe import Recipe
+
+        recipe = Recipe(epochs=1, batch=64, learning_rate=1e-3, augmentation=NO_AUGMENTATION)
+        size = Size(width=8, hidden=8, tile=8, meta_batch=1)
+        images = digits(16).subset(range(200))
+        return Hypernetwork(space=ClassifierSpace(), images=images, recipe=recipe, size=size, seed=seed)

@@ -568,3 +568,12 @@ def test_the_handler_of_interrupts_is_put_back(lutra):
     before = signal.getsignal(signal.SIGINT)
     assert lutra(*words_of("run")).code == 0
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_estimator_that_learns_on_a_space_is_given_the_one_that_is_searched():
+    pytest.importorskip("torch")
+    from lutra.service.searching.accuracy import OfEstimator
+
+    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator()
+    assert estimator.kind == "hypernetwork"
+    assert estimator.seed == 3
