@@ -1,52 +1,14 @@
-"""The names of strategies: built-ins register themselves, others come through entry points."""
+"""The names of strategies."""
 
-from collections.abc import Callable
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from ...networks.errors import UnknownNameError, UsageError
+from ...networks.kinds import Kinds
 
 if TYPE_CHECKING:
     from .base import Searcher
 
-ENTRY_POINTS: Final = "lutra.searchers"
+KINDS: "Final[Kinds[Searcher]]" = Kinds("strategy", "lutra.searchers")
 
-_Class = TypeVar("_Class", bound="type[Searcher]")
-_registered: dict[str, "type[Searcher]"] = {}
-
-
-def register(kind: str) -> Callable[[_Class], _Class]:
-    """Class decorator: make a strategy known under ``kind``.
-
-    Raises:
-        UsageError: another class has that name.
-    """
-
-    def decorate(cls: _Class) -> _Class:
-        other = _registered.get(kind)
-        if other is not None:
-            raise UsageError(f"two strategies of kind {kind!r}: {other.__qualname__}, {cls.__qualname__}")
-        cls.kind = kind
-        _registered[kind] = cls
-        return cls
-
-    return decorate
-
-
-def searcher_kinds() -> tuple[str, ...]:
-    """Names of all strategies, those of installed plug-ins included."""
-    return tuple(sorted({*_registered, *(entry.name for entry in entry_points(group=ENTRY_POINTS))}))
-
-
-def searcher_class(kind: str) -> "type[Searcher]":
-    """The class of a strategy; imports the plug-in that brings it if need be.
-
-    Raises:
-        UnknownNameError: no such strategy; lists the known ones.
-    """
-    if kind not in _registered:
-        for entry in entry_points(group=ENTRY_POINTS, name=kind):
-            entry.load()  # importing it runs its `register`
-    if kind not in _registered:
-        raise UnknownNameError("strategy", kind, searcher_kinds())
-    return _registered[kind]
+register = KINDS.register
+searcher_kinds = KINDS.names
+searcher_class = KINDS.get

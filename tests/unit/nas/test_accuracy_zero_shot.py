@@ -271,12 +271,12 @@ def test_a_network_built_for_several_images_keeps_their_number():
 def test_names_are_unique_and_unknown_ones_are_told(monkeypatch):
     with pytest.raises(UnknownNameError, match=r"unknown estimator 'zne'\n.*zen"):
         estimator_class("zne")
-    monkeypatch.setattr(_registry, "_registered", dict(_registry._registered))
+    monkeypatch.setattr(_registry.KINDS, "_registered", dict(_registry.KINDS._registered))
 
     class Other(Zen):
         """Under a name that is taken."""
 
-    with pytest.raises(UsageError, match="two estimators of kind 'zen'"):
+    with pytest.raises(UsageError, match="estimator 'zen' is there twice"):
         register("zen")(Other)
 
 

@@ -32,6 +32,6 @@ def test_kinds_are_registered_once() -> None:
     class Again(TablePredictor):
         pass
 
-    with pytest.raises(UsageError, match="two predictors"):
+    with pytest.raises(UsageError, match="is there twice"):
         register("table")(Again)
     assert issubclass(predictor_class("table"), LatencyPredictor)

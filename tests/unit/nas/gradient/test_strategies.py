@@ -293,7 +293,7 @@ def test_strategies_are_found_by_name() -> None:
     }
     with pytest.raises(UnknownNameError, match="unknown gradient search 'proxless'"):
         gradient_class("proxless")
-    with pytest.raises(UsageError, match="two gradient searches of kind 'darts'"):
+    with pytest.raises(UsageError, match="gradient search 'darts' is there twice"):
         register("darts")(FBNet)
 
 
