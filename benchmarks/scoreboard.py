@@ -58,13 +58,15 @@ def _session(session: Session) -> str:
 def _row(figure: Figure) -> str:
     mark = {True: "✓ met", False: "✗ missed", None: "no goal"}[figure.met]
     sign = "≥" if figure.better == "higher" else "≤"
-    goal = "" if figure.goal is None else f"{sign} {_number(figure.goal)} {figure.unit}"
-    cells = (mark, figure.figure, f"{_number(figure.value)} {figure.unit}", goal, figure.peer)
+    goal = "" if figure.goal is None else f"{sign} {_number(figure.goal, 6)} {figure.unit}"
+    # As many digits as the goal has, so that one can see whether it is met.
+    digits = 3 if figure.goal is None else max(3, len(f"{figure.goal:.6g}".replace(".", "").lstrip("-0")))
+    cells = (mark, figure.figure, f"{_number(figure.value, digits)} {figure.unit}", goal, figure.peer)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _number(value: float) -> str:
-    return f"{value:,}" if float(value).is_integer() else f"{value:.3g}"
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:,}" if float(value).is_integer() else f"{value:.{digits}g}"
 
 
 def _machine(session: Session) -> str:
