@@ -172,11 +172,11 @@ class Sampler:
         taken = self._listed[:0]
         while len(taken) < n and len(self._listed):
             some, self._listed = np.split(self._listed, [max(n, _AT_ONCE)])
-            some = some[self.new(some)]
-            taken = np.concatenate([taken, some[self.good(some)]])
+            some = some[self.good(some)]
+            self._any |= bool(len(some))
+            taken = np.concatenate([taken, some[self.new(some)]])
         # What was looked at and not taken comes first the next time.
         taken, self._listed = taken[:n], np.concatenate([taken[n:], self._listed])
-        self._any |= bool(len(taken))
         return taken if self._any or not n else self.require_good()
 
     def _from_samples(self, n: int) -> Codes:

@@ -95,7 +95,7 @@ class TestTransferPredictorWithoutSources(EncodingContract):
 
 @cache
 def prior_with_mlp_head() -> DevicePrior:
-    contract = EncodingContract()
+    contract = TestTransferPredictorWithoutSources()
     sources = {"older": 3 * np.array(contract.latencies_ms()), "other": contract.networks()[:, 1] + 1}
     return DevicePrior.learn(contract.networks(), sources, head="mlp")
 
