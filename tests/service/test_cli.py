@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from lutra.luts.host import runtime_version
-from lutra.networks import NetworkBuilder
+from lutra.networks import NetworkBuilder, zoo
 from lutra.networks.errors import LutraError, UsageError
 from lutra.profiler import Progress, RuntimeInfo
 from lutra.service.options import _parse_shape, sources_of
@@ -506,6 +506,7 @@ def test_any_text_is_a_shape_or_a_usage_error(text):
 @example(".json")
 @example("~/x.pt")
 def test_any_text_names_networks_or_is_an_error(text):
+    assume(text not in zoo.names())
     with pytest.raises(LutraError) as caught:
         sources_of([f"zz{text}" if "*" in text else text])
     assert caught.value.exit_code == 2

@@ -7,8 +7,9 @@ torch = pytest.importorskip("torch")
 from lutra.nas.accuracy import Augmentation, Recipe  # noqa: E402
 from lutra.nas.accuracy.data import digits  # noqa: E402
 from lutra.nas.accuracy.data_augmentation import Batches  # noqa: E402
+from lutra.nas.accuracy.lessons import evaluate  # noqa: E402
 from lutra.nas.accuracy.recalibration import recalibrate  # noqa: E402
-from lutra.nas.accuracy.training import evaluate, train  # noqa: E402
+from lutra.nas.accuracy.training import train  # noqa: E402
 from lutra.nas.testing import small_classifier  # noqa: E402
 from lutra.networks.errors import UsageError  # noqa: E402
 from lutra.networks.exporters import to_torch  # noqa: E402
