@@ -1,6 +1,7 @@
 """`Recipe`: how a network is trained; and the learning rate that follows from it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -43,10 +44,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = {"epochs": self.epochs, "batch": self.batch, "patience": 1 if self.patience is None else self.patience}
-        for name, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise UsageError(f"{name} is {count!r}", hint=f"give {name} as a whole number of 1 or more")
+        patience = 1 if self.patience is None else self.patience
+        require_counts({"epochs": self.epochs, "batch": self.batch, "patience": patience})
         if not 0 < self.learning_rate < math.inf or not 0 <= self.weight_decay < math.inf:
             raise UsageError(
                 f"learning_rate is {self.learning_rate!r}, weight_decay {self.weight_decay!r}",
@@ -67,3 +66,14 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
         return asdict(self)
+
+
+def require_counts(counts: Mapping[str, Any]) -> None:
+    """Make sure that values, by their names, are whole numbers of 1 or more.
+
+    Raises:
+        UsageError: one is not.
+    """
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UsageError(f"{name} is {count!r}", hint=f"give {name} as a whole number of 1 or more")

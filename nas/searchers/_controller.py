@@ -1,7 +1,6 @@
 """The controller that emits architectures choice by choice; imported only where something is searched with it."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ...predictors._perceptrons import one_thread
 from ..spaces import Codes
 
 _BEGINNING: Final = 0.1  # weights begin uniform in -0.1 .. 0.1, as ENAS' do (arXiv:1802.03268, appendix A)
@@ -49,7 +49,7 @@ class Controller(nn.Module):
         """Rows of choices, n x d."""
         choices: list[Tensor] = []
         previous, state = torch.zeros(n, dtype=torch.long), None
-        with _one_thread():
+        with one_thread():
             for j, offset in enumerate(self._offsets):
                 output, state = self._lstm(self._embedding(offset + previous)[:, None], state)
                 scores = output[:, 0] @ self._weights[j] + self._biases[j] + self._mask[j]
@@ -66,7 +66,7 @@ class Controller(nn.Module):
             advantages: how much better than usual each was, ``[n]``.
             entropy: what a nat of the policy's entropy is worth.
         """
-        with _one_thread():
+        with one_thread():
             log_probability, spread = self.log_probabilities(codes, used)
             gain = torch.from_numpy(advantages.astype(np.float32)) * log_probability + entropy * spread
             self._optimiser.zero_grad()
@@ -83,14 +83,3 @@ class Controller(nn.Module):
         chosen = logs.gather(2, choices[:, :, None])[:, :, 0]
         entropies = -(logs.exp() * logs).sum(2)
         return (chosen * counted).sum(1), (entropies * counted).sum(1)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread: what is so small is not quicker with more, and sums keep their order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -18,7 +18,7 @@ from ...spaces import SearchSpace
 from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
 from ..lessons import Lesson
-from ..recipe import Recipe
+from ..recipe import Recipe, require_counts
 from ..training import OnProgress, Trained, require_any_batch, train_module
 from ._model import GraphHypernetwork, with_weights
 from .graphs import Vocabulary, depends_on_input
@@ -57,9 +57,7 @@ class Size:
     meta_batch: int = 4
 
     def __post_init__(self) -> None:
-        for name, count in asdict(self).items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise UsageError(f"{name} is {count!r}", hint=f"give {name} as a whole number of 1 or more")
+        require_counts(asdict(self))
 
 
 def train_hypernetwork(
