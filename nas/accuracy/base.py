@@ -42,12 +42,14 @@ class Scores:
         seconds: float64 [n], what each cost.
         failures: [n], why there is no score; None where there is one.
         meaning: what kind of number they are.
+        notes: [n], how each came about, a sentence, where the estimator has something to say; else none.
     """
 
     values: Floats
     seconds: Floats
     failures: tuple[str | None, ...]
     meaning: Meaning
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)

@@ -151,7 +151,7 @@ def search(
             raise UsageError(f"{folder} exists", hint=hint)
     if remeasure:
         _require_here(settings)
-    prepared = runs.prepare(settings)
+    prepared = runs.prepare(settings, folder)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
     try:
