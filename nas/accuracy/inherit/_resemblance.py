@@ -133,7 +133,8 @@ class Resemblance:
         node = self._makers.get(value)
         if node is None or node.name in self.partners or len(self._readers[value]) != 1:
             return set()
-        if node.op.kind == "batch_norm" or (is_layer(node) and not node.weights_from):
+        own = self._trace.treatments[node.name] != "fixed"  # fixed ones may share their weights with others
+        if own and (is_layer(node) or (node.op.kind == "batch_norm" and "weight" in node.op.weights)):
             return {node.name}
         if node.op.kind == "add" and len(node.inputs) == 2:
             both = [self._silencers(operand) for operand in node.inputs]
@@ -226,13 +227,12 @@ class Resemblance:
 
     def _norm(self, node: Node, partner: Node | None, read: Likeness) -> list[Likeness]:
         if partner is None:
-            if node.name in self._muted or not read.same:
+            if node.name in self._muted or not read.same or "weight" not in node.op.weights:
                 return self._new(node)
             self.undone.append(node.name)
-            for name, value in (("weight", float(np.sqrt(1 + node.op["eps"]))), ("bias", 0.0)):
-                if name in node.op.weights:
-                    self._put(node, name, value)
-            return [read] if "weight" in node.op.weights else self._new(node)
+            self._put(node, "weight", float(np.sqrt(1 + node.op["eps"])))
+            self._put(node, "bias", 0.0)
+            return [read]
         known = read.source == partner.inputs[0]
         width = len(self._before.ids[partner.name])
         channels = read.channels if known else around(len(read.channels), width)

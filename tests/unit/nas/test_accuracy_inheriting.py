@@ -295,3 +295,34 @@ def test_strangers_inherit_what_fits():
     assert not heir.kinship.same
     assert heir.kinship.share < 1
     assert heir.kinship.lost
+
+
+def test_what_cannot_begin_as_nothing_or_as_an_identity():
+    """A norm without a scale, a layer whose weights are those of another one."""
+
+    def net(branch=None, line=None):
+        b = NetworkBuilder("net")
+        x = blocks.conv_norm_act(b, b.input((1, 3, 9, 9)), 4)
+        if branch is not None:
+            x = b.op("add", x, branch(b, x))
+        if line is not None:
+            x = line(b, x)
+        y = b.op("conv2d", x, name="shared", out_channels=4, kernel_size=1)
+        return b.build(b.op("linear", b.op("flatten", b.op("global_avg_pool2d", y)), out_features=5))
+
+    def plain_norm(b, x):
+        return b.op("batch_norm", b.op("conv2d", x, out_channels=4, kernel_size=1), affine=False)
+
+    def twice(b, x):
+        first = b.op("conv2d", x, name="a", out_channels=4, kernel_size=1)
+        return b.op("conv2d", first, name="b", out_channels=4, kernel_size=1, weights_from="a")
+
+    small = net()
+    module, relative = trained(small)
+    for larger in (net(branch=plain_norm), net(line=plain_norm), net(branch=twice), net(line=twice)):
+        heir = inherit(larger, relative)
+        assert not heir.kinship.same
+        assert "is new, and no identity" in heir.kinship.lost[0]
+        assert heir.undone == ()
+        assert difference(module, heir) > 1e-3
+        assert float(np.abs(to_module(heir).state_dict()["shared.weight"].numpy()).max()) > 0
