@@ -30,12 +30,14 @@ class Accuracy:
         label: for people: "accuracy (mine.py:accuracy)", "parameters".
         note: what the number is not, a sentence; "" for a function of the user's, who knows.
         counted: it is a count that every network has anyway: MACs, or parameters.
+        how: how one architecture, d, came to its number, where there is something to say of that.
     """
 
     objective: "Objective"
     label: str
     note: str = ""
     counted: bool = False
+    how: "Callable[[Codes], str] | None" = None
 
 
 def accuracy_of(
@@ -190,6 +192,10 @@ class OfEstimator:
             raise ValueError(scores.failures[0])
         return float(scores.values[0])
 
+    def how(self, code: "Codes") -> str:
+        """How the number of a code that was measured came about."""
+        return self.estimator().note(_space(self.space).decode(code))
+
     def estimator(self) -> "AccuracyEstimator":
         """The estimator, made once a process."""
         return _estimator(self.kind, self.seed, self.data, self.space, self.memory)
@@ -197,15 +203,17 @@ class OfEstimator:
 
 def _estimated(measure: OfEstimator) -> Accuracy:
     from ...nas import Objective
-    from ...nas.accuracy import estimator_kinds
+    from ...nas.accuracy import AccuracyEstimator, estimator_kinds
     from ...networks.errors import UnknownNameError
 
     kind = measure.kind
     if kind not in estimator_kinds():
         raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
     meaning = measure.estimator().meaning
+    how = None if type(measure.estimator()).note is AccuracyEstimator.note else measure.how
     note = _NOTES_OF.get(kind, _NOTES[meaning]).format(kind=kind, data=measure.data or "scikit-learn's digits")
-    return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
+    objective = Objective(kind, measure, maximise=True, batched=False)
+    return Accuracy(objective, _LABELS[meaning].format(kind), note, how=how)
 
 
 @cache

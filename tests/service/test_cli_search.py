@@ -585,7 +585,7 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     from lutra.nas.accuracy.data_sources import write_npz
 
     write_npz(digits(32).subset(range(30)), tmp_path / "few.npz")
-    words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "aging", "--set", "population=2", "--set", "sample=2")
+    words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "aging", "--set", "population=1", "--set", "sample=1")
     words += ("--set", "growth=1", "--accuracy", "inherited", "--data", "few.npz", "--out", "run")
     found = lutra(*words, "-n", 2)
     assert found.code == 0, found.err
@@ -593,6 +593,10 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     files = sorted(path.name for path in (tmp_path / "run" / "trained").iterdir())
     assert len(files) == 2
     assert all(name.endswith(".trained.npz") for name in files)
+    with (tmp_path / "run" / "tried.csv").open() as file:
+        how = [row["how"] for row in csv.DictReader(file)]
+    assert how[0].startswith("from scratch: 20 epochs, ")
+    assert " of its weights from mine/" in how[1]
     more = lutra("search", "--resume", "run", "-n", 3, "--json")
     assert "with the weights of a relative" in json.dumps(more.document)
     assert len(list((tmp_path / "run" / "trained").iterdir())) == 3

@@ -3,14 +3,13 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ....networks import Network
 from ....networks.errors import CheckpointError, NotSupportedError, TrainingError, UsageError
 from .._registry import register
-from ..base import NoScoreError, Scores
+from ..base import NoScoreError
 from ..data import ImageSet
 from ..data_augmentation import Batches
 from ..from_scratch import FromScratch
@@ -92,10 +91,9 @@ class Inherited(FromScratch):
         entry = self._memory(network).get(network.fingerprint)
         return None if entry is None else entry.account
 
-    def estimate(self, networks: Sequence[Network]) -> Scores:
-        scores = super().estimate(networks)
-        known = [None if failure else self.account(n) for n, failure in zip(networks, scores.failures, strict=True)]
-        return replace(scores, notes=tuple("" if account is None else str(account) for account in known))
+    def note(self, network: Network) -> str:
+        account = self.account(network)
+        return "" if account is None else str(account)
 
     def recipe_of(self, kin: Kinship | None) -> Recipe:
         """How a network is trained that has so much of a relative; None for none."""
