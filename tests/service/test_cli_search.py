@@ -585,7 +585,7 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     from lutra.nas.accuracy.data_sources import write_npz
 
     write_npz(digits(32).subset(range(30)), tmp_path / "few.npz")
-    words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "aging", "--set", "population=1", "--set", "sample=1")
+    words = ("search", *SPACE, *NULL, "--max-ms", 10, "-s", "aging", "--set", "population=1", "--set", "sample=1")
     words += ("--set", "growth=1", "--accuracy", "inherited", "--data", "few.npz", "--out", "run")
     found = lutra(*words, "-n", 2)
     assert found.code == 0, found.err
