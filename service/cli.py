@@ -22,6 +22,7 @@ from .commands import (
     ops,
     predict,
     profile,
+    report,
     search,
     spaces,
     table,
@@ -54,6 +55,7 @@ app.command("fit", short_help="Fit predictors to measured networks, and keep the
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer
 )
+app.command("report", short_help="A device and networks on it, as one HTML file.")(report.report)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
 app.add_typer(table.app, name="table")
