@@ -55,6 +55,19 @@ REMEDIES = {
     "LUTRA-E800": "The message says what to lower or to change; the last checkpoint stays as it is.",
     "LUTRA-E801": "Lower the learning rate, or warm it up for longer; the last good checkpoint stays as it is.",
     "LUTRA-E802": "Resume with the same network, data and recipe, or begin anew in another folder.",
+    "LUTRA-E910": "The message says what the server answered; its log has the request's number.",
+    "LUTRA-E911": "Send a token: `Authorization: Bearer ...`, or `LUTRA_TOKEN` for the command line and the client. "
+    "`lutra serve` prints one, `lutra token create` makes others.",
+    "LUTRA-E912": "Make a token of the scope that the message names: `lutra token create --scope profile`. In a browser, "
+    "act from the server's own pages.",
+    "LUTRA-E913": "Check the address and the method with [the API's reference](api.md).",
+    "LUTRA-E914": "Read the thing again and repeat the request, or wait until it is free.",
+    "LUTRA-E915": "Correct the fields that the message names; [the API's reference](api.md) says what belongs there.",
+    "LUTRA-E916": "Send less at once, or raise the limit: `lutra serve --max-upload-mb`.",
+    "LUTRA-E917": "Send or ask for one of the kinds in the message.",
+    "LUTRA-E918": "Wait as long as the message, or the header `Retry-After`, says.",
+    "LUTRA-E919": "Look for the request's number in the server's log, and report what stands there.",
+    "LUTRA-E920": "Check the address, and that the server runs: `curl ADDRESS/healthz`.",
 }
 """What to do about each error, by code."""
 

@@ -1,0 +1,1 @@
+"""Pages made on the server: HTML from templates, each with a JSON twin. Nothing is fetched from elsewhere."""
