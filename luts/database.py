@@ -185,7 +185,8 @@ class Database:
 def _server_engine(location: Location, timeout_s: float) -> Engine:
     patience = {"options": f"-c lock_timeout={max(1, round(1000 * timeout_s))}"}
     try:
-        return create_engine(location.url, connect_args=patience)
+        # A connection that the server closed while it was unused is replaced, not used.
+        return create_engine(location.url, connect_args=patience, pool_pre_ping=True)
     except ImportError as error:
         raise MissingDependencyError("psycopg", "postgres", "a store on PostgreSQL") from error
 

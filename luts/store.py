@@ -104,6 +104,11 @@ class Store:
         """The store's path, or its URL without the password."""
         return self._database.where
 
+    @property
+    def database(self) -> Database:
+        """The connections, for whoever keeps tables of their own beside the store's (`lutra.luts.migrate.Lineage`)."""
+        return self._database
+
     def close(self) -> None:
         """Close the connections. A store is also a context manager that does this."""
         self._database.close()

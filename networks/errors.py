@@ -30,12 +30,20 @@
     │   ├── StoreFullError            the disk is full
     │   ├── StoreLockedError          another process holds it
     │   ├── StoreCorruptError         it is damaged
-    │   └── SchemaTooNewError         it was written by a newer version of Lutra
+    │   ├── SchemaTooNewError         it was written by a newer version of Lutra
+    │   └── StoreUnavailableError     the server that keeps it does not answer
     ├── ArtifactError                 a saved predictor that cannot be read or written
     │   └── CorruptArtifactError      damaged, or altered after it was saved
     ├── TrainingError                 a training that cannot go on
     │   ├── DivergedError             its loss is no number any more; names the step and the learning rate
     │   └── CheckpointError           its saved state is damaged, or another training's
+    ├── JobError                      a job that cannot be taken, found, changed or finished
+    │   ├── UnknownJobError           there is no job, or file of one, of that name
+    │   ├── JobRequestError           what a job is asked to do makes no sense; names the field
+    │   ├── JobStateError             it is not in a state for that: says which
+    │   ├── QueueFullError            too many jobs are waiting
+    │   ├── IdempotencyError          its idempotency key stands for another job
+    │   └── JobLostError              a worker's job is not its own any more
     └── ServiceError                  what a server answers, or why it cannot be asked
         ├── UnauthenticatedError      no token, or none that is known and still valid
         ├── ForbiddenError            the token's scope is too small, or the request comes from another site
@@ -362,6 +370,12 @@ class SchemaTooNewError(StoreError):
         )
 
 
+class StoreUnavailableError(StoreError):
+    """The server that keeps it does not answer."""
+
+    code = "LUTRA-E606"
+
+
 class ArtifactError(LutraError):
     """A saved predictor that cannot be read or written."""
 
@@ -401,6 +415,107 @@ class CheckpointError(TrainingError):
     """The saved state of a training is damaged, or another training's."""
 
     code = "LUTRA-E802"
+
+
+class JobError(LutraError):
+    """A job that cannot be taken, found, changed or finished."""
+
+    code = "LUTRA-E900"
+
+
+class UnknownJobError(JobError):
+    """There is no job, or file of one, of that name.
+
+    Attributes:
+        job: what was asked for.
+    """
+
+    code = "LUTRA-E901"
+    exit_code = 2
+
+    def __init__(self, job: str, *, file: str | None = None, hint: str | None = None) -> None:
+        self.job = job
+        what = f"there is no job {job!r}" if file is None else f"the job {job} has no file {file!r}"
+        super().__init__(what, hint=hint or "lutra jobs list shows the jobs that are kept")
+
+
+class JobRequestError(JobError):
+    """What a job is asked to do makes no sense.
+
+    Attributes:
+        problems: what is wrong, by field ("networks.0"); "" for the request as a whole.
+    """
+
+    code = "LUTRA-E902"
+    exit_code = 2
+
+    def __init__(self, kind: str, problems: Mapping[str, str], *, hint: str | None = None) -> None:
+        self.problems = dict(problems)
+        told = "; ".join(f"{field}: {problem}" if field else problem for field, problem in self.problems.items())
+        super().__init__(f"the request of a {kind} job makes no sense: {told}", hint=hint or "correct these fields")
+
+
+class JobStateError(JobError):
+    """It is not in a state for that.
+
+    Attributes:
+        job: which.
+        state: the one that it is in.
+    """
+
+    code = "LUTRA-E903"
+
+    def __init__(self, job: str, state: str, what: str, *, hint: str) -> None:
+        self.job, self.state = job, state
+        super().__init__(f"the job {job} is {state}: {what}", hint=hint)
+
+
+class QueueFullError(JobError):
+    """Too many jobs are waiting.
+
+    Attributes:
+        waiting: how many are allowed.
+    """
+
+    code = "LUTRA-E904"
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(f"{waiting} jobs are waiting, and no more are taken", hint="wait, or cancel some of them")
+
+
+class IdempotencyError(JobError):
+    """Its idempotency key stands for another job.
+
+    Attributes:
+        job: which.
+    """
+
+    code = "LUTRA-E905"
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(
+            f"the idempotency key stands for the job {job}, which was asked for something else",
+            hint="give another request another key",
+        )
+
+
+class JobLostError(JobError):
+    """A worker's job is not its own any more.
+
+    Attributes:
+        job: which.
+    """
+
+    code = "LUTRA-E906"
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(
+            f"the job {job} was taken from this worker, which was silent for too long",
+            hint="nothing is to be done: committed rows are kept, and another worker goes on",
+        )
 
 
 class ServiceError(LutraError):

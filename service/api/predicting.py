@@ -141,9 +141,7 @@ class Predicting:
         ends = None if coverage is None else oracle.intervals_ms(rows, checked_coverage(coverage))
         return _many(known, latencies_ms, ends, coverage) | {"simulated": oracle.simulated}
 
-    def networks(
-        self, source: Setting | str, subjects: list[Subject], coverage: float | None
-    ) -> dict[str, Any]:
+    def networks(self, source: Setting | str, subjects: list[Subject], coverage: float | None) -> dict[str, Any]:
         """Latencies of several networks, and their intervals where a coverage is given.
 
         Raises:

@@ -14,7 +14,9 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Interface; 127.0.0.1 is this machine alone.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 8000,
     host_name: Annotated[
         list[str] | None,
         typer.Option("--host-name", metavar="NAME", help="A name it may be asked under (any if omitted); repeatable."),
@@ -39,7 +41,8 @@ def serve(
         Path | None, typer.Option("--uploads", metavar="FOLDER", help="Folder of uploads; beside the store if omitted.")
     ] = None,
     models: Annotated[
-        Path | None, typer.Option("--models", metavar="FOLDER", help="Folder of predictors; beside the store if omitted.")
+        Path | None,
+        typer.Option("--models", metavar="FOLDER", help="Folder of predictors; beside the store if omitted."),
     ] = None,
     store: StoreOption = None,
 ) -> None:

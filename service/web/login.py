@@ -79,5 +79,3 @@ def _logged_in(server: Service, principal: Principal) -> Response:
         secure=server.settings.secure_cookies,
     )
     return answer
-
-

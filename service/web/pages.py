@@ -97,5 +97,7 @@ async def _looking(request: Request, scope: Scope) -> View:
     request.state.principal = principal.id
     request.app.state.service.ordinary.take(principal.id)
     if not includes(principal.scope, scope):
-        raise ForbiddenError(f"this page needs scope {scope!r}; yours is {principal.scope!r}", hint="log in with another")
+        raise ForbiddenError(
+            f"this page needs scope {scope!r}; yours is {principal.scope!r}", hint="log in with another"
+        )
     return View(request, principal)

@@ -142,7 +142,9 @@ async def register_device(
 
 def _one_described(server: Service, device: str) -> dict[str, Any]:
     record = server.store.device(device)
-    found = next((s for s in server.summaries() if s.device.digest == record.digest), DeviceSummary(device=record, counts={}))
+    found = next(
+        (s for s in server.summaries() if s.device.digest == record.digest), DeviceSummary(device=record, counts={})
+    )
     return described(found, server.presence.last_seen().get(record.digest))
 
 

@@ -36,9 +36,7 @@ async def readyz(server: Server) -> Any:
     return {"status": "ok"}
 
 
-@router.get(
-    "/metrics", response_class=Response, responses=problems() | {200: {"content": {"text/plain": {}}}}
-)
+@router.get("/metrics", response_class=Response, responses=problems() | {200: {"content": {"text/plain": {}}}})
 async def metrics(server: Server, _: Reading) -> Response:
     """What Prometheus reads; give it a token in `authorization.credentials_file`."""
     return Response(await server.read(server.measured), media_type=CONTENT_TYPE_LATEST)

@@ -43,9 +43,7 @@ async def get_model(server: Server, _: Reading, model: ModelPath) -> dict[str, A
 
 
 @router.delete("/{model}", status_code=204, responses=problems(404))
-async def delete_model(
-    server: Server, _: Annotated[Principal, Depends(requires("admin"))], model: ModelPath
-) -> None:
+async def delete_model(server: Server, _: Annotated[Principal, Depends(requires("admin"))], model: ModelPath) -> None:
     """Delete a saved predictor."""
     await server.read(_delete, server.knowledge, model)
 

@@ -1,6 +1,6 @@
 """``/v1/predictions``: the latency of one network, or of very many."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -41,9 +41,7 @@ AnyNetwork = ZooName | NetworkDocument
 class NetworkChoice(Form):
     """A network: a name of the zoo, or a document."""
 
-    network: AnyNetwork = Field(
-        description="A name of the zoo (`/v1/networks`), or a network in Lutra's JSON form"
-    )
+    network: AnyNetwork = Field(description="A name of the zoo (`/v1/networks`), or a network in Lutra's JSON form")
     batch: int | None = Field(None, ge=1, le=65536, description="Batch size, for a name of the zoo")
     resolution: int | None = Field(None, ge=1, le=65536, description="Input resolution, for a name of the zoo")
 
@@ -171,9 +169,7 @@ async def predict_batch(server: Server, _: Reading, body: BatchIn) -> Response:
     if body.codes is not None:
         assert body.space is not None  # validated together
         server.require_batch(len(body.codes))
-        found = await server.read(
-            server.predicting.latencies, body.source(), body.space, body.codes, body.coverage
-        )
+        found = await server.read(server.predicting.latencies, body.source(), body.space, body.codes, body.coverage)
     else:
         subjects = [choice.subject() for choice in body.networks or ()]
         server.require_batch(len(subjects))

@@ -279,5 +279,3 @@ def _deleted(server: Service, request: Request, device: str) -> None:
     record = server.store.device(device)
     require_match(request, server.store.content_mark(record))
     server.store.delete_device(record)
-
-
