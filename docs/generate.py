@@ -66,8 +66,8 @@ REMEDIES = {
     "LUTRA-E910": "The message says what the server answered; its log has the request's number.",
     "LUTRA-E911": "Send a token: `Authorization: Bearer ...`, or `LUTRA_TOKEN` for the command line and the client. "
     "`lutra serve` prints one, `lutra token create` makes others.",
-    "LUTRA-E912": "Make a token of the scope that the message names: `lutra token create --scope profile`. In a browser, "
-    "act from the server's own pages.",
+    "LUTRA-E912": "Make a token of the scope that the message names: `lutra token create NAME --scope SCOPE`. In a "
+    "browser, act from the server's own pages.",
     "LUTRA-E913": "Check the address and the method with [the API's reference](api.md).",
     "LUTRA-E914": "Read the thing again and repeat the request, or wait until it is free.",
     "LUTRA-E915": "Correct the fields that the message names; [the API's reference](api.md) says what belongs there.",

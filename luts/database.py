@@ -124,7 +124,7 @@ class Database:
     def change_mark(self) -> str:
         """Text that differs after anybody has committed something, this process included.
 
-        SQLite's is ``PRAGMA data_version`` of a connection that never writes (sqlite.org/pragma.html#pragma_data_version).
+        SQLite's is ``PRAGMA data_version`` of a connection that never writes (sqlite.org/pragma.html).
         PostgreSQL's is the snapshot: which transactions that write are done (manual, 9.28.12).
         """
         self._after_fork()

@@ -3,7 +3,7 @@
 from typing import Final, Literal, TypeAlias, get_args
 
 Scope: TypeAlias = Literal["read", "profile", "admin"]
-"""``read``: look and predict. ``profile``: also measure, import and run jobs. ``admin``: also delete, and make tokens."""
+"""``read``: look and predict. ``profile``: also measure, import, run jobs. ``admin``: also delete, and make tokens."""
 
 _ORDER: Final[tuple[str, ...]] = get_args(Scope)
 

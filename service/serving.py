@@ -116,7 +116,7 @@ def _server(uvicorn: Any, config: Any, ready: Callable[[], None]) -> Any:
 
 
 def _require_somebody(listening: Listening, settings: Settings) -> None:
-    """Refuse to be reached by others while nobody has a token: whoever came first would have to be let in, or nobody."""
+    """Refuse to be reached by others while nobody has a token: then nobody, or everybody, would have to be let in."""
     if listening.is_private:
         return
     from ..luts import Store

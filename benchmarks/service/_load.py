@@ -37,7 +37,7 @@ class _Connection(asyncio.Protocol):
         self._record.answered(head[9:12], time.perf_counter() - self._sent)
         self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # as asyncio calls it
         if not self._done.done():
             if not self._record.over:
                 self._record.errors += 1

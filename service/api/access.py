@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -16,6 +16,9 @@ from ...networks.errors import ForbiddenError, UnauthenticatedError
 from ..scopes import Scope, includes
 from ..tokens import Tokens, digest_of
 from .limits import Limiter
+
+if TYPE_CHECKING:
+    from .service import Service
 
 COOKIE: Final = "lutra_session"
 CSRF_HEADER: Final = "x-csrf-token"
@@ -195,8 +198,8 @@ async def identified(request: Request, text: str | None) -> Principal:
         UnauthenticatedError: nobody who is known.
         ForbiddenError: a request with a cookie that could come from another site.
     """
-    service = request.app.state.service
-    access: Access = service.access
+    service: "Service" = request.app.state.service
+    access = service.access
     address = address_of(request)
     if text is not None:
         if (known := access.remembered(text)) is not None:

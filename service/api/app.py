@@ -15,7 +15,7 @@ from ..web.pages import STATIC
 from . import problems
 from .gate import Gate
 from .metrics import Metrics
-from .routes import devices, health, models, ops, predictions, tables, tokens, uploads
+from .routes import devices, health, jobs, models, ops, predictions, tables, tokens, uploads
 from .service import Service
 from .settings import Settings
 
@@ -68,8 +68,9 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
         redirect_slashes=False,
     )
     problems.install(app)
-    for module in (devices, ops, tables, predictions, uploads, models, tokens, health):
+    for module in (devices, ops, tables, predictions, uploads, models, jobs, tokens, health):
         app.include_router(module.router)
+    app.include_router(jobs.kinds)
     for pages in (home, login):
         app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

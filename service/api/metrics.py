@@ -22,7 +22,7 @@ class Metrics:
             registry=self.registry,
         )
         self._predictions = Counter("lutra_predictions", "Latencies predicted", ("how",), registry=self.registry)
-        self._jobs = Gauge("lutra_jobs", "Jobs by kind and state", ("kind", "state"), registry=self.registry)
+        self._jobs = Gauge("lutra_jobs", "Jobs by state", ("state",), registry=self.registry)
         self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, path: str, status: int, seconds: float) -> None:
@@ -45,11 +45,11 @@ class Metrics:
         """Count predictions: ``how`` is ``"single"`` or ``"batch"``."""
         self._predictions.labels(how).inc(count)
 
-    def jobs(self, counts: dict[tuple[str, str], int]) -> None:
-        """Say how many jobs there are by kind and state."""
+    def jobs(self, counts: dict[str, int]) -> None:
+        """Say how many jobs there are in each state."""
         self._jobs.clear()
-        for (kind, state), count in counts.items():
-            self._jobs.labels(kind, state).set(count)
+        for state, count in counts.items():
+            self._jobs.labels(state).set(count)
 
     def text(self) -> bytes:
         """All of it in Prometheus's text format."""

@@ -13,6 +13,7 @@ from platformdirs import user_data_path
 from ...luts import DeviceSummary, Store
 from ...luts.location import locate
 from ...networks.errors import StoreError, UsageError
+from ..jobs.queue import JobQueue
 from ..tokens import Tokens
 from .access import Access
 from .knowledge import Knowledge
@@ -50,6 +51,8 @@ class Service:
         uploads: uploaded files.
         leases: devices that programs elsewhere hold.
         presence: signs of life of devices.
+        jobs: the queue.
+        mark: the store's change mark, as last seen.
         ordinary: limits all requests.
         weighty: limits uploads and jobs.
     """
@@ -71,8 +74,9 @@ class Service:
         self.predicting = Predicting(self.knowledge, self.uploads)
         self.leases = RemoteLeases(self.store)
         self.presence = Presence(self.store)
+        self.jobs = JobQueue(self.store)
         self._summaries: tuple[str, list[DeviceSummary]] = ("", [])
-        self._mark = ""
+        self.mark = ""
         self._readers = CapacityLimiter(settings.readers)
         self._parsers = CapacityLimiter(_PARSERS)
         self.notice()
@@ -90,13 +94,13 @@ class Service:
         self._noticed(self.store.change_mark())
 
     def _noticed(self, mark: str) -> None:
-        self._mark = mark
+        self.mark = mark
         self.knowledge.look(mark)
         self.access.forget(mark)
 
     def summaries(self) -> list[DeviceSummary]:
         """How many rows there are of each device, the one used last first; counted when the store has changed."""
-        mark, (counted_at, found) = self._mark, self._summaries
+        mark, (counted_at, found) = self.mark, self._summaries
         if counted_at != mark:
             found = self.store.summaries()
             self._summaries = mark, found
@@ -114,6 +118,7 @@ class Service:
 
     def measured(self) -> bytes:
         """What Prometheus is told."""
+        self.metrics.jobs(self.jobs.counts())
         return self.metrics.text()
 
     async def watch(self) -> None:

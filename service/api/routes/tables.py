@@ -218,7 +218,7 @@ async def get_row(
     response_class=FileResponse,
     responses=problems(404)
     | {
-        200: {"content": dict.fromkeys(_TYPES.values(), {"schema": {"type": "string", "format": "binary"}})},
+        200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _TYPES.values()}},
         304: {"description": "Not changed"},
     },
 )
