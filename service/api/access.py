@@ -198,7 +198,7 @@ async def identified(request: Request, text: str | None) -> Principal:
         UnauthenticatedError: nobody who is known.
         ForbiddenError: a request with a cookie that could come from another site.
     """
-    service: "Service" = request.app.state.service
+    service: Service = request.app.state.service
     access = service.access
     address = address_of(request)
     if text is not None:

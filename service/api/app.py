@@ -68,7 +68,8 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
         redirect_slashes=False,
     )
     problems.install(app)
-    for module in (devices, ops, tables, predictions, uploads, models, jobs, tokens, health):
+    # The most asked first: they are looked through in this order.
+    for module in (predictions, health, devices, tables, jobs, ops, uploads, models, tokens):
         app.include_router(module.router)
     app.include_router(jobs.kinds)
     for pages in (home, login):

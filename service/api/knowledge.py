@@ -120,7 +120,11 @@ class Knowledge:
     def ready(self, source: Setting | str) -> Known | None:
         """What was read of a table (or of the saved predictor of a name) and is known to hold; None otherwise."""
         known = self._known.get(source)
-        return known if known is not None and known.seen == self._mark else None
+        if known is None:
+            return None
+        if isinstance(source, str):  # files, of which the store knows nothing
+            return known if self._content_mark(known, source) == known.mark else None
+        return known if known.seen == self._mark else None
 
     def known(self, source: Setting | str) -> Known:
         """What there is to know of a table or a saved predictor, read anew if it has changed.
@@ -157,12 +161,12 @@ class Knowledge:
         return Known(predictor, self.store.content_mark(record), record, seen)
 
     def _content_mark(self, known: Known, source: Setting | str) -> str:
-        if isinstance(source, str):
-            return _mark_of_folder(self.model_folder(source))
-        assert known.device is not None  # of a table
         try:
+            if isinstance(source, str):
+                return _mark_of_folder(self.model_folder(source))
+            assert known.device is not None  # of a table
             return self.store.content_mark(known.device)
-        except UnknownNameError:  # deleted meanwhile: reading it again says so
+        except (OSError, UnknownNameError):  # deleted meanwhile: reading it again says so
             return ""
 
     def oracle(self, known: Known, space: "SearchSpace") -> "LatencyOracle":

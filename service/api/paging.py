@@ -41,7 +41,7 @@ class Paging:
         return f"{self.path}?{urlencode(told)}"
 
 
-def paging(
+async def paging(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=1000, description="Most items on a page; the server may give fewer")] = 100,
     offset: Annotated[int, Query(ge=0, le=_FARTHEST, description="Items before the page")] = 0,

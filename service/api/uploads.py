@@ -84,7 +84,7 @@ class Uploads:
             raise
         return part
 
-    def take(self, part: Path, *, name: str | None = None) -> Upload:
+    def take(self, part: Path, name: str | None = None) -> Upload:
         """Read a received file as a network, and keep it.
 
         What kind it is, its content says. ONNX is parsed in a child process with limits on memory, time and files.

@@ -91,7 +91,7 @@ class LeaseOut(Answer):
     seconds: float
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """The server that answers."""
     found: Service = request.app.state.service
     return found
