@@ -24,8 +24,10 @@ from .commands import (
     profile,
     report,
     search,
+    serve,
     spaces,
     table,
+    token,
     transfer,
     validate,
     validate_mcu,
@@ -58,7 +60,9 @@ app.command("transfer", short_help="A new device from few samples: which to meas
 app.command("report", short_help="A device and networks on it, as one HTML file.")(report.report)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
+app.command("serve", short_help="The REST API and its pages, for others to ask.")(serve.serve)
 app.add_typer(table.app, name="table")
+app.add_typer(token.app, name="token")
 
 
 def _show_version(wanted: bool) -> None:

@@ -25,23 +25,25 @@ NAVIGATION: Final = {
 }
 """Entries of the site's head: where each leads, and its name."""
 
-SCRIPT: Final = "page.js"
-STYLE: Final = "style.css"
+_STYLE: Final = "style.css"
+ASSETS: Final = {"page.js": "text/javascript", "icon.svg": "image/svg+xml", _STYLE: "text/css"}
+"""Files that pages ask for, with their media types."""
 
 
-def to_html(page: Page, *, twin: str = "", csrf: str = "", signed_in: bool = False) -> str:
+def to_html(page: Page, *, twin: str = "", csrf: str = "", signed_in: bool = False, guest: bool = False) -> str:
     """A page of the site.
 
     Args:
         page: what it shows.
         twin: address of its JSON twin.
         csrf: token that its forms carry.
-        signed_in: whether there is somebody to sign out.
+        signed_in: whether there is somebody to log out.
+        guest: nobody has logged in, so that there is nowhere to go.
 
     Raises:
         MissingDependencyError: jinja2 is not installed.
     """
-    frame = {"navigation": NAVIGATION, "twin": twin, "csrf": csrf, "signed_in": signed_in}
+    frame = {"navigation": {} if guest else NAVIGATION, "twin": twin, "csrf": csrf, "signed_in": signed_in}
     return _rendered("site.html", page, frame)
 
 
@@ -64,13 +66,12 @@ def to_file(pages: Mapping[str, Page], title: str, lead: str) -> str:
     return template.render(title=title, lead=lead, style=style, policy=policy, parts=parts)
 
 
+@cache
 def asset(name: str) -> bytes:
-    """A file that pages ask for: `SCRIPT` or `STYLE`."""
-    if name == STYLE:
-        return style_sheet().encode()
-    if name != SCRIPT:
+    """The content of one of `ASSETS`."""
+    if name not in ASSETS:
         raise KeyError(name)
-    return files(__package__).joinpath("static", SCRIPT).read_bytes()
+    return style_sheet().encode() if name == _STYLE else files(__package__).joinpath("static", name).read_bytes()
 
 
 def _rendered(outer: str, page: Page, frame: Mapping[str, Any]) -> str:

@@ -6,10 +6,10 @@ for (const figure of document.querySelectorAll("[data-linked]")) mark(figure);
 
 /** Follow a job's events; once it is over, show the page as it then is. */
 function follow(live) {
-  const source = new EventSource(`/jobs/${encodeURIComponent(live.dataset.live)}/events`);
+  const source = new EventSource(`/v1/jobs/${encodeURIComponent(live.dataset.live)}/events`);
   const text = live.querySelector(".progress");
   const bar = live.querySelector("progress");
-  source.onmessage = (message) => {
+  const show = (message) => {
     const event = JSON.parse(message.data);
     if ("done" in event && "total" in event) {
       const eta = event.eta_s == null ? "" : `, about ${Math.round(event.eta_s)} s to go`;
@@ -20,6 +20,7 @@ function follow(live) {
       }
     }
   };
+  for (const name of ["started", "row", "failed", "tried", "epoch"]) source.addEventListener(name, show);
   source.addEventListener("end", () => {
     source.close();
     location.reload();

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 def network_page(
-    network: "Network", predictions: Sequence["Prediction"], *, anchor: str = "kernel", **state: Any
+    network: "Network",
+    predictions: Sequence["Prediction"],
+    *,
+    anchor: str = "kernel",
+    doubts: Sequence[str] = (),
+    **state: Any,
 ) -> Page:
     """A network and what was predicted of it.
 
@@ -22,6 +27,7 @@ def network_page(
         network: what it is.
         predictions: one a device; the split of the first is drawn.
         anchor: what the lines of kernels are called within the page, to which their bars lead.
+        doubts: why there is no prediction, a sentence each.
         state: what else the page is asked by, for its form (devices there are, the name that was asked).
     """
     split = predictions[0].to_dict() if predictions else None
@@ -45,10 +51,16 @@ def network_page(
             "predictions": [prediction.to_dict() for prediction in predictions],
             "split": split,
             "anchor": anchor,
+            "doubts": list(doubts),
             **state,
         },
         charts=charts,
     )
+
+
+def no_network_page(**state: Any) -> Page:
+    """The form alone, where nothing has been asked yet."""
+    return Page(template="network.html", title="Networks", place="networks", data={"network": None, **state})
 
 
 def _kernels(prediction: "Prediction", anchor: str) -> str:
