@@ -53,7 +53,7 @@ def to_html(title: str, lead: str, svg: str, legend: str, grids: Sequence[Grid])
 <h1>{escape(title)}</h1>
 <p class="lead">{escape(lead)}</p>
 <figure>
-{svg}
+<div class="wide">{svg}</div>
 <figcaption>{escape(legend)}</figcaption>
 </figure>
 {body}

@@ -67,8 +67,9 @@ def page(router: APIRouter, path: str, *, scope: Scope = "read") -> Callable[[Wo
                 found = await work(view, **request.path_params)
             except LutraError as error:
                 return shown(error_page(error), view.principal, status=status_of(error))
+            address = "/index.json" if request.url.path == "/" else f"{request.url.path}.json"
             query = f"?{request.url.query}" if request.url.query else ""
-            return shown(found, view.principal, twin=twin.format(**request.path_params) + query)
+            return shown(found, view.principal, twin=address + query)
 
         async def document(request: Request) -> Response:
             view = await _looking(request, scope)
