@@ -19,6 +19,7 @@ from .commands import (
     devices,
     doctor,
     fit,
+    jobs,
     ops,
     predict,
     profile,
@@ -28,6 +29,7 @@ from .commands import (
     transfer,
     validate,
     validate_mcu,
+    worker,
 )
 
 FAILED, INTERRUPTED = 1, 5
@@ -57,6 +59,8 @@ app.command("transfer", short_help="A new device from few samples: which to meas
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
 app.add_typer(table.app, name="table")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 
 def _show_version(wanted: bool) -> None:
