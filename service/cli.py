@@ -19,6 +19,7 @@ from .commands import (
     devices,
     doctor,
     fit,
+    jobs,
     ops,
     predict,
     profile,
@@ -31,6 +32,7 @@ from .commands import (
     transfer,
     validate,
     validate_mcu,
+    worker,
 )
 
 FAILED, INTERRUPTED = 1, 5
@@ -63,6 +65,8 @@ app.command("validate-mcu", short_help="Simulated layers of a board beside measu
 app.command("serve", short_help="The REST API and its pages, for others to ask.")(serve.serve)
 app.add_typer(table.app, name="table")
 app.add_typer(token.app, name="token")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 
 def _show_version(wanted: bool) -> None:
