@@ -1,6 +1,9 @@
 """A server in this process, over a store with one small table of the null device."""
 
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -8,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from lutra.luts import Store
@@ -106,3 +111,45 @@ def running(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     app = make_app(Settings(store=str(path)), own_digest=digest_of(OWNER))
     with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
         yield Api(client)
+
+
+class Live:
+    """A server that listens.
+
+    Attributes:
+        url: where.
+        app: what answers there.
+    """
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", timeout_graceful_shutdown=2)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([self._listening],), daemon=True)
+
+    def __enter__(self) -> "Live":
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+def serve_copy(filled: Path, folder: Path, **changed: Any) -> Live:
+    """A server over a copy of a store in an empty folder; limits on rates are out of the way."""
+    path = Path(shutil.copy(filled, folder / "rows.db"))
+    settings = replace(Settings(store=str(path), heavy_per_s=1e6, failures_per_s=1e6), **changed)
+    return Live(make_app(settings, own_digest=digest_of(OWNER)))
+
+
+@pytest.fixture(scope="module")
+def live(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server that listens on a port, over a store of its own."""
+    with serve_copy(filled, tmp_path_factory.mktemp("live")) as running:
+        yield running
