@@ -19,15 +19,20 @@ from .commands import (
     devices,
     doctor,
     fit,
+    jobs,
     ops,
     predict,
     profile,
+    report,
     search,
+    serve,
     spaces,
     table,
+    token,
     transfer,
     validate,
     validate_mcu,
+    worker,
 )
 
 FAILED, INTERRUPTED = 1, 5
@@ -54,9 +59,14 @@ app.command("fit", short_help="Fit predictors to measured networks, and keep the
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer
 )
+app.command("report", short_help="A device and networks on it, as one HTML file.")(report.report)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
+app.command("serve", short_help="The REST API and its pages, for others to ask.")(serve.serve)
 app.add_typer(table.app, name="table")
+app.add_typer(token.app, name="token")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 
 def _show_version(wanted: bool) -> None:

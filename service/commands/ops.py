@@ -56,7 +56,7 @@ def ops(
         return
     specs = [spec_of(kind)] if kind else list(catalogue())
     if as_json:
-        echo_json([_described(spec) for spec in specs])
+        echo_json([described(spec) for spec in specs])
         return
     out = console()
     if kind is None:
@@ -77,7 +77,7 @@ def ops(
         )
 
 
-def _described(spec: "OpSpec") -> dict[str, Any]:
+def described(spec: "OpSpec") -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for name, attr in spec.attributes.items():
         default = {} if attr.required else {"default": str(attr.default) if attr.type == "float" else attr.default}
