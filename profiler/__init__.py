@@ -16,7 +16,7 @@ from .progress import Progress
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 from .settings import Settings
-from .simulated import is_simulated
+from .simulated import device_kind, is_simulated
 
 if TYPE_CHECKING:
     from .campaign import run_campaign
@@ -34,6 +34,7 @@ __all__ = [
     "RuntimeInfo",
     "Settings",
     "Subject",
+    "device_kind",
     "devices",
     "examine_machine",
     "is_simulated",

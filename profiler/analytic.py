@@ -60,11 +60,6 @@ class AnalyticSimulator(Simulator):
     def note(self) -> str:
         """What a reader of any number has to know: that it is simulated, and how much it is worth."""
 
-    @property
-    @abstractmethod
-    def calibration(self) -> str:
-        """What it was calibrated on; "" where it was not."""
-
     @abstractmethod
     def estimate(self, kernel: Kernel) -> Estimate:
         """The formula.
@@ -88,5 +83,5 @@ class AnalyticSimulator(Simulator):
     @property
     def documents(self) -> Mapping[str, Mapping[str, Any]]:
         """The doubt of each row is its own, so that only that of their sum is left; and what a reader has to know."""
-        document = {"scale": 1.0, "source": self.calibration, "error": SUM_ERROR, "note": self.note}
+        document = {"scale": 1.0, "source": "", "error": SUM_ERROR, "note": self.note}
         return {CALIBRATION_DOCUMENT: document}

@@ -26,7 +26,8 @@ _MOST_FILE_BYTES: Final = 1 << 16
 _SHOWN: Final = 5  # problems of a file that are told at once
 _FILE: Final = "device"  # what a file of any family is called
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 
 
 class Description(BaseModel):

@@ -1,13 +1,15 @@
 """The families of hardware that is simulated, and what a name means among them."""
 
 import os
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..networks.errors import UsageError
-from .descriptions import SUFFIX, Family, Hardware, added_folder, kind_of, own_files
+import yaml
+
+from ..networks.errors import UnknownNameError, UsageError
+from .descriptions import NAME_PATTERN, SUFFIX, Family, Hardware, added_folder, kind_of, own_files
 
 
 def families() -> Mapping[str, Family[Any]]:
@@ -40,8 +42,6 @@ def family_of(name: str | os.PathLike[str]) -> Family[Any]:
         for family in known.values():
             if text in family.files():
                 return family
-        from ..networks.errors import UnknownNameError
-
         raise UnknownNameError("device", text, described_names())
     kind = kind_of(text)
     if kind not in known:
@@ -76,16 +76,41 @@ def add_hardware(path: str | os.PathLike[str], *, replace: bool = False) -> Path
     """
     if not os.fspath(path).endswith(SUFFIX):
         raise UsageError(f"{os.fspath(path)} is no {SUFFIX} file", hint="give the YAML file that describes the device")
-    found = hardware_of(path)
-    target = added_folder() / f"{found.name}{SUFFIX}"
-    if found.name in ("host", "null") or any((f.folder / target.name).exists() for f in families().values()):
-        raise UsageError(f"{found.name!r} is a device that comes with Lutra", hint="give yours another name")
+    target = require_free(hardware_of(path).name, replace=replace)
+    return _kept(target, Path(path).expanduser().read_bytes())
+
+
+def keep_hardware(hardware: Hardware, *, replace: bool = False) -> Path:
+    """Write a device into the user's data folder, so that it can be asked for by name; as `add_hardware`."""
+    target = require_free(hardware.name, replace=replace)
+    document = hardware.model_dump(mode="json", exclude_none=True)
+    return _kept(target, yaml.safe_dump(document, sort_keys=False, allow_unicode=True).encode())
+
+
+def require_free(name: str, *, replace: bool = False) -> Path:
+    """Where a device of that name would be kept.
+
+    Raises:
+        UsageError: the name is impossible, or taken.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UsageError(f"{name!r} is no name of a device", hint="use small letters, digits, - and _; 40 at most")
+    target = added_folder() / f"{name}{SUFFIX}"
+    if name in ("host", "null") or any((f.folder / target.name).exists() for f in families().values()):
+        raise UsageError(f"{name!r} is a device that comes with Lutra", hint="give yours another name")
     if target.exists() and not replace:
-        raise UsageError(f"{found.name!r} has been added before", hint="give --replace, or another name")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix(".part")
-    shutil.copyfile(Path(path).expanduser(), temporary)
-    temporary.replace(target)
+        raise UsageError(f"{name!r} has been added before", hint="give --replace, or another name")
+    return target
+
+
+def _kept(target: Path, content: bytes) -> Path:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".part")
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror}", hint="set XDG_DATA_HOME") from None
     return target
 
 

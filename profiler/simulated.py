@@ -30,6 +30,12 @@ def simulated_devices() -> Iterator[tuple[str, str, str, bool, str]]:
             yield name, called, runtime, True, hardware.note
 
 
+def device_kind(device: "Device") -> str:
+    """What `lutra.profiler.devices` calls the kind of a device."""
+    kinds = {runtime: called for called, runtime in KINDS.values()}
+    return kinds.get(device.runtime, device.kind) if device.kind == "simulated" else device.kind
+
+
 def is_simulated(name: str) -> bool:
     """Whether a device's name means hardware that is simulated."""
     return is_described(name.partition(ENGINE_MARK)[0])

@@ -84,9 +84,13 @@ def constants_of(device: CpuDevice) -> Constants:
 
 def estimate(works: Iterable[CpuWork], chip: Chip, constants: Constants) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """Latencies of n works in ns, shape ``[n]``, and what most of each goes to: one of `BOUNDS`."""
-    table = as_table(works)
-    latencies_ns, bounds = cpu_sim.estimate(table, cpu_sim.Chip(**asdict(chip)), cpu_sim.Constants(**asdict(constants)))
+    latencies_ns, bounds = cpu_sim.estimate(as_table(works), *native(chip, constants))
     return latencies_ns, tuple(BOUNDS[bound] for bound in bounds)
+
+
+def native(chip: Chip, constants: Constants) -> tuple[cpu_sim.Chip, cpu_sim.Constants]:
+    """A chip and constants as the compiled model takes them."""
+    return cpu_sim.Chip(**asdict(chip)), cpu_sim.Constants(**asdict(constants))
 
 
 def as_table(works: Iterable[CpuWork]) -> NDArray[np.float64]:

@@ -61,11 +61,6 @@ class CpuSimulator(AnalyticSimulator):
         return {"model of CPUs": str(MODEL_VERSION), "constants": str(shipped().version)}
 
     @property
-    def calibration(self) -> str:
-        known = self.device.calibration
-        return f"{known.samples} samples: {known.source}" if known else ""
-
-    @property
     def error(self) -> float:
         """Typical relative error of a row, one standard deviation."""
         known = self.device.calibration
@@ -73,8 +68,9 @@ class CpuSimulator(AnalyticSimulator):
 
     @property
     def note(self) -> str:
-        if self.calibration:
-            return f"simulated, calibrated on {self.calibration}; a device to rank networks on"
+        known = self.device.calibration
+        if known:
+            return f"simulated, calibrated on {known.samples} samples ({known.source}): a device to rank networks on"
         return "simulated from a datasheet: a device to rank networks on, its milliseconds are rough"
 
     def estimate(self, kernel: Kernel) -> Estimate:
