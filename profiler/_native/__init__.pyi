@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import gpu_sim as gpu_sim
 from . import mcu as mcu
 
 # --- clocks ---------------------------------------------------------------------------------------------------
