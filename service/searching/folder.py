@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..drawing.scatter import to_png, to_svg
 from .page import Grid, to_html
-from .scatter import to_png, to_svg
 from .settings import RESULT
 
 if TYPE_CHECKING:
