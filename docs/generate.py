@@ -50,11 +50,32 @@ REMEDIES = {
     "LUTRA-E603": "Wait for the other process to finish, or stop it; a killed one's hold ends by itself.",
     "LUTRA-E604": "Restore the file from a backup, or move it away and measure again.",
     "LUTRA-E605": "Upgrade Lutra, or point `--store` or `LUTRA_STORE` at another file.",
+    "LUTRA-E606": "Start the database server, or correct the URL of `--store` or `LUTRA_STORE`; committed rows stand.",
     "LUTRA-E700": "Check the folder's path and that it can be written.",
     "LUTRA-E701": "Copy the predictor again from where it was saved, or fit it anew.",
     "LUTRA-E800": "The message says what to lower or to change; the last checkpoint stays as it is.",
     "LUTRA-E801": "Lower the learning rate, or warm it up for longer; the last good checkpoint stays as it is.",
     "LUTRA-E802": "Resume with the same network, data and recipe, or begin anew in another folder.",
+    "LUTRA-E900": "The message says which job and why.",
+    "LUTRA-E901": "`lutra jobs list` shows the jobs; finished ones are deleted when they are old.",
+    "LUTRA-E902": "Correct the fields that the message names; [jobs](jobs.md) lists what each kind takes.",
+    "LUTRA-E903": "`lutra jobs show JOB` says where it stands; `lutra jobs clone JOB` runs a finished one again.",
+    "LUTRA-E904": "Wait until some are done, or `lutra jobs cancel` some; start more workers with `lutra worker`.",
+    "LUTRA-E905": "Send another request with another key. The same request with the same key gives the same job.",
+    "LUTRA-E906": "Nothing: another worker goes on where this one stopped.",
+    "LUTRA-E910": "The message says what the server answered; its log has the request's number.",
+    "LUTRA-E911": "Send a token: `Authorization: Bearer ...`, or `LUTRA_TOKEN` for the command line and the client. "
+    "`lutra serve` prints one, `lutra token create` makes others.",
+    "LUTRA-E912": "Make a token of the scope that the message names: `lutra token create NAME --scope SCOPE`. In a "
+    "browser, act from the server's own pages.",
+    "LUTRA-E913": "Check the address and the method with [the API's reference](api.md).",
+    "LUTRA-E914": "Read the thing again and repeat the request, or wait until it is free.",
+    "LUTRA-E915": "Correct the fields that the message names; [the API's reference](api.md) says what belongs there.",
+    "LUTRA-E916": "Send less at once, or raise the limit: `lutra serve --max-upload-mb`.",
+    "LUTRA-E917": "Send or ask for one of the kinds in the message.",
+    "LUTRA-E918": "Wait as long as the message, or the header `Retry-After`, says.",
+    "LUTRA-E919": "Look for the request's number in the server's log, and report what stands there.",
+    "LUTRA-E920": "Check the address, and that the server runs: `curl ADDRESS/healthz`.",
 }
 """What to do about each error, by code."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Self
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from . import schema
 from .database import Database
@@ -102,6 +102,21 @@ def stream_numbers(database: Database, device_id: int, kind: str | None) -> Iter
         if end is None:
             return
         last = end
+
+
+def page_of_numbers(
+    connection: Connection, device_id: int, kind: str | None, *, after: int, limit: int
+) -> tuple[list[RowNumbers], int | None]:
+    """Return at most ``limit`` rows whose subjects come after number ``after``, and the number of the last one of them;
+    None instead where no row follows."""
+    position = schema.measurement.c.subject_id
+    query = _numbers(device_id).add_columns(position).where(position > after).limit(limit + 1)
+    if kind is not None:
+        query = query.where(schema.subject.c.kind == kind)
+    found = connection.execute(query).all()
+    shown = found[:limit]
+    rows = [row for found in shown for row in NumberColumns(*((value,) for value in found[:-1])).rows()]
+    return rows, int(shown[-1][-1]) if len(found) > limit else None
 
 
 def _numbers(device_id: int) -> Select[Any]:

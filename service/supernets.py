@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from .images import images_for
+
 if TYPE_CHECKING:
     from threading import Event
 
-    from ..nas.accuracy import ImageSet
-    from ..nas.accuracy.once_for_all import ElasticSupernet, OnceForAll
+    from ..nas.accuracy.once_for_all import OnceForAll
     from ..nas.accuracy.training import Progress
     from ..nas.spaces import SearchSpace
 
@@ -91,7 +92,7 @@ def trained(space: "SearchSpace", lesson: Lesson, folder: Path, show: "Show", ca
 
     phases = plan(lesson.epochs, learning_rate=lesson.learning_rate)
     net = ElasticSupernet(space, seed=lesson.seed)
-    learned, held_out = _images(net, lesson.data).split(_HELD_OUT, lesson.seed)
+    learned, held_out = images_for(net.largest_network, lesson.data).split(_HELD_OUT, lesson.seed)
     held_out = held_out.subset(np.random.default_rng(lesson.seed).permutation(len(held_out))[:_KEPT])
     # Mirror images of digits are none.
     augmentation = Augmentation(padding=max(net.resolutions) // 12, flip=lesson.data != DIGITS)
@@ -140,30 +141,9 @@ def estimator_of(file: str, space: "SearchSpace", data: str | None, *, seed: int
     except CheckpointError as error:
         hint = f"give the file of one that was trained for {space.name}, or {HOW.format(space=space.name)}"
         raise CheckpointError(error.message, hint=hint) from None
-    held_out = kept.held_out if data is None else _images(net, data)
+    held_out = kept.held_out if data is None else images_for(net.largest_network, data)
     if held_out is None:
         raise UsageError(
             f"{file} has no images to judge by", hint="give some that the supernet did not learn from: --data FILE"
         )
     return OnceForAll(net, kept.calibration, held_out, seed=seed)
-
-
-def _images(net: "ElasticSupernet", data: str) -> "ImageSet":
-    """Images of the largest size that a supernet reads.
-
-    Raises:
-        UsageError: arrays of another size, or more classes than it knows.
-    """
-    from ..nas.accuracy import load_images
-    from ..networks.errors import UsageError
-
-    side = max(net.resolutions)
-    loaded = load_images(data, size=None if data.endswith(".npz") else side)  # arrays are taken as they are
-    try:
-        loaded.require_fit(net.largest_network)
-    except UsageError as error:
-        raise UsageError(
-            error.message,
-            hint=f"give pictures, which are scaled, or arrays of {side} x {side} pixels, of at most {net.classes} classes",
-        ) from None
-    return loaded

@@ -1,15 +1,14 @@
 """Figures of estimating accuracy: scores without training, growing networks, predicted weights, images, training.
 
 ``python -m benchmarks.estimation`` measures all parts that lack, ``python -m benchmarks.estimation PART ...`` some
-anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md` of the parts that are there. An hour on
-two cores. Needs the measured data in ``../shared/data``, or where ``LUTRA_SHARED_DATA`` says.
+anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md`, whose sections on parts that were not
+measured here stay as they are. An hour on two cores. Needs the measured data in ``../shared/data``, or where
+``LUTRA_SHARED_DATA`` says.
 """
 
-import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
@@ -17,7 +16,6 @@ from ..facts import SHARED
 from . import _data, _hypernetwork, _inherited, _loops, _net2net, _once_for_all, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
-PAGE: Final = ROOT / "docs" / "estimation-figures.md"
 
 PARTS = {
     "zen": _zen.measure,
@@ -73,24 +71,23 @@ def _figures(found: Mapping[str, dict[str, Any]]) -> list[Figure]:
     return [figure for part, content in found.items() for figure in _FIGURES[part](content, COMMAND)]
 
 
-def write_page(sections: Mapping[str, str], page: Path = PAGE) -> None:
-    """Write the page: sections by part, and those of the earlier page of all other parts, which stay as they are."""
-    earlier = page.read_text(encoding="utf-8") if page.exists() else ""
-    pieces = re.split(r"^<!-- part ([a-z0-9-]+) -->\n", earlier, flags=re.MULTILINE)[1:]
-    kept = {part: text.strip() for part, text in zip(pieces[::2], pieces[1::2], strict=True)}
-    kept |= {part: text.strip() for part, text in sections.items()}
-    texts = [f"<!-- part {part} -->\n{kept[part]}\n" for part in _TABLES if kept.get(part)]
-    page.write_text("\n".join([_HEAD, *texts]), encoding="utf-8")
-
-
 def main() -> int:
     """Measure the parts that are asked for, or all that lack; returns the exit status."""
     if not SHARED.is_dir():
         note(f"skipped: measured data are not in {SHARED}; set LUTRA_SHARED_DATA to their folder")
         return 0
     found = run_parts("accuracy", PARTS, _figures, str(__doc__))
-    write_page({part: table(found[part]) for part, table in _TABLES.items() if part in found})
+    page = ROOT / "docs" / "estimation-figures.md"
+    tables = [text for part, table in _TABLES.items() if part in found and (text := table(found[part]))]
+    page.write_text(_page(tables, page.read_text(encoding="utf-8") if page.exists() else ""), encoding="utf-8")
     return 0
+
+
+def _page(tables: Sequence[str], before: str) -> str:
+    """The page with new sections in place of those of the same heading, and the others as they were."""
+    sections = {text.splitlines()[0]: text.strip() for text in before.split("\n## ")[1:]}
+    sections |= {text.splitlines()[0]: text.strip() for text in (table.removeprefix("## ") for table in tables)}
+    return "\n".join([_HEAD, *(f"## {text}\n" for text in sections.values())])
 
 
 if __name__ == "__main__":

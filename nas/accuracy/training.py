@@ -133,7 +133,7 @@ def train(
     held_out.require_fit(network)
     recipe = recipe or Recipe()
     initial = "" if module is None else weights_digest(module)
-    module = _initial(network, recipe.seed) if module is None else module
+    module = fresh_module(network, recipe.seed) if module is None else module
     require_any_batch(module, network)
     return train_module(
         module,
@@ -180,7 +180,7 @@ def train_module(
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
         run.restore(saved)
-    with _memory_explained(name, recipe):
+    with memory_explained(name, recipe.batch):
         while not run.done:
             run.epoch(on_progress)
             if path is not None:
@@ -210,8 +210,8 @@ class _Run:
         self.saved_epochs = 0
         self.identity = {
             **identity,
-            "images": _digest(images.images, images.labels),
-            "held_out": _digest(held_out.images, held_out.labels),
+            "images": digest(images.images, images.labels),
+            "held_out": digest(held_out.images, held_out.labels),
             "recipe": recipe.to_dict(),
         }
         self.module = module
@@ -352,7 +352,8 @@ def _part(saved: Checkpoint, part: str, device: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array).to(device) for name, array in found.items()}
 
 
-def _initial(network: Network, seed: int) -> nn.Module:
+def fresh_module(network: Network, seed: int) -> nn.Module:
+    """A network's module with first weights; torch's own random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return to_torch(network)
@@ -384,26 +385,31 @@ def require_any_batch(module: nn.Module, network: Network) -> None:
 
 def weights_digest(module: nn.Module) -> str:
     """Tells weights and buffers of modules apart."""
-    return _digest(*(value.numpy(force=True) for value in module.state_dict().values()))
+    return digest(*(value.numpy(force=True) for value in module.state_dict().values()))
 
 
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
+def digest(*arrays: NDArray[Any]) -> str:
+    """Tells arrays apart by what they hold."""
+    found = hashlib.sha256()
     for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:32]
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:32]
 
 
 @contextmanager
-def _memory_explained(name: str, recipe: Recipe) -> Iterator[None]:
-    """Say what to lower where memory runs out."""
+def memory_explained(name: str, batch: int) -> Iterator[None]:
+    """Say what to lower where memory runs out.
+
+    Raises:
+        TrainingError: it did inside.
+    """
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise TrainingError(
-            f"{name} does not fit into memory at a batch of {recipe.batch}",
+            f"{name} does not fit into memory at a batch of {batch}",
             hint="lower the batch, the size of the images, or the network's width",
         ) from None

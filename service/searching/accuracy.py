@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..images import images_for, loaded, side_of
 from ..spaces import space_of
 from ..supernets import HOW, estimator_of
 from ..user_code import run_file
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ...nas import Objective
     from ...nas.accuracy import AccuracyEstimator
     from ...nas.spaces import Codes, SearchSpace
+    from ...networks import Network
     from ...networks.errors import UsageError
 
 ACCURACY: Final = "accuracy"
@@ -32,12 +34,14 @@ class Accuracy:
         label: for people: "accuracy (mine.py:accuracy)", "parameters".
         note: what the number is not, a sentence; "" for a function of the user's, who knows.
         counted: it is a count that every network has anyway: MACs, or parameters.
+        how: how one architecture, d, came to its number, where there is something to say of that.
     """
 
     objective: "Objective"
     label: str
     note: str = ""
     counted: bool = False
+    how: "Callable[[Codes], str] | None" = None
 
 
 def accuracy_of(
@@ -48,6 +52,7 @@ def accuracy_of(
     seed: int = 0,
     data: str | None = None,
     supernet: str | None = None,
+    memory: Path | None = None,
 ) -> Accuracy:
     """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
 
@@ -62,6 +67,7 @@ def accuracy_of(
         data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
             what the estimator takes by itself.
         supernet: file of a trained supernet, for the estimator that asks one.
+        memory: folder for estimators that remember what they trained.
 
     Raises:
         UnknownNameError: no such stand-in.
@@ -70,7 +76,8 @@ def accuracy_of(
         CheckpointError: the supernet's file is damaged, or of another space.
     """
     if ".py" not in text and text not in _COUNTED:
-        return _estimated(OfEstimator(named, text, seed, data, supernet), space)
+        kept = None if memory is None else str(memory.absolute())
+        return _estimated(OfEstimator(named, text, seed, data, supernet, kept), space)
     if data is not None:
         raise _takes_no_images(text)
     if supernet is not None:
@@ -164,6 +171,10 @@ _LABELS: Final = {
     "count": "{}",
     "order": "{} score",
 }
+_NOTES_OF: Final = {
+    "inherited": "each network was trained and judged on {data}, most of them shortly and with the weights of a "
+    "relative that was trained before: those found later have been trained for longer",
+}
 _NOTES: Final = {
     "accuracy_pct": "each network was trained and judged on {data}, shortly: compare the numbers with each other alone",
     "shared_accuracy_pct": "{kind} uses weights that were not trained for one network alone: its order tells, no level",
@@ -182,6 +193,7 @@ class OfEstimator:
         seed: of what it draws.
         data: images that it learns from; None for its own.
         supernet: file of a trained supernet that it asks; None where it asks none.
+        memory: folder for what it trained, where it remembers that; None keeps it in each process.
     """
 
     space: str
@@ -189,21 +201,28 @@ class OfEstimator:
     seed: int
     data: str | None = None
     supernet: str | None = None
+    memory: str | None = None
 
     def __call__(self, code: "Codes") -> float:
-        scores = self.estimator().estimate([_space(self.space).decode(code)])
+        network = _space(self.space).decode(code)
+        scores = self.estimator(network).estimate([network])
         if scores.failures[0] is not None:
             raise ValueError(scores.failures[0])
         return float(scores.values[0])
 
-    def estimator(self) -> "AccuracyEstimator":
-        """The estimator, made once a process."""
-        return _estimator(self)
+    def how(self, code: "Codes") -> str:
+        """How the number of a code that was measured came about."""
+        network = _space(self.space).decode(code)
+        return self.estimator(network).note(network)
+
+    def estimator(self, network: "Network") -> "AccuracyEstimator":
+        """The estimator for a network: made once a process, of those that learn from images one for each size."""
+        return _estimator(self, None if self.data is None else side_of(network))
 
 
 def _estimated(measure: OfEstimator, space: "SearchSpace") -> Accuracy:
     from ...nas import Objective
-    from ...nas.accuracy import estimator_kinds
+    from ...nas.accuracy import AccuracyEstimator, estimator_kinds
     from ...networks.errors import UnknownNameError, UsageError
 
     kind = measure.kind
@@ -213,22 +232,30 @@ def _estimated(measure: OfEstimator, space: "SearchSpace") -> Accuracy:
         raise UsageError(f"{kind} needs a trained supernet", hint=HOW.format(space=space.name))
     if kind != ONCE_FOR_ALL and measure.supernet is not None:
         raise _asks_no_supernet(kind)
-    meaning = measure.estimator().meaning
-    note = _NOTES[meaning].format(kind=kind, data=measure.data or "scikit-learn's digits")
-    return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
+    first = space.decode([0] * len(space.decisions))
+    estimator = measure.estimator(first)
+    if measure.data is not None and measure.supernet is None:
+        images_for(first, measure.data)  # refuses what does not fit before anything is trained
+    meaning = estimator.meaning
+    how = None if type(estimator).note is AccuracyEstimator.note else measure.how
+    note = _NOTES_OF.get(kind, _NOTES[meaning]).format(kind=kind, data=measure.data or "scikit-learn's digits")
+    objective = Objective(kind, measure, maximise=True, batched=False)
+    return Accuracy(objective, _LABELS[meaning].format(kind), note, how=how)
 
 
 @cache
-def _estimator(measure: OfEstimator) -> "AccuracyEstimator":
-    from ...nas.accuracy import estimator_class, load_images
+def _estimator(measure: OfEstimator, side: int | None) -> "AccuracyEstimator":
+    from ...nas.accuracy import estimator_class
 
     if measure.supernet is not None:
         return estimator_of(measure.supernet, _space(measure.space), measure.data, seed=measure.seed)
     made = estimator_class(measure.kind)
     taken = inspect.signature(made).parameters
     options: dict[str, Any] = {"space": _space(measure.space)} if "space" in taken else {}
-    if measure.data is not None:
+    if measure.memory is not None and "memory" in taken:
+        options["memory"] = measure.memory
+    if measure.data is not None and side is not None:
         if "images" not in taken:
             raise _takes_no_images(measure.kind)
-        options["images"] = load_images(measure.data)
+        options["images"] = loaded(measure.data, side)
     return made(seed=measure.seed, **options)
