@@ -180,7 +180,7 @@ def train_module(
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
         run.restore(saved)
-    with _memory_explained(name, recipe):
+    with memory_explained(name, recipe.batch):
         while not run.done:
             run.epoch(on_progress)
             if path is not None:
@@ -398,14 +398,18 @@ def digest(*arrays: NDArray[Any]) -> str:
 
 
 @contextmanager
-def _memory_explained(name: str, recipe: Recipe) -> Iterator[None]:
-    """Say what to lower where memory runs out."""
+def memory_explained(name: str, batch: int) -> Iterator[None]:
+    """Say what to lower where memory runs out.
+
+    Raises:
+        TrainingError: it did inside.
+    """
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise TrainingError(
-            f"{name} does not fit into memory at a batch of {recipe.batch}",
+            f"{name} does not fit into memory at a batch of {batch}",
             hint="lower the batch, the size of the images, or the network's width",
         ) from None

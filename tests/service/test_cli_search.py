@@ -574,7 +574,8 @@ def test_an_estimator_that_learns_on_a_space_is_given_the_one_that_is_searched()
     pytest.importorskip("torch")
     from lutra.service.searching.accuracy import OfEstimator
 
-    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator()
+    network = space_of("nasbench201").decode([0] * 6)
+    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator(network)
     assert estimator.kind == "hypernetwork"
     assert estimator.seed == 3
 

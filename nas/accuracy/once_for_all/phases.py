@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -69,6 +70,36 @@ def progressive(
         Phase(name="depth-2", epochs=depth[1], learning_rate=later, widths=1, subnets=2),
         Phase(name="width-1", epochs=width[0], learning_rate=third, widths=2, subnets=4),
         Phase(name="width-2", epochs=width[1], learning_rate=later, subnets=4),
+    )
+
+
+_SHARES: Final = {"full": 26, "kernel": 8, "depth-1": 2, "depth-2": 8, "width-1": 4, "width-2": 12}
+"""Of the epochs of `plan`, by phase."""
+
+
+def plan(epochs: int, *, learning_rate: float = 0.1) -> tuple[Phase, ...]:
+    """Once-for-All's phases (`progressive`) in so many epochs, of which the largest network alone has four in ten.
+
+    Args:
+        epochs: passes over the images, 6 or more.
+        learning_rate: as both rates of `progressive`.
+
+    Raises:
+        UsageError: fewer epochs than phases.
+    """
+    if epochs < len(_SHARES):
+        raise UsageError(f"{epochs} epochs for {len(_SHARES)} phases", hint=f"give {len(_SHARES)} epochs or more")
+    wanted = np.array([*_SHARES.values()]) / sum(_SHARES.values()) * (epochs - len(_SHARES))
+    counts = 1 + wanted.astype(int)
+    counts[np.argsort(counts - 1 - wanted, kind="stable")[: epochs - counts.sum()]] += 1
+    full, kernel, *rest = counts.tolist()
+    return progressive(
+        full=full,
+        kernel=kernel,
+        depth=(rest[0], rest[1]),
+        width=(rest[2], rest[3]),
+        learning_rate=learning_rate,
+        later=learning_rate,
     )
 
 

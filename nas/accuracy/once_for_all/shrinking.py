@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
 from ..lessons import Lesson, evaluate, mixed_precision
 from ..recipe import Recipe
-from ..training import Epoch, OnProgress, train_module, weights_digest
+from ..training import Epoch, OnProgress, Progress, train_module, weights_digest
 from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
 from .supernet import ElasticSupernet
@@ -71,7 +72,7 @@ def shrink(
         phases: in order (`progressive`); without one that trains the largest network alone there is no teacher.
         recipe: how; epochs and learning rate are those of the phases.
         folder: for a checkpoint of each phase; a training that was killed goes on from there, bit for bit on a CPU.
-        on_progress: see `train`.
+        on_progress: see `train`; told of steps and epochs of all phases together.
         device: see `train`.
 
     Raises:
@@ -108,11 +109,27 @@ def shrink(
             name=f"the supernet of {net.space.name}",
             identity=identity,
             checkpoint=None if folder is None else Path(folder) / f"{number}-{phase.name}.npz",
-            on_progress=on_progress,
+            on_progress=_of_all(on_progress, phases, number, epochs),
             device=device,
         )
         epochs.append(trained.epochs)
     return Shrunk(net, images.channel_statistics(), calibration, tuple(epochs))
+
+
+def _of_all(
+    on_progress: OnProgress | None, phases: Sequence[Phase], number: int, earlier: Sequence[tuple[Epoch, ...]]
+) -> OnProgress | None:
+    """What tells the progress of a phase as that of all phases."""
+    if on_progress is None:
+        return None
+    done, total = tuple(chain.from_iterable(earlier)), sum(phase.epochs for phase in phases)
+
+    def tell(progress: Progress) -> None:
+        steps = progress.steps // phases[number].epochs  # of an epoch
+        told = replace(progress, step=progress.step + len(done) * steps, steps=total * steps)
+        on_progress(replace(told, epochs=(*done, *progress.epochs)))
+
+    return tell
 
 
 class Subnets(Lesson):

@@ -24,6 +24,7 @@ from lutra.nas.accuracy.once_for_all import (  # noqa: E402
     OnceForAll,
     Phase,
     load_supernet,
+    plan,
     progressive,
     ready_subnet,
     save_supernet,
@@ -39,7 +40,12 @@ from lutra.nas.spaces._mobile import chains  # noqa: E402
 from lutra.nas.spaces.staged import positions  # noqa: E402
 from lutra.networks import NetworkBuilder  # noqa: E402
 from lutra.networks.blocks import conv_norm_act, inverted_bottleneck  # noqa: E402
-from lutra.networks.errors import CheckpointError, NotSupportedError, UsageError  # noqa: E402
+from lutra.networks.errors import (  # noqa: E402
+    CheckpointError,
+    FormatVersionError,
+    NotSupportedError,
+    UsageError,
+)
 
 CHOICES = tuple((kernel, mid) for kernel in (3, 5, 7) for mid in (8, 16, 24))
 
@@ -297,16 +303,94 @@ def test_images_of_another_size_are_refused():
         shrink(ElasticSupernet(SPACE), digits(24), digits(24), PHASES, QUICK)
 
 
+def test_progress_is_that_of_all_phases():
+    seen = []
+    shrink(ElasticSupernet(SPACE), FEW, SOME, PHASES, QUICK, on_progress=seen.append)
+    ends = [progress for progress in seen if progress.step == len(progress.epochs) * 4]  # 240 images of 60 in a step
+    assert [len(progress.epochs) for progress in ends] == [1, 2, 3, 4, 5, 6, 7]
+    assert {progress.steps for progress in seen} == {28}
+    assert [progress.step for progress in seen if progress not in ends[:-1]] == [*range(1, 29), 28]
+
+
+def test_a_plan_has_all_epochs_and_each_phase_some():
+    for epochs in (6, 7, 13, 40, 60, 199):
+        phases = plan(epochs)
+        assert sum(phase.epochs for phase in phases) == epochs
+        assert [phase.name for phase in phases] == [phase.name for phase in PHASES]
+    assert plan(60, learning_rate=0.3)[0].learning_rate == 0.3
+    with pytest.raises(UsageError, match="5 epochs for 6 phases"):
+        plan(5)
+
+
 def test_a_kept_supernet_is_the_same(net: ElasticSupernet, tmp_path: Path):
     save_supernet(net, CALIBRATION, tmp_path / "net.npz")
     other = ElasticSupernet(SPACE, seed=9)
-    calibration = load_supernet(other, tmp_path / "net.npz")
-    assert np.array_equal(calibration.images.images, FEW.images)
+    kept = load_supernet(other, tmp_path / "net.npz")
+    assert np.array_equal(kept.calibration.images.images, FEW.images)
+    assert kept.held_out is None
     assert torch.equal(other.eval()(images(), net.largest), net(images(), net.largest))
     with pytest.raises(CheckpointError, match="of another supernet: space was 'toy', is 'other'"):
         load_supernet(ElasticSupernet(toy_space("other")), tmp_path / "net.npz")
     with pytest.raises(CheckpointError, match="there is no supernet at"):
         load_supernet(other, tmp_path / "none.npz")
+
+
+def test_images_to_judge_by_are_kept_with_it(net: ElasticSupernet, tmp_path: Path):
+    save_supernet(net, CALIBRATION, tmp_path / "net.npz", held_out=SOME)
+    kept = load_supernet(ElasticSupernet(SPACE, seed=9), tmp_path / "net.npz")
+    assert kept.held_out is not None
+    assert np.array_equal(kept.held_out.images, SOME.images)
+    assert np.array_equal(kept.held_out.labels, SOME.labels)
+    with pytest.raises(UsageError, match=r"images of 'digits' are \(3, 24, 24\)"):
+        save_supernet(net, CALIBRATION, tmp_path / "other.npz", held_out=digits(24))
+
+
+@pytest.fixture(scope="module")
+def kept_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("kept") / "net.npz"
+    few = FEW.subset(range(4))
+    save_supernet(ElasticSupernet(SPACE), Calibration(few, few.channel_statistics()), path, held_out=few)
+    return path.read_bytes()
+
+
+@given(share=st.floats(0, 0.99), bits=st.integers(1, 255), at_end=st.booleans(), cut=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_a_damaged_file_is_refused_or_is_the_same(kept_file, tmp_path_factory, share, bits, at_end, cut):
+    """Cut off anywhere, or with any byte changed: never another error, never other weights."""
+    path, length = tmp_path_factory.getbasetemp() / "damaged.npz", len(kept_file)
+    place = length - 1 - int(share * 7000) if at_end else int(share * length)  # at the end is the list of arrays
+    changed = bytearray(kept_file)
+    changed[place] ^= bits
+    path.write_bytes(kept_file[:place] if cut else bytes(changed))
+    net = ElasticSupernet(SPACE, seed=9)
+    try:
+        load_supernet(net, path)
+    except (CheckpointError, FormatVersionError):
+        return
+    whole = ElasticSupernet(SPACE)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), whole.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state/mean": np.zeros(2, np.float32)},
+        {"state/deviation": np.full(3, np.nan, np.float32)},
+        {"state/images": np.zeros((4, 3, 8, 8), np.uint8)},
+        {"state/labels": np.full(4, 10)},
+        {"state/held_out/labels": np.full(4, -1)},
+        {"state/held_out/images": np.zeros((4, 3, 16, 16), np.float32)},
+        {"state/weights/head.shared.classifier.weight": np.zeros(3, np.float32)},
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_damaged(kept_file: bytes, tmp_path: Path, change):
+    path = tmp_path / "net.npz"
+    path.write_bytes(kept_file)
+    with np.load(path) as loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
+    np.savez(path, **(arrays | change))
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*\n.*train the supernet again"):
+        load_supernet(ElasticSupernet(SPACE), path)
 
 
 # -- accuracies -------------------------------------------------------------------------------------------
