@@ -20,19 +20,11 @@ from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
 from .numbers import NumberColumns, RowNumbers, page_of_numbers, stream_numbers
-from .queries import (
-    DeviceSummary,
-    by_kind,
-    content_mark,
-    count_rows,
-    select_keys,
-    select_one,
-    select_some,
-    stream_rows,
-)
+from .queries import DeviceSummary, by_kind, content_mark, select_keys, select_one, select_some, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
 from .table import Table
+from .tallies import counted
 from .upkeep import CheckReport, Compaction, backup, check, compact, drop_unused_subjects
 from .writing import write_rows
 
@@ -150,7 +142,7 @@ class Store:
     def summaries(self) -> list[DeviceSummary]:
         """Return how many rows there are of each device, the one used last first; reads no rows."""
         with self._database.read() as connection:
-            counts = count_rows(connection)
+            counts = counted(connection)
             found = connection.execute(all_devices()).mappings().all()
         return [
             DeviceSummary(device=device_record(row, self.location), counts=counts.get(row["id"], {})) for row in found
@@ -275,6 +267,8 @@ class Store:
         self, device: DeviceLike, kind: str | None = None, *, after: int = 0, limit: int = 100
     ) -> tuple[list[RowNumbers], int | None]:
         """Return the numbers of some rows in the order of `numbers`, and where the next ones begin.
+
+        It takes as long wherever the page is, and however many rows there are.
 
         Args:
             device: a registered device.
