@@ -64,9 +64,7 @@ class Client:
 
     def summaries(self) -> list[DeviceSummary]:
         """How many rows there are of each device, the one used last first."""
-        return [
-            DeviceSummary(device=self._record(item), counts=item["counts"]) for item in self._pages("/v1/devices")
-        ]
+        return [DeviceSummary(device=self._record(item), counts=item["counts"]) for item in self._pages("/v1/devices")]
 
     def device(self, device: str | Fingerprint | DeviceRecord) -> DeviceRecord:
         """A device's record.
@@ -82,7 +80,11 @@ class Client:
         return self._record(self._transport.json("POST", "/v1/devices", document=document))
 
     def heartbeat(
-        self, device: str | Fingerprint | DeviceRecord, *, agent: str | None = None, state: Mapping[str, Any] | None = None
+        self,
+        device: str | Fingerprint | DeviceRecord,
+        *,
+        agent: str | None = None,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         """Say that a device's agent lives."""
         document = {"agent": agent, "state": dict(state or {})}
@@ -135,7 +137,7 @@ class Client:
 
     def export(self, device: str | Fingerprint | DeviceRecord, format: str) -> bytes:  # noqa: A002  # what it is
         """A table as the content of a file: ``"parquet"``, ``"csv"`` or ``"json"``."""
-        return self._transport.bytes(f"/v1/tables/{_named(device)}/export", query={"format": format})
+        return self._transport.content(f"/v1/tables/{_named(device)}/export", query={"format": format})
 
     def import_file(
         self,
