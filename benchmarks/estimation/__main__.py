@@ -1,12 +1,13 @@
 """Figures of estimating accuracy: scores without training, growing networks, predicted weights, images, training.
 
 ``python -m benchmarks.estimation`` measures all parts that lack, ``python -m benchmarks.estimation PART ...`` some
-anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md` of the parts that are there. An hour on
-two cores. Needs the measured data in ``../shared/data``, or where ``LUTRA_SHARED_DATA`` says.
+anew; writes `benchmarks/results/accuracy.json` and `docs/estimation-figures.md`, whose sections on parts that were not
+measured here stay as they are. An hour on two cores. Needs the measured data in ``../shared/data``, or where
+``LUTRA_SHARED_DATA`` says.
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._parts import run_parts
@@ -69,9 +70,17 @@ def main() -> int:
         note(f"skipped: measured data are not in {SHARED}; set LUTRA_SHARED_DATA to their folder")
         return 0
     found = run_parts("accuracy", PARTS, _figures, str(__doc__))
-    sections = [table(found[part]) for part, table in _TABLES.items() if part in found]
-    (ROOT / "docs" / "estimation-figures.md").write_text("\n".join([_HEAD, *sections]), encoding="utf-8")
+    page = ROOT / "docs" / "estimation-figures.md"
+    tables = [table(found[part]) for part, table in _TABLES.items() if part in found]
+    page.write_text(_page(tables, page.read_text(encoding="utf-8") if page.exists() else ""), encoding="utf-8")
     return 0
+
+
+def _page(tables: Sequence[str], before: str) -> str:
+    """The page with new sections in place of those of the same heading, and the others as they were."""
+    sections = {text.splitlines()[0]: text.strip() for text in before.split("\n## ")[1:]}
+    sections |= {text.splitlines()[0]: text.strip() for text in (table.removeprefix("## ") for table in tables)}
+    return "\n".join([_HEAD, *(f"## {text}\n" for text in sections.values())])
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def train(
     held_out.require_fit(network)
     recipe = recipe or Recipe()
     initial = "" if module is None else weights_digest(module)
-    module = _initial(network, recipe.seed) if module is None else module
+    module = fresh_module(network, recipe.seed) if module is None else module
     require_any_batch(module, network)
     return train_module(
         module,
@@ -210,8 +210,8 @@ class _Run:
         self.saved_epochs = 0
         self.identity = {
             **identity,
-            "images": _digest(images.images, images.labels),
-            "held_out": _digest(held_out.images, held_out.labels),
+            "images": digest(images.images, images.labels),
+            "held_out": digest(held_out.images, held_out.labels),
             "recipe": recipe.to_dict(),
         }
         self.module = module
@@ -352,7 +352,8 @@ def _part(saved: Checkpoint, part: str, device: str) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array).to(device) for name, array in found.items()}
 
 
-def _initial(network: Network, seed: int) -> nn.Module:
+def fresh_module(network: Network, seed: int) -> nn.Module:
+    """A network's module with first weights; torch's own random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return to_torch(network)
@@ -384,15 +385,16 @@ def require_any_batch(module: nn.Module, network: Network) -> None:
 
 def weights_digest(module: nn.Module) -> str:
     """Tells weights and buffers of modules apart."""
-    return _digest(*(value.numpy(force=True) for value in module.state_dict().values()))
+    return digest(*(value.numpy(force=True) for value in module.state_dict().values()))
 
 
-def _digest(*arrays: NDArray[Any]) -> str:
-    digest = hashlib.sha256()
+def digest(*arrays: NDArray[Any]) -> str:
+    """Tells arrays apart by what they hold."""
+    found = hashlib.sha256()
     for array in arrays:
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:32]
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()[:32]
 
 
 @contextmanager

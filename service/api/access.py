@@ -13,7 +13,7 @@ from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from ...networks.errors import ForbiddenError, UnauthenticatedError
-from ..scopes import Scope, includes
+from ..scopes import Scope, require_scope
 from ..tokens import Tokens, digest_of
 from .limits import Limiter
 
@@ -181,11 +181,7 @@ def requires(scope: Scope, *, heavy: bool = False) -> Requirement:
         service.ordinary.take(principal.id)
         if heavy:
             service.weighty.take(principal.id)
-        if not includes(principal.scope, scope):
-            raise ForbiddenError(
-                f"this needs a token of scope {scope!r}; yours is {principal.scope!r}",
-                hint=f"make one with: lutra token create NAME --scope {scope}",
-            )
+        require_scope(principal.scope, scope)
         return principal
 
     return allowed

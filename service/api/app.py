@@ -8,10 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from fastapi.staticfiles import StaticFiles
 
-from ..web import home, login
-from ..web.pages import STATIC
+from ..web import login, site
 from . import problems
 from .gate import Gate
 from .metrics import Metrics
@@ -72,9 +70,8 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
     for module in (predictions, health, devices, tables, jobs, ops, uploads, models, tokens):
         app.include_router(module.router)
     app.include_router(jobs.kinds)
-    for pages in (home, login):
+    for pages in (site, login):
         app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     return app
 

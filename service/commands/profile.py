@@ -70,8 +70,8 @@ def profile(
     """Measure the kernels of networks or search spaces on a device, each once, and put them into the device's table.
 
     The whole networks are measured among their kernels, and shown beside the sum of the kernels. Rows are committed
-    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped. A board of a
-    microcontroller is simulated.
+    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped. Hardware
+    that is not there is simulated.
     """
     from ...networks.errors import UsageError
     from ...profiler import resolve_device
@@ -118,7 +118,7 @@ def profile(
     campaigns.summarise(result, location)
     compared = work.compared(result)
     if profiled.simulator is not None and not (result.interrupted or result.failed or as_json):
-        _show_boards(profiled, work.subjects, store)
+        _show_simulated(profiled, work.subjects, store)
     if as_json:
         echo_json(document(result, work, compared))
     elif compared and events != campaigns.STANDARD_OUTPUT:
@@ -129,12 +129,12 @@ def profile(
         raise typer.Exit(1)
 
 
-def _show_boards(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:
-    """What the networks that were simulated take on their board."""
-    from ..boards import board_reports
+def _show_simulated(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:
+    """What the networks that were simulated take on their device."""
+    from ..simulated import simulated_reports
 
     if sources:
-        typer.echo("\n\n".join(map(str, board_reports(device, sources, store=store))))
+        typer.echo("\n\n".join(map(str, simulated_reports(device, sources, store=store))))
 
 
 def _show_plan(work: "Work", store: str | None, fresh: bool, as_json: bool) -> None:

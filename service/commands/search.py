@@ -1,6 +1,5 @@
 """``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
 
-import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -151,7 +150,7 @@ def search(
             raise UsageError(f"{folder} exists", hint=hint)
     if remeasure:
         _require_here(settings)
-    prepared = runs.prepare(settings)
+    prepared = runs.prepare(settings, folder)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
     try:
@@ -277,8 +276,9 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
         UsageError: it has no such parameter, or one of another kind.
     """
     from ...networks.errors import UsageError
+    from ..searching.parameters import defaults
 
-    known = _defaults(strategy)
+    known = defaults(strategy)
     parameters: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -287,25 +287,6 @@ def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
             raise UsageError(f"--set {text!r} is no parameter of {strategy}", hint=f"it has: {listed}")
         parameters[name] = _like(known[name], value, text)
     return parameters
-
-
-def _defaults(strategy: str) -> dict[str, Any]:
-    """The parameters that a strategy has, with their defaults.
-
-    Raises:
-        UnknownNameError: no such strategy.
-    """
-    from ...nas.searchers import searcher_class, searcher_kinds
-    from ...networks.errors import UnknownNameError
-    from ..searching import gradient
-
-    if gradient.is_kind(strategy):
-        return gradient.defaults(strategy)
-    if strategy not in searcher_kinds():
-        raise UnknownNameError("strategy", strategy, {*searcher_kinds(), *gradient.kinds()})
-    made = searcher_class(strategy)
-    signature = inspect.signature(made).parameters
-    return {name: signature[name].default for name in made.parameter_names()}
 
 
 def _like(default: Any, value: str, text: str) -> Any:

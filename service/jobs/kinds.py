@@ -57,7 +57,7 @@ class JobKind(ABC, Generic[Asked]):
 
 
 def _load() -> None:
-    from . import profile  # noqa: F401  # they register themselves
+    from . import fit, profile, search  # noqa: F401  # they register themselves
 
 
 JOB_KINDS: Final = Kinds[JobKind[Any]]("job kind", "lutra.jobs", load=_load)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from ...networks.errors import LutraError
 
@@ -17,9 +18,16 @@ _FILES: Final = (".onnx", ".json", ".py", ".yaml", ".yml", ".elf", ".csv", ".par
 
 
 def _require_name(text: str) -> str:
-    if not _NAME.fullmatch(text) or ".." in text or text.lower().endswith(_FILES):
+    parts = text.lower().split("/")
+    if not _NAME.fullmatch(text) or ".." in text or any(part.endswith(_FILES) for part in parts):
         raise ValueError("a name is wanted, not a file")
     return text
+
+
+def _require_plain(text: str) -> str:
+    if "/" in text:
+        raise ValueError("a name is wanted, not a path")
+    return _require_name(text)
 
 
 def _require_network(source: str | dict[str, Any]) -> str | dict[str, Any]:
@@ -40,8 +48,41 @@ def _require_space(name: str) -> str:
     return name
 
 
-Name = Annotated[str, AfterValidator(_require_name)]
+Name = Annotated[str, AfterValidator(_require_plain)]
 """A name, which cannot be that of a file."""
+
+JobId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+"""The id of a job."""
+
+Columns = dict[str, list[float] | list[str]]
+"""Columns of a table by name, all of one length: numbers, or names of networks."""
+
+
+def require_columns(columns: Columns) -> Columns:
+    """Check that columns are of one length, and name no files.
+
+    Raises:
+        ValueError: they are not, or do.
+    """
+    if len({len(column) for column in columns.values()}) != 1 or not next(iter(columns.values())):
+        raise ValueError("columns of one length are wanted, and one of them at least")
+    for name, column in columns.items():
+        for cell in column:
+            if isinstance(cell, str):
+                try:
+                    _require_name(cell)
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
+    return columns
+
+
+def write_columns(columns: Columns, path: Path) -> None:
+    """Write columns as a Parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table(dict(columns)), path)
+
 
 NetworkSource = Annotated[str | dict[str, Any], AfterValidator(_require_network)]
 """A name of the zoo, or the document that `Network.to_json` gives."""

@@ -57,7 +57,11 @@ def upgrade() -> None:
     )
 
 
-def _of_job(table: str, *columns: "sa.Column[object]", content: "sa.types.TypeEngine[object] | None" = None) -> None:
+def _of_job(
+    table: str,
+    *columns: "sa.Column[object]",
+    content: "sa.types.TypeEngine[str] | sa.types.TypeEngine[bytes] | None" = None,
+) -> None:
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     op.create_table(
         table,

@@ -30,15 +30,25 @@ class Accuracy:
         label: for people: "accuracy (mine.py:accuracy)", "parameters".
         note: what the number is not, a sentence; "" for a function of the user's, who knows.
         counted: it is a count that every network has anyway: MACs, or parameters.
+        how: how one architecture, d, came to its number, where there is something to say of that.
     """
 
     objective: "Objective"
     label: str
     note: str = ""
     counted: bool = False
+    how: "Callable[[Codes], str] | None" = None
 
 
-def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, data: str | None = None) -> Accuracy:
+def accuracy_of(
+    text: str,
+    space: "SearchSpace",
+    named: str,
+    *,
+    seed: int = 0,
+    data: str | None = None,
+    memory: Path | None = None,
+) -> Accuracy:
     """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
 
     A function takes a parameter called ``network``, a `lutra.networks.Network`, and gives a number, the larger the
@@ -51,6 +61,7 @@ def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, d
         seed: of estimators that draw something.
         data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
             what the estimator takes by itself.
+        memory: folder for estimators that remember what they trained.
 
     Raises:
         UnknownNameError: no such stand-in.
@@ -60,7 +71,8 @@ def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, d
     if data is None or not (".py" in text or text in _COUNTED):
         if ".py" in text:
             return _from_file(text, named)
-        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data))
+        kept = None if memory is None else str(memory.absolute())
+        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data, kept))
     raise _takes_no_images(text)
 
 
@@ -144,6 +156,10 @@ _LABELS: Final = {
     "count": "{}",
     "order": "{} score",
 }
+_NOTES_OF: Final = {
+    "inherited": "each network was trained and judged on {data}, most of them shortly and with the weights of a "
+    "relative that was trained before: those found later have been trained for longer",
+}
 _NOTES: Final = {
     "accuracy_pct": "each network was trained and judged on {data}, shortly: compare the numbers with each other alone",
     "shared_accuracy_pct": "{kind} uses weights that were not trained for one network alone: its order tells, no level",
@@ -161,12 +177,14 @@ class OfEstimator:
         kind: of the estimator.
         seed: of what it draws.
         data: images that it learns from; None for its own.
+        memory: folder for what it trained, where it remembers that; None keeps it in each process.
     """
 
     space: str
     kind: str
     seed: int
     data: str | None = None
+    memory: str | None = None
 
     def __call__(self, code: "Codes") -> float:
         scores = self.estimator().estimate([_space(self.space).decode(code)])
@@ -174,31 +192,39 @@ class OfEstimator:
             raise ValueError(scores.failures[0])
         return float(scores.values[0])
 
+    def how(self, code: "Codes") -> str:
+        """How the number of a code that was measured came about."""
+        return self.estimator().note(_space(self.space).decode(code))
+
     def estimator(self) -> "AccuracyEstimator":
         """The estimator, made once a process."""
-        return _estimator(self.kind, self.seed, self.data, self.space)
+        return _estimator(self.kind, self.seed, self.data, self.space, self.memory)
 
 
 def _estimated(measure: OfEstimator) -> Accuracy:
     from ...nas import Objective
-    from ...nas.accuracy import estimator_kinds
+    from ...nas.accuracy import AccuracyEstimator, estimator_kinds
     from ...networks.errors import UnknownNameError
 
     kind = measure.kind
     if kind not in estimator_kinds():
         raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
     meaning = measure.estimator().meaning
-    note = _NOTES[meaning].format(kind=kind, data=measure.data or "scikit-learn's digits")
-    return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
+    how = None if type(measure.estimator()).note is AccuracyEstimator.note else measure.how
+    note = _NOTES_OF.get(kind, _NOTES[meaning]).format(kind=kind, data=measure.data or "scikit-learn's digits")
+    objective = Objective(kind, measure, maximise=True, batched=False)
+    return Accuracy(objective, _LABELS[meaning].format(kind), note, how=how)
 
 
 @cache
-def _estimator(kind: str, seed: int, data: str | None, space: str) -> "AccuracyEstimator":
+def _estimator(kind: str, seed: int, data: str | None, space: str, memory: str | None) -> "AccuracyEstimator":
     from ...nas.accuracy import estimator_class, load_images
 
     made = estimator_class(kind)
     taken = inspect.signature(made).parameters
     options: dict[str, Any] = {"space": _space(space)} if "space" in taken else {}
+    if memory is not None and "memory" in taken:
+        options["memory"] = memory
     if data is not None:
         if "images" not in taken:
             raise _takes_no_images(kind)

@@ -1,6 +1,6 @@
 """Strategies that train a supernet instead of asking for evaluations, run from the command line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from importlib.util import find_spec
 from inspect import signature
@@ -92,27 +92,40 @@ def accuracy_of_supernet(data: str | None) -> "Accuracy":
 
 
 def run(prepared: "Prepared", folder: Path) -> "Run":
-    """Train, derive, and judge; Ctrl-C ends it after the epoch, whose state the folder keeps.
+    """Train with a progress bar (`train`); Ctrl-C ends it after the epoch, whose state the folder keeps."""
+    from ..campaigns import cancel_on_interrupt
+    from ..render import epoch_progress
+
+    epochs = int(prepared.settings.parameters.get("epochs", defaults(prepared.settings.strategy)["epochs"]))
+    with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(epochs) as show:
+        return train(prepared, folder, show, cancel)
+
+
+def train(prepared: "Prepared", folder: Path, on_epoch: "Callable[[EpochReport], None]", cancel: "Event") -> "Run":
+    """Train, derive, and judge.
+
+    Args:
+        prepared: what is searched for.
+        folder: keeps the state after each epoch.
+        on_epoch: told after each.
+        cancel: set it to stop after the epoch.
 
     Raises:
         LutraError: the space is no chain of positions; images that do not fit; a checkpoint of another search.
     """
     from ...nas import SearchResult
     from ...nas.problem import Evaluations
-    from ..campaigns import cancel_on_interrupt
-    from ..render import epoch_progress
     from .runs import Run
 
     problem = prepared.problem
     weights, choices, held_out = _images(prepared.settings, prepared.space)
     search = _made(prepared)
-    with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(search.training.epochs) as show:
-        try:
-            search.run(weights, choices, checkpoint=folder / CHECKPOINT, on_epoch=_watcher(show, cancel))
-        except _CancelledError:
-            none = np.empty((0, len(prepared.space.decisions)), np.int64)
-            nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
-            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
+    try:
+        search.run(weights, choices, checkpoint=folder / CHECKPOINT, on_epoch=_watcher(on_epoch, cancel))
+    except _CancelledError:
+        none = np.empty((0, len(prepared.space.decisions)), np.int64)
+        nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
+        return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
     measure = problem.objectives[0].measure
     assert isinstance(measure, Inherited)
     measure.search, measure.images = search, (held_out, weights)

@@ -11,6 +11,8 @@ from ...networks.errors import FormatVersionError, SearchStateError
 FILE: Final = "search.json"
 JOURNAL: Final = "journal.jsonl"
 RESULT: Final = "result.json"
+TRAINED: Final = "trained"
+"""Files of a search's folder, and the folder in it for networks that an estimator has trained."""
 FORMAT, VERSION = "lutra.search", 1
 
 _OPTIONAL: Final = (str, int, float)

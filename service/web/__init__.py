@@ -1,1 +1,5 @@
-"""Pages made on the server: HTML from templates, each with a JSON twin. Nothing is fetched from elsewhere."""
+"""What people look at: pages made on the server, each with a JSON twin, and the same in one file (`lutra report`).
+
+A view (`views/`) collects plain data and draws pictures of it; `rendering` makes HTML of that. Neither knows of HTTP:
+`site` and `login` route requests to them, by way of `pages`.
+"""

@@ -9,7 +9,8 @@ from ...networks.errors import LutraError, RateLimitedError, UnauthenticatedErro
 from ..api.access import COOKIE, SESSION_S, Principal, address_of, require_own_page
 from ..api.problems import status_of
 from ..api.service import Service
-from .pages import LOGIN, templates
+from .page import Page
+from .pages import LOGIN, shown
 
 router = APIRouter(include_in_schema=False)
 
@@ -19,15 +20,15 @@ async def show_login(request: Request, code: str | None = None) -> Response:
     """The form; or, with a one-time code, straight on to the first page."""
     server: Service = request.app.state.service
     if code is None:
-        return _form(request, "")
+        return _form("")
     try:
         server.access.refuse_guessing(address_of(request))
     except RateLimitedError as error:
-        return _form(request, error.message, error)
+        return _form(error.message, error)
     principal = server.access.redeem(code)
     if principal is None:
         server.access.count_failure(address_of(request))
-        return _form(request, "the link has been used, or is of an earlier start of the server")
+        return _form("the link has been used, or is of an earlier start of the server")
     return _logged_in(server, principal)
 
 
@@ -37,16 +38,16 @@ async def log_in(request: Request, token: Annotated[str, Form(max_length=200)]) 
     server: Service = request.app.state.service
     site = request.headers.get("sec-fetch-site", "same-origin")
     if site not in ("same-origin", "none"):
-        return _form(request, "the form was sent from another site")
+        return _form("the form was sent from another site")
     address = address_of(request)
     try:
         server.access.refuse_guessing(address)
         return _logged_in(server, await server.read(server.access.verify, token.strip()))
     except UnauthenticatedError as error:
         server.access.count_failure(address)
-        return _form(request, error.message, error)
+        return _form(error.message, error)
     except RateLimitedError as error:
-        return _form(request, error.message, error)
+        return _form(error.message, error)
 
 
 @router.post("/logout")
@@ -63,9 +64,9 @@ async def log_out(request: Request, csrf: Annotated[str, Form(max_length=200)]) 
     return answer
 
 
-def _form(request: Request, message: str, error: LutraError | None = None) -> Response:
+def _form(message: str, error: LutraError | None = None) -> Response:
     status = 200 if not message else 401 if error is None else status_of(error)
-    return templates.TemplateResponse(request, "login.html", {"message": message}, status_code=status)
+    return shown(Page(template="login.html", title="Log in", data={"message": message}), status=status)
 
 
 def _logged_in(server: Service, principal: Principal) -> Response:

@@ -1,33 +1,22 @@
-"""`page`: one function gives a page's data; it is shown as HTML at its path, and as JSON at the path with ``.json``."""
+"""`page`: one function gives a `Page`; it is shown as HTML at its path, and as JSON at the path with ``.json``."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
-from fastapi.templating import Jinja2Templates
-from jinja2 import Environment, FileSystemLoader, select_autoescape
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from ...networks.errors import ForbiddenError, UnauthenticatedError
+from ...networks.errors import LutraError, UnauthenticatedError
 from ..api.access import Principal, identified
+from ..api.problems import status_of
 from ..api.service import Service
-from ..scopes import Scope, includes
+from ..scopes import Scope, require_scope
+from .page import Page
+from .rendering import to_html
 
-HERE: Final = Path(__file__).parent
-STATIC: Final = HERE / "static"
 LOGIN: Final = "/login"
-
-templates = Jinja2Templates(
-    env=Environment(
-        loader=FileSystemLoader(HERE / "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -48,39 +37,43 @@ class View:
         found: Service = self.request.app.state.service
         return found
 
+    def state(self, name: str) -> str | None:
+        """A value of the query; None where it is absent or empty."""
+        return self.request.query_params.get(name) or None
 
-Data = Callable[..., Awaitable[dict[str, Any]]]
+
+Work = Callable[..., Awaitable[Page]]
 
 
-def page(router: APIRouter, path: str, template: str, *, scope: Scope = "read") -> Callable[[Data], Data]:
-    """Decorator: make a function's data a page.
+def page(router: APIRouter, path: str, *, scope: Scope = "read") -> Callable[[Work], Work]:
+    """Decorator: make what a function gives a page with a JSON twin.
 
-    The function takes a `View`, and the parameters of the path by name; it returns plain JSON data. The template finds
-    them by their names, and ``principal`` and ``twin`` (the address of the JSON) beside them.
+    The function takes a `View`, and the parameters of the path by name.
 
     Args:
         router: gets the two routes.
         path: of the page; ``/`` has its twin at ``/index.json``.
-        template: file in ``templates``.
         scope: what the token or session must allow.
     """
     twin = "/index.json" if path == "/" else f"{path}.json"
 
-    def decorate(work: Data) -> Data:
+    def decorate(work: Work) -> Work:
         async def html(request: Request) -> Response:
             try:
                 view = await _looking(request, scope)
             except UnauthenticatedError:
                 return RedirectResponse(LOGIN, status_code=303)
-            data = await work(view, **request.path_params)
-            address = twin.format(**request.path_params)
+            try:
+                found = await work(view, **request.path_params)
+            except LutraError as error:
+                return shown(error_page(error), view.principal, status=status_of(error))
+            address = "/index.json" if request.url.path == "/" else f"{request.url.path}.json"
             query = f"?{request.url.query}" if request.url.query else ""
-            more = {"principal": view.principal, "twin": address + query}
-            return templates.TemplateResponse(request, template, data | more)
+            return shown(found, view.principal, twin=address + query)
 
         async def document(request: Request) -> Response:
             view = await _looking(request, scope)
-            return JSONResponse(await work(view, **request.path_params))
+            return JSONResponse((await work(view, **request.path_params)).data)
 
         # The twin first: a parameter at the end of the path would take the suffix in.
         router.add_api_route(twin, document, include_in_schema=False, response_model=None)
@@ -90,14 +83,24 @@ def page(router: APIRouter, path: str, template: str, *, scope: Scope = "read") 
     return decorate
 
 
+def shown(found: Page, principal: Principal | None = None, *, twin: str = "", status: int = 200) -> HTMLResponse:
+    """A page as the answer to a request."""
+    csrf = "" if principal is None else principal.csrf or ""
+    html = to_html(found, twin=twin, csrf=csrf, signed_in=bool(csrf), guest=principal is None)
+    return HTMLResponse(html, status_code=status)
+
+
+def error_page(error: LutraError) -> Page:
+    """What went wrong, and what to do about it."""
+    data = {"code": error.code, "message": error.message, "hint": error.hint}
+    return Page(template="error.html", title="That did not work", data=data)
+
+
 async def _looking(request: Request, scope: Scope) -> View:
     header = request.headers.get("authorization", "")
     kind, _, text = header.partition(" ")
     principal = await identified(request, text.strip() if kind.lower() == "bearer" else None)
     request.state.principal = principal.id
     request.app.state.service.ordinary.take(principal.id)
-    if not includes(principal.scope, scope):
-        raise ForbiddenError(
-            f"this page needs scope {scope!r}; yours is {principal.scope!r}", hint="log in with another"
-        )
+    require_scope(principal.scope, scope)
     return View(request, principal)
