@@ -1,10 +1,9 @@
-"""One attempt at a job: a process group of its own, watched until it ends or has to."""
+"""One attempt at a job: a process with a session of its own, watched until it ends or has to."""
 
 import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,7 @@ from ...luts.location import ENVIRONMENT
 from ...networks.errors import JobError, StoreError
 from .job import Claim
 from .orders import AWAY, LOST, Order, Start
+from .processes import kill_session
 from .queue import JobQueue
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Attempt:
         try:
             self._watch(process, started_s)
         finally:
-            _kill_group(process)
+            kill_session(process.pid)
             status = process.wait()
             assert process.stdin is not None
             with suppress(OSError):
@@ -196,9 +196,3 @@ class Attempt:
 def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
     """Whether a process has ended; its number stays taken, so that its group can still be killed by it."""
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
-
-def _kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process with all that it has started, where they have not left its group."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)

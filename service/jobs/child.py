@@ -7,7 +7,6 @@ dead: it ends itself at once, with all processes that it has started, so that no
 import json
 import logging
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -15,11 +14,19 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from ...luts import Store
-from ...networks.errors import JobError, JobLostError, LutraError, StoreLockedError, StoreUnavailableError
+from ...networks.errors import (
+    JobError,
+    JobLostError,
+    LutraError,
+    StoreLockedError,
+    StoreUnavailableError,
+    WorkerCrashedError,
+)
 from .context import Context
 from .job import Claim, State
 from .kinds import checked_request
 from .orders import AWAY, LOST, Order, Start
+from .processes import kill_session
 from .queue import JobQueue
 
 logger = logging.getLogger(__name__)
@@ -52,7 +59,7 @@ class Orders:
             if word in ("cancel", "time", "stop"):
                 self.order = word  # type: ignore[assignment]
                 cancel.set()
-        os.killpg(os.getpgid(0), signal.SIGKILL)
+        kill_session(os.getsid(0))
 
 
 def run(start: Start, orders: Orders) -> int:
@@ -70,7 +77,11 @@ def run(start: Start, orders: Orders) -> int:
         context = Context(store, queue, claim, folder, start.devices)
         orders.obey(context.cancel)
         queue.heartbeat(start.job_id, start.token)  # raises where it is lost already
-        result, error = _outcome(context)
+        try:
+            result, error = _outcome(context)
+        except WorkerCrashedError as crash:  # of the whole runtime, before it could say of which kernel
+            queue.give_back(start.job_id, start.token, crash.message, lost=True)
+            return 0
         if orders.order == "stop":
             queue.give_back(start.job_id, start.token, "its worker was told to stop")
             return 0
@@ -84,13 +95,14 @@ def _outcome(context: Context) -> tuple[dict[str, Any] | None, dict[str, Any] | 
     """What a job found, or why it failed.
 
     Raises:
-        JobLostError, StoreUnavailableError, StoreLockedError: it cannot be said of the job itself that it failed.
+        JobLostError, StoreUnavailableError, StoreLockedError, WorkerCrashedError: it cannot be said of the job itself
+            that it failed; it may well succeed the next time.
     """
     kind, request = checked_request(context.job.kind, context.job.request)
     try:
         with context:
             return dict(kind().run(request, context)), None
-    except (JobLostError, StoreUnavailableError, StoreLockedError):
+    except (JobLostError, StoreUnavailableError, StoreLockedError, WorkerCrashedError):
         raise
     except LutraError as error:
         logger.error("%s", error)

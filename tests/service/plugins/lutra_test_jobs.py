@@ -57,7 +57,7 @@ class TestJob(JobKind[TestRequest]):
         raise ZeroDivisionError("by nothing")
 
     def _leaves_child(self, context: Context) -> None:
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], process_group=0)
         context.event({"event": "child", "pid": child.pid})
         time.sleep(60)
 
