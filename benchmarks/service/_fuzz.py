@@ -116,7 +116,8 @@ def figures(found: dict[str, Any], command: str) -> list[Figure]:
             better="lower",
             peer="",
             protocol=f"Requests that schemathesis makes up from the OpenAPI document, {found['examples']} for each of "
-            f"{found['operations']} operations ({found['files']} for those that take a file), with a token of full scope: {asked:,} answers, {statuses}.",
+            f"{found['operations']} operations ({found['files']} for those that take a file), with a token of "
+            f"full scope: {asked:,} answers, {statuses}.",
             command=command,
         )
     ]
