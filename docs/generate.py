@@ -1,4 +1,4 @@
-"""Writes the pages that are made from code: `docs/errors.md` and `docs/ops.md`.
+"""Writes the pages that are made from code: `docs/api.md`, `docs/errors.md` and `docs/ops.md`.
 
 ``python docs/generate.py`` writes them; a test compares what stands in the folder with what this makes.
 """
@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lutra.networks import OpSpec, catalogue, errors
 from lutra.networks.errors import LutraError
@@ -166,7 +167,86 @@ def _attribute(name: str, attr: Attr) -> str:
     return f"| `{name}` | {type_} | {default} | {meaning.replace('|', chr(92) + '|')} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"errors.md": errors_page, "ops.md": ops_page}
+_API_INTRODUCTION = """\
+# The REST API
+
+Every operation of [the server](service.md), made from its contract; `/v1/openapi.json` on a server is the whole of it,
+with the form of every answer. A request brings a token, `Authorization: Bearer TOKEN`, whose scope includes the one
+that stands with the operation: `read` is in `profile`, and both are in `admin`.
+
+Errors are `application/problem+json` with `code` (a heading of [errors](errors.md)), `detail`, `hint`, `data` and
+`request`, the request's number in the server's log. Lists come in pages: `next` is the address of the next one.
+"""
+
+
+def api_page() -> str:
+    """`docs/api.md`: the operations by tag."""
+    from lutra.service.api.app import contract, scopes
+
+    document, needed = contract(), scopes()
+    forms = document["components"]["schemas"]
+    tags: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            head = f"### {method.upper()} {path}\n"
+            section = _operation_section(operation, needed.get((method.upper(), path)), forms)
+            tags.setdefault(operation["tags"][0], []).extend([head, section])
+    parts = [_MADE, _API_INTRODUCTION]
+    for tag in sorted(tags):
+        parts += [f"## {tag}\n", *tags[tag]]
+    return "\n".join(parts)
+
+
+def _operation_section(operation: dict[str, Any], scope: str | None, forms: dict[str, Any]) -> str:
+    lines = [f"{operation['description']} {f'Scope: `{scope}`.' if scope else 'No token.'}\n"]
+    rows = [
+        (f"`{given['name']}` ({given['in']})", given["schema"], given["required"], given.get("description", ""))
+        for given in operation.get("parameters", [])
+    ]
+    for kind, body in operation.get("requestBody", {}).get("content", {}).items():
+        if kind != "application/json":
+            lines.append(f"The body is the file itself, `{kind}`.\n")
+            continue
+        form = forms[body["schema"]["$ref"].rpartition("/")[2]]
+        rows += [
+            (f"`{name}`", field, name in form.get("required", []), field.get("description", ""))
+            for name, field in form["properties"].items()
+        ]
+    if rows:
+        lines += ["| | type | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {_type(form)} | {_given(form, must)} | {_cell(text)} |" for name, form, must, text in rows
+        ]
+        lines.append("")
+    answers = [status for status in operation["responses"] if status < "4"]
+    problems = sorted(status for status in operation["responses"] if status >= "4")
+    lines.append(f"Answers {', '.join(answers)}; errors {', '.join(problems) or 'none'}.\n")
+    return "\n".join(lines)
+
+
+def _type(form: dict[str, Any]) -> str:
+    if "$ref" in form:
+        return str(form["$ref"]).rpartition("/")[2]
+    if "anyOf" in form:
+        return " or ".join(dict.fromkeys(_type(one) for one in form["anyOf"] if one.get("type") != "null"))
+    if "enum" in form:
+        return ", ".join(map(str, form["enum"]))
+    if form.get("type") == "array":
+        return f"list of {_type(form['items'])}"
+    return str(form.get("type", "any"))
+
+
+def _given(form: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    return f"`{form['default']}`" if form.get("default") not in (None, {}) else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", chr(92) + "|")
+
+
+PAGES: dict[str, Callable[[], str]] = {"api.md": api_page, "errors.md": errors_page, "ops.md": ops_page}
 """What makes each generated page of this folder."""
 
 

@@ -8,6 +8,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -79,7 +81,7 @@ async def load(
     record, source = Record(), cycle(requests)
     ends = [loop.create_future() for _ in range(connections)]
     for done in ends:
-        await loop.create_connection(lambda done=done: _Connection(source, done, record), host, port)
+        await loop.create_connection(partial(_Connection, source, done, record), host, port)
     await asyncio.sleep(warm_up_s)
     record.seconds.clear()
     begun = time.perf_counter()
@@ -112,11 +114,11 @@ def main() -> int:
     wanted = json.load(sys.stdin)
     requests = [request(wanted["path"], wanted["token"], document) for document in wanted["documents"]]
     settings = {name: wanted[name] for name in ("connections", "seconds", "warm_up_s")}
-    try:
-        from uvloop import run  # the client must not be what is measured
-    except ImportError:
-        from asyncio import run
-    json.dump(run(load(wanted["host"], wanted["port"], requests, **settings)), sys.stdout)
+    with suppress(ImportError):  # the client must not be what is measured
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    json.dump(asyncio.run(load(wanted["host"], wanted["port"], requests, **settings)), sys.stdout)
     return 0
 
 

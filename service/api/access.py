@@ -184,6 +184,7 @@ def requires(scope: Scope, *, heavy: bool = False) -> Requirement:
         require_scope(principal.scope, scope)
         return principal
 
+    allowed.scope = scope  # type: ignore[attr-defined]  # for the contract's page
     return allowed
 
 

@@ -24,6 +24,10 @@ Errors are `application/problem+json`; their `code` is a heading of docs/errors.
 name ends in. Every address but `/healthz` and `/readyz` needs a token: `Authorization: Bearer TOKEN`.
 """
 
+# The most asked first: they are looked through in this order.
+_MODULES = (predictions, health, devices, tables, jobs, ops, uploads, models, tokens)
+_ROUTERS = (*(module.router for module in _MODULES), jobs.kinds)
+
 
 def make_app(settings: Settings | None = None, *, own_digest: str | None = None) -> FastAPI:
     """The server.
@@ -66,12 +70,8 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
         redirect_slashes=False,
     )
     problems.install(app)
-    # The most asked first: they are looked through in this order.
-    for module in (predictions, health, devices, tables, jobs, ops, uploads, models, tokens):
-        app.include_router(module.router)
-    app.include_router(jobs.kinds)
-    for pages in (site, login):
-        app.include_router(pages.router)
+    for router in (*_ROUTERS, site.router, login.router):
+        app.include_router(router)
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     return app
 
@@ -79,6 +79,17 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
 def contract() -> dict[str, Any]:
     """The OpenAPI document."""
     return make_app().openapi()
+
+
+def scopes() -> dict[tuple[str, str], str]:
+    """The scope that each operation of the contract needs, by method and path; those without one need no token."""
+    found = {}
+    for router in _ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                asked = [getattr(part.call, "scope", None) for part in route.dependant.dependencies]
+                found.update({(m, route.path): scope for m in route.methods for scope in asked if scope})
+    return found
 
 
 def _operation_id(route: APIRoute) -> str:

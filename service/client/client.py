@@ -137,7 +137,7 @@ class Client:
 
     def export(self, device: str | Fingerprint | DeviceRecord, format: str) -> bytes:  # noqa: A002  # what it is
         """A table as the content of a file: ``"parquet"``, ``"csv"`` or ``"json"``."""
-        return self._transport.bytes(f"/v1/tables/{_named(device)}/export", query={"format": format})
+        return self._transport.content(f"/v1/tables/{_named(device)}/export", query={"format": format})
 
     def import_file(
         self,

@@ -104,13 +104,13 @@ class RemoteJobs:
         """Wait until a job has ended; Ctrl-C ends the waiting, not the job."""
         for _ in self.follow(job_id):
             pass
-        while not (job := self.get(job_id)).state in FINISHED:
+        while (job := self.get(job_id)).state not in FINISHED:
             time.sleep(1.0)
         return job
 
     def log(self, job_id: str, after: int = 0) -> str:
         """What a job wrote for people, behind the first ``after`` characters."""
-        return self._transport.bytes(f"{_path(job_id)}/log", query={"after": after}).decode()
+        return self._transport.content(f"{_path(job_id)}/log", query={"after": after}).decode()
 
     def result(self, job_id: str) -> dict[str, Any]:
         """What a job found.
@@ -127,7 +127,7 @@ class RemoteJobs:
 
     def file(self, job_id: str, name: str) -> bytes:
         """The content of a file that a job left."""
-        return self._transport.bytes(f"{_path(job_id)}/files/{quote(name)}")
+        return self._transport.content(f"{_path(job_id)}/files/{quote(name)}")
 
     def _stream(self, job_id: str, after: int) -> Iterator[dict[str, Any] | None]:
         """Events as they come, and None when there will be no more."""

@@ -39,8 +39,9 @@ class RemotePredictor(LatencyPredictor):
             LutraError: as the server's predictor raises.
         """
         checked_coverage(coverage)
-        if not isinstance(network, np.ndarray) and _is_onnx(network) and "model" not in self.source:
-            content = Path(os.fspath(network)).read_bytes()
+        path = _onnx_path(network)
+        if path is not None and "model" not in self.source:
+            content = path.read_bytes()
             query = {**self.source, "coverage": coverage}
             return Prediction.from_dict(
                 self.transport.json("POST", "/v1/predictions/onnx", content=content, query=query)
@@ -128,8 +129,9 @@ def _columns(answer: dict[str, Any]) -> NDArray[np.float64]:
     return np.array([answer[name] for name in names], dtype=np.float64).T
 
 
-def _is_onnx(network: Any) -> bool:
-    return isinstance(network, str | os.PathLike) and Path(network).suffix.lower() == ".onnx"
+def _onnx_path(network: Any) -> Path | None:
+    is_file = isinstance(network, str | os.PathLike) and Path(network).suffix.lower() == ".onnx"
+    return Path(network) if is_file else None
 
 
 def _subject(network: Any, input_shapes: InputShapes | None) -> dict[str, Any]:

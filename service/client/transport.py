@@ -94,7 +94,7 @@ class Transport:
         answer = self._ask(method, path, document, content, query, headers)
         return answer.json() if answer.content else None
 
-    def bytes(self, path: str, *, query: Mapping[str, Any] | None = None) -> bytes:
+    def content(self, path: str, *, query: Mapping[str, Any] | None = None) -> bytes:
         """What a GET is answered with, as it is; the errors of `json`."""
         content: bytes = self._ask("GET", path, None, None, query, None).content
         return content

@@ -106,6 +106,12 @@ class BatchIn(Source):
         return self
 
 
+class OnnxQuery(DeviceSetting):
+    """Whom a file is predicted for."""
+
+    coverage: Coverage = Field(0.9, description="Probability that the interval is to hold")
+
+
 class PartOut(Answer):
     """One kernel of the network, with all its occurrences."""
 
@@ -193,15 +199,14 @@ async def predict_onnx(
     server: Server,
     request: Request,
     _: Annotated[Principal, Depends(requires("read", heavy=True))],
-    setting: Annotated[DeviceSetting, Query()],
-    coverage: Annotated[float, Query(gt=0, lt=1)] = 0.9,
+    asked: Annotated[OnnxQuery, Query()],
 ) -> Response:
     """Predict an ONNX file, whose bytes are the request's body. It is not kept."""
     require_bytes(request)
     part = await server.uploads.receive(request.stream())
     network = await server.parse(server.uploads.read_once, part)
-    source = Setting(setting.device, setting.runtime, setting.threads, setting.precision)
-    answer = await server.read(server.predicting.of_network, source, network, Wish(coverage))
+    source = Setting(asked.device, asked.runtime, asked.threads, asked.precision)
+    answer = await server.read(server.predicting.of_network, source, network, Wish(asked.coverage))
     server.metrics.predicted("single", 1)
     return Response(answer, media_type=JSON)
 

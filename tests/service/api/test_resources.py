@@ -59,7 +59,7 @@ def test_a_sign_of_life(api: Api) -> None:
     assert api.owner.post("/v1/devices/nobody/heartbeat", json={}).status_code == 404
 
 
-def test_one_holds_a_device_at_a_time(api: Api, store_path: Path) -> None:
+def test_one_holds_a_device_at_a_time(api: Api) -> None:
     client = api.client("profile")
     lease = client.post("/v1/devices/null/lease", json={"seconds": 30})
     assert lease.status_code == 201
