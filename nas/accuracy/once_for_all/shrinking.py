@@ -19,7 +19,7 @@ from ..recipe import Recipe
 from ..training import Epoch, OnProgress, train_module, weights_digest
 from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
-from .supernet import ElasticSupernet
+from .supernet import Code, ElasticSupernet
 
 _CALIBRATED: Final = 500  # images for batch norms' statistics
 
@@ -60,16 +60,18 @@ def shrink(
 ) -> Shrunk:
     """Train a supernet phase by phase, in place.
 
-    Each step draws architectures uniformly from what the phase allows, and their gradients are averaged. Once the
-    largest network has been trained alone, it teaches the others: cross entropy with its outputs is added to that with
-    the labels. Channels are sorted by importance before a phase that allows narrower blocks than the one before.
+    In each step the largest and the smallest network that the phase allows, and others that are drawn uniformly, learn
+    from one batch, and their gradients add up: the largest learns the labels, the others what it makes of the same
+    images. (The paper's teacher is the largest network as the first phase left it; where training is short, it would be
+    a weak one.) One curve of the learning rate goes through all phases, so that none undoes what was learned before.
+    Channels are sorted by importance before a phase that allows narrower blocks than the one before.
 
     Args:
         net: with the weights to begin from.
         images: to learn from, of the largest size.
         held_out: to judge by.
-        phases: in order (`progressive`); without one that trains the largest network alone there is no teacher.
-        recipe: how; epochs and learning rate are those of the phases.
+        phases: in order (`progressive`).
+        recipe: how; the epochs are those of the phases.
         folder: for a checkpoint of each phase; a training that was killed goes on from there, bit for bit on a CPU.
         on_progress: see `train`.
         device: see `train`.
@@ -86,27 +88,21 @@ def shrink(
         each.require_fit(net.largest_network)
     some = np.random.default_rng(recipe.seed).permutation(len(images))[:_CALIBRATED]  # sets may be in order of class
     calibration = Calibration(images.subset(some), images.channel_statistics())
-    teacher: nn.Module | None = None
+    in_all = sum(phase.epochs for phase in phases)
     epochs: list[tuple[Epoch, ...]] = []
     for number, phase in enumerate(phases):
         if number and _narrower(phase, phases[number - 1]):
             net.sort_channels()
-        if epochs and phases[number - 1].full:
-            teacher = ready_subnet(net, net.largest, calibration).module.requires_grad_(False)
-        own = replace(recipe, epochs=phase.epochs, learning_rate=phase.learning_rate, seed=recipe.seed + number)
-        identity = net.identity | {
-            "phase": asdict(phase),
-            "initial": weights_digest(net),
-            "teacher": "" if teacher is None else weights_digest(teacher),
-        }
+        own = replace(recipe, epochs=phase.epochs, seed=recipe.seed + number)
         trained = train_module(
             net,
-            Subnets(Allowed(net, phase), phase.subnets, own, calibration, teacher),
+            Subnets(Allowed(net, phase), phase, own, calibration),
             images,
             held_out,
             own,
             name=f"the supernet of {net.space.name}",
-            identity=identity,
+            identity=net.identity | {"phase": asdict(phase), "initial": weights_digest(net)},
+            part=(sum(earlier.epochs for earlier in phases[:number]), in_all),
             checkpoint=None if folder is None else Path(folder) / f"{number}-{phase.name}.npz",
             on_progress=on_progress,
             device=device,
@@ -120,46 +116,51 @@ class Subnets(Lesson):
 
     Args:
         allowed: those that are drawn.
-        count: how many for each batch.
+        phase: how many for each batch, and which are always among them.
         recipe: its seed and its smoothing of labels.
         calibration: for judging.
-        teacher: module in evaluation mode whose outputs they learn, too.
     """
 
-    def __init__(
-        self, allowed: Allowed, count: int, recipe: Recipe, calibration: Calibration, teacher: nn.Module | None
-    ) -> None:
-        self._allowed, self._count, self._recipe = allowed, count, recipe
-        self._calibration, self._teacher = calibration, teacher
+    def __init__(self, allowed: Allowed, phase: Phase, recipe: Recipe, calibration: Calibration) -> None:
+        self._allowed, self._phase, self._recipe, self._calibration = allowed, phase, recipe, calibration
 
     def drawn(self, step: int) -> Codes:
-        """The architectures of a step, [count, d]."""
-        return self._allowed.sample(self._count, np.random.default_rng((self._recipe.seed, step)))
+        """The architectures of a step, [n, d]: of two in a sandwich the largest first, of three the smallest last."""
+        codes = self._allowed.sample(self._phase.subnets, np.random.default_rng((self._recipe.seed, step)))
+        if self._phase.sandwich and len(codes) > 1:
+            codes[0] = self._allowed.largest
+        if self._phase.sandwich and len(codes) > 2:  # noqa: PLR2004
+            codes[-1] = self._allowed.smallest
+        return codes
 
     def gradients(self, module: nn.Module, inputs: Tensor, targets: Tensor, step: int) -> float:
-        taught, total = self._taught(inputs, targets.shape[1]), 0.0
-        for code in self.drawn(step):
-            with mixed_precision(inputs):
-                outputs = module(inputs, code)
-            outputs = outputs[:, : targets.shape[1]].float()
-            loss = cross_entropy(outputs, targets, label_smoothing=self._recipe.label_smoothing)
-            if taught is not None:
-                loss = loss + cross_entropy(outputs, taught)
-            (loss / self._count).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
-        return total / self._count
+        assert isinstance(module, ElasticSupernet)
+        first, *others = self.drawn(step)
+        taught, total = self._learned(module, first, inputs, targets, self._recipe.label_smoothing)
+        for code in others:
+            if self._phase.sandwich:
+                _, loss = self._learned(module, code, inputs, taught, 0.0)
+            else:
+                _, loss = self._learned(module, code, inputs, targets, self._recipe.label_smoothing)
+            total += loss
+        return total / self._phase.subnets
+
+    @staticmethod
+    def _learned(
+        module: ElasticSupernet, code: Code, inputs: Tensor, targets: Tensor, smoothing: float
+    ) -> tuple[Tensor, float]:
+        """Shares of classes, [b, k], that an architecture finds, and its loss, whose gradients are added."""
+        with mixed_precision(inputs):
+            outputs = module(inputs, code)
+        outputs = outputs[:, : targets.shape[1]].float()
+        loss = cross_entropy(outputs, targets, label_smoothing=smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return softmax(outputs.detach(), dim=1), loss.item()
 
     def accuracy_pct(self, module: nn.Module, batches: Batches) -> float:
         assert isinstance(module, ElasticSupernet)
         codes = (self._allowed.largest, self._allowed.smallest)
         return sum(evaluate(ready_subnet(module, code, self._calibration).module, batches) for code in codes) / 2
-
-    def _taught(self, inputs: Tensor, classes: int) -> Tensor | None:
-        if self._teacher is None:
-            return None
-        with torch.no_grad(), mixed_precision(inputs):
-            outputs = self._teacher(inputs)
-        return softmax(outputs[:, :classes].float(), dim=1)
 
 
 def _narrower(phase: Phase, before: Phase) -> bool:

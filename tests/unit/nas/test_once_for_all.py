@@ -69,7 +69,7 @@ SPACE = toy_space()
 LEARNED, JUDGED = digits(16).split(0.25)
 FEW, SOME = LEARNED.subset(range(240)), JUDGED.subset(range(100))
 QUICK = Recipe(batch=60, augmentation=Augmentation(padding=1, flip=False))
-PHASES = progressive(full=2, kernel=1, depth=(1, 1), width=(1, 1), learning_rate=0.1, later=0.04)
+PHASES = progressive(7)
 CALIBRATION = Calibration(FEW, FEW.channel_statistics())
 
 
@@ -239,7 +239,9 @@ def test_sampling_is_uniform_over_what_is_allowed():
 
 def test_numbers_below_one_are_refused():
     with pytest.raises(UsageError, match="'x' has a number below 1"):
-        Phase(name="x", epochs=0, learning_rate=0.1)
+        Phase(name="x", epochs=0)
+    with pytest.raises(UsageError, match="5 epochs for 6 phases"):
+        progressive(5)
     with pytest.raises(UsageError, match="phases lack, or have one name"):
         shrink(ElasticSupernet(SPACE), FEW, SOME, [PHASES[0], PHASES[0]])
 
@@ -249,12 +251,11 @@ def test_numbers_below_one_are_refused():
 
 def test_shrinking_learns():
     net = ElasticSupernet(SPACE)
-    phases = progressive(full=4, kernel=1, depth=(1, 1), width=(1, 2), learning_rate=0.1, later=0.05)
-    shrunk = shrink(net, LEARNED, JUDGED, phases, QUICK)
+    shrunk = shrink(net, LEARNED, JUDGED, progressive(12), QUICK)
     losses = [epoch.loss for epoch in shrunk.epochs[0]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert shrunk.epochs[-1][-1].accuracy_pct > 70
-    assert [len(epochs) for epochs in shrunk.epochs] == [4, 1, 1, 1, 1, 2]
+    assert [len(epochs) for epochs in shrunk.epochs] == [2, 1, 1, 1, 1, 6]
     assert shrunk.seconds > 0
     estimator = OnceForAll(net, shrunk.calibration, JUDGED)
     assert estimator.measured_pct(SPACE.sample(6, np.random.default_rng(0))).min() > 40
@@ -287,7 +288,7 @@ def test_checkpoints_of_another_space_or_another_plan_are_refused(tmp_path: Path
     shrink(ElasticSupernet(SPACE), FEW, SOME, PHASES[:1], QUICK, folder=tmp_path)
     with pytest.raises(CheckpointError, match=r"of another training: .*space was 'toy', is 'other'"):
         shrink(ElasticSupernet(toy_space("other")), FEW, SOME, PHASES[:1], QUICK, folder=tmp_path)
-    changed = Phase(name="full", epochs=2, learning_rate=0.1, kernels=1, depths=1, widths=1, subnets=2)
+    changed = Phase(name="full", epochs=1, kernels=1, depths=1, widths=1, subnets=2)
     with pytest.raises(CheckpointError, match=r"phase\.subnets was 1, is 2"):
         shrink(ElasticSupernet(SPACE), FEW, SOME, [changed], QUICK, folder=tmp_path)
 
