@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..spaces import space_of
+from ..supernets import HOW, estimator_of
 from ..user_code import run_file
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ...networks.errors import UsageError
 
 ACCURACY: Final = "accuracy"
+ONCE_FOR_ALL: Final = "once-for-all"
 _COUNTED: Final = {"macs": "MACs", "params": "parameters"}
 _ONE, _MANY = "network", "codes"
 
@@ -38,7 +40,15 @@ class Accuracy:
     counted: bool = False
 
 
-def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, data: str | None = None) -> Accuracy:
+def accuracy_of(
+    text: str,
+    space: "SearchSpace",
+    named: str,
+    *,
+    seed: int = 0,
+    data: str | None = None,
+    supernet: str | None = None,
+) -> Accuracy:
     """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
 
     A function takes a parameter called ``network``, a `lutra.networks.Network`, and gives a number, the larger the
@@ -51,17 +61,27 @@ def accuracy_of(text: str, space: "SearchSpace", named: str, *, seed: int = 0, d
         seed: of estimators that draw something.
         data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
             what the estimator takes by itself.
+        supernet: file of a trained supernet, for the estimator that asks one.
 
     Raises:
         UnknownNameError: no such stand-in.
-        UsageError: the file fails, or has no such function, or the function takes something else; or images for what
-            takes none.
+        UsageError: the file fails, or has no such function, or the function takes something else; or images or a
+            supernet for what takes none, or no supernet for what asks one.
+        CheckpointError: the supernet's file is damaged, or of another space.
     """
-    if data is None or not (".py" in text or text in _COUNTED):
-        if ".py" in text:
-            return _from_file(text, named)
-        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data))
-    raise _takes_no_images(text)
+    if ".py" not in text and text not in _COUNTED:
+        return _estimated(OfEstimator(named, text, seed, data, supernet), space)
+    if data is not None:
+        raise _takes_no_images(text)
+    if supernet is not None:
+        raise _asks_no_supernet(text)
+    return _from_file(text, named) if ".py" in text else _counted(text, space)
+
+
+def _asks_no_supernet(what: str) -> "UsageError":
+    from ...networks.errors import UsageError
+
+    return UsageError(f"{what} asks no supernet", hint=f"leave --supernet out, or use --accuracy {ONCE_FOR_ALL}")
 
 
 def _takes_no_images(what: str) -> "UsageError":
@@ -161,12 +181,14 @@ class OfEstimator:
         kind: of the estimator.
         seed: of what it draws.
         data: images that it learns from; None for its own.
+        supernet: file of a trained supernet that it asks; None where it asks none.
     """
 
     space: str
     kind: str
     seed: int
     data: str | None = None
+    supernet: str | None = None
 
     def __call__(self, code: "Codes") -> float:
         scores = self.estimator().estimate([_space(self.space).decode(code)])
@@ -176,31 +198,37 @@ class OfEstimator:
 
     def estimator(self) -> "AccuracyEstimator":
         """The estimator, made once a process."""
-        return _estimator(self.kind, self.seed, self.data, self.space)
+        return _estimator(self)
 
 
-def _estimated(measure: OfEstimator) -> Accuracy:
+def _estimated(measure: OfEstimator, space: "SearchSpace") -> Accuracy:
     from ...nas import Objective
     from ...nas.accuracy import estimator_kinds
-    from ...networks.errors import UnknownNameError
+    from ...networks.errors import UnknownNameError, UsageError
 
     kind = measure.kind
     if kind not in estimator_kinds():
         raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
+    if kind == ONCE_FOR_ALL and measure.supernet is None:
+        raise UsageError(f"{kind} needs a trained supernet", hint=HOW.format(space=space.name))
+    if kind != ONCE_FOR_ALL and measure.supernet is not None:
+        raise _asks_no_supernet(kind)
     meaning = measure.estimator().meaning
     note = _NOTES[meaning].format(kind=kind, data=measure.data or "scikit-learn's digits")
     return Accuracy(Objective(kind, measure, maximise=True, batched=False), _LABELS[meaning].format(kind), note)
 
 
 @cache
-def _estimator(kind: str, seed: int, data: str | None, space: str) -> "AccuracyEstimator":
+def _estimator(measure: OfEstimator) -> "AccuracyEstimator":
     from ...nas.accuracy import estimator_class, load_images
 
-    made = estimator_class(kind)
+    if measure.supernet is not None:
+        return estimator_of(measure.supernet, _space(measure.space), measure.data, seed=measure.seed)
+    made = estimator_class(measure.kind)
     taken = inspect.signature(made).parameters
-    options: dict[str, Any] = {"space": _space(space)} if "space" in taken else {}
-    if data is not None:
+    options: dict[str, Any] = {"space": _space(measure.space)} if "space" in taken else {}
+    if measure.data is not None:
         if "images" not in taken:
-            raise _takes_no_images(kind)
-        options["images"] = load_images(data)
-    return made(seed=seed, **options)
+            raise _takes_no_images(measure.kind)
+        options["images"] = load_images(measure.data)
+    return made(seed=measure.seed, **options)

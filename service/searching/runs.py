@@ -69,7 +69,14 @@ def prepare(settings: Settings) -> Prepared:
     if by_gradient:
         accuracy = gradient.accuracy_of_supernet(settings.data)
     else:
-        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
+        accuracy = accuracy_of(
+            settings.accuracy,
+            space,
+            settings.space,
+            seed=settings.seed,
+            data=settings.data,
+            supernet=settings.supernet,
+        )
     latency = latency_of(settings, space)
     others = tuple(latency_of(_of_other(settings, name), space) for name in settings.also)
     _require_distinct([known.oracle.device for known in (latency, *others)])

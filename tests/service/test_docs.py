@@ -40,6 +40,7 @@ COMMANDS = (
     "profile",
     "search",
     "spaces",
+    "supernet",
     "table",
     "transfer",
     "validate",

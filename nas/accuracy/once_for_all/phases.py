@@ -24,9 +24,9 @@ class Phase:
         depths: how many of the largest depths of each stage; None for all.
         widths: how many of the largest widths of each block; None for all.
         subnets: how many architectures learn from each batch.
-        sandwich: whether the largest that is allowed is always among two or more of these, the smallest among three
-            or more, and the largest teaches the others (arXiv:2003.11142, section 3.1); else all are drawn, and all
-            learn from the labels.
+        sandwich: whether the largest that is allowed is always among two or more of these, the smallest among five or
+            more, and the largest teaches the others (arXiv:2003.11142, section 3.1); else all are drawn, and all learn
+            from the labels.
 
     Raises:
         UsageError: a number that makes no sense.
@@ -45,30 +45,35 @@ class Phase:
             raise UsageError(f"phase {self.name!r} has a number below 1", hint="leave a phase out rather")
 
 
-_SHARES: Final = (
-    (0.2, Phase(name="full", epochs=1, kernels=1, depths=1, widths=1)),
-    (0.1, Phase(name="kernel", epochs=1, depths=1, widths=1, subnets=2)),
-    (0.1, Phase(name="depth-1", epochs=1, depths=2, widths=1, subnets=3)),
-    (0.1, Phase(name="depth-2", epochs=1, widths=1, subnets=3)),
-    (0.1, Phase(name="width-1", epochs=1, widths=2, subnets=4)),
-    (0.4, Phase(name="width-2", epochs=1, subnets=4)),
+_PHASES: Final = (
+    Phase(name="full", epochs=10, kernels=1, depths=1, widths=1),
+    Phase(name="kernel", epochs=6, depths=1, widths=1, subnets=2),
+    Phase(name="depth-1", epochs=4, depths=2, widths=1, subnets=3),
+    Phase(name="depth-2", epochs=6, widths=1, subnets=3),
+    Phase(name="width-1", epochs=10, widths=2, subnets=5),
+    Phase(name="width-2", epochs=64, subnets=5),
 )
-"""Shares of the epochs, and phases."""
+"""Of a plan of 100 epochs."""
 
 
-def progressive(epochs: int) -> tuple[Phase, ...]:
+def plan(epochs: int) -> tuple[Phase, ...]:
     """Once-for-All's phases: the largest network; then all kernels; then shallower, then narrower in two steps each.
 
+    Most epochs are those in which all networks learn.
+
     Args:
-        epochs: in all, at least one for each phase; half of them have narrower networks, as these are the most.
+        epochs: passes over the images in all phases together, 6 or more.
 
     Raises:
-        UsageError: fewer than there are phases.
+        UsageError: fewer epochs than phases.
     """
-    if epochs < len(_SHARES):
-        raise UsageError(f"{epochs} epochs for {len(_SHARES)} phases", hint="give an epoch to each phase at least")
-    first = [replace(phase, epochs=max(1, round(share * epochs))) for share, phase in _SHARES[:-1]]
-    return (*first, replace(_SHARES[-1][1], epochs=epochs - sum(phase.epochs for phase in first)))
+    if epochs < len(_PHASES):
+        raise UsageError(f"{epochs} epochs for {len(_PHASES)} phases", hint=f"give {len(_PHASES)} epochs or more")
+    shares = np.array([phase.epochs for phase in _PHASES])
+    wanted = shares / shares.sum() * (epochs - len(_PHASES))
+    counts = 1 + wanted.astype(int)
+    counts[np.argsort(counts - 1 - wanted, kind="stable")[: epochs - counts.sum()]] += 1
+    return tuple(replace(phase, epochs=count) for phase, count in zip(_PHASES, counts.tolist(), strict=True))
 
 
 class Allowed:

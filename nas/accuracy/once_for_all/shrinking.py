@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 
@@ -16,12 +16,13 @@ from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
 from ..lessons import Lesson, evaluate, mixed_precision
 from ..recipe import Recipe
-from ..training import Epoch, OnProgress, train_module, weights_digest
+from ..training import Epoch, OnProgress, Progress, train_module, weights_digest
 from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
-from .supernet import Code, ElasticSupernet
+from .supernet import ElasticSupernet
 
 _CALIBRATED: Final = 500  # images for batch norms' statistics
+_WITH_SMALLEST: Final = 5  # of fewer networks in a step, the smallest would take the place of one that is drawn
 
 
 @dataclass(frozen=True)
@@ -60,20 +61,21 @@ def shrink(
 ) -> Shrunk:
     """Train a supernet phase by phase, in place.
 
-    In each step the largest and the smallest network that the phase allows, and others that are drawn uniformly, learn
-    from one batch, and their gradients add up: the largest learns the labels, the others what it makes of the same
-    images. (The paper's teacher is the largest network as the first phase left it; where training is short, it would be
-    a weak one.) One curve of the learning rate goes through all phases, so that none undoes what was learned before.
+    In each step the largest network that the phase allows and others, which are drawn uniformly, learn from one batch:
+    the largest from the labels, the others half from these and half from what the largest makes of the same images.
+    (The paper's teacher is the largest network as the first phase left it; where training is short, it would be a weak
+    one.) Their gradients are added up and divided by the root of their number. One curve of the learning rate goes
+    through all phases, so that none undoes what was learned before.
     Channels are sorted by importance before a phase that allows narrower blocks than the one before.
 
     Args:
         net: with the weights to begin from.
         images: to learn from, of the largest size.
         held_out: to judge by.
-        phases: in order (`progressive`).
+        phases: in order (`plan`).
         recipe: how; the epochs are those of the phases.
         folder: for a checkpoint of each phase; a training that was killed goes on from there, bit for bit on a CPU.
-        on_progress: see `train`.
+        on_progress: see `train`; told of steps and epochs of all phases together.
         device: see `train`.
 
     Raises:
@@ -83,7 +85,7 @@ def shrink(
     """
     recipe = recipe or Recipe()
     if not phases or len({phase.name for phase in phases}) < len(phases):
-        raise UsageError("phases lack, or have one name", hint="use progressive(...), or name each of them")
+        raise UsageError("phases lack, or have one name", hint="use plan(...), or name each of them")
     for each in (images, held_out):
         each.require_fit(net.largest_network)
     some = np.random.default_rng(recipe.seed).permutation(len(images))[:_CALIBRATED]  # sets may be in order of class
@@ -104,11 +106,27 @@ def shrink(
             identity=net.identity | {"phase": asdict(phase), "initial": weights_digest(net)},
             part=(sum(earlier.epochs for earlier in phases[:number]), in_all),
             checkpoint=None if folder is None else Path(folder) / f"{number}-{phase.name}.npz",
-            on_progress=on_progress,
+            on_progress=_of_all(on_progress, phases, number, epochs),
             device=device,
         )
         epochs.append(trained.epochs)
     return Shrunk(net, images.channel_statistics(), calibration, tuple(epochs))
+
+
+def _of_all(
+    on_progress: OnProgress | None, phases: Sequence[Phase], number: int, earlier: Sequence[tuple[Epoch, ...]]
+) -> OnProgress | None:
+    """What tells the progress of a phase as that of all phases."""
+    if on_progress is None:
+        return None
+    done, total = tuple(chain.from_iterable(earlier)), sum(phase.epochs for phase in phases)
+
+    def tell(progress: Progress) -> None:
+        steps = progress.steps // phases[number].epochs  # of an epoch
+        told = replace(progress, step=progress.step + len(done) * steps, steps=total * steps)
+        on_progress(replace(told, epochs=(*done, *progress.epochs)))
+
+    return tell
 
 
 class Subnets(Lesson):
@@ -125,37 +143,29 @@ class Subnets(Lesson):
         self._allowed, self._phase, self._recipe, self._calibration = allowed, phase, recipe, calibration
 
     def drawn(self, step: int) -> Codes:
-        """The architectures of a step, [n, d]: of two in a sandwich the largest first, of three the smallest last."""
+        """The architectures of a step, [n, d]: of two in a sandwich the largest first, of five the smallest last."""
         codes = self._allowed.sample(self._phase.subnets, np.random.default_rng((self._recipe.seed, step)))
         if self._phase.sandwich and len(codes) > 1:
             codes[0] = self._allowed.largest
-        if self._phase.sandwich and len(codes) > 2:  # noqa: PLR2004
+        if self._phase.sandwich and len(codes) >= _WITH_SMALLEST:
             codes[-1] = self._allowed.smallest
         return codes
 
     def gradients(self, module: nn.Module, inputs: Tensor, targets: Tensor, step: int) -> float:
-        assert isinstance(module, ElasticSupernet)
-        first, *others = self.drawn(step)
-        taught, total = self._learned(module, first, inputs, targets, self._recipe.label_smoothing)
-        for code in others:
-            if self._phase.sandwich:
-                _, loss = self._learned(module, code, inputs, taught, 0.0)
-            else:
-                _, loss = self._learned(module, code, inputs, targets, self._recipe.label_smoothing)
-            total += loss
+        taught: Tensor | None = None
+        total, share = 0.0, self._phase.subnets**-0.5
+        for code in self.drawn(step):
+            with mixed_precision(inputs):
+                outputs = module(inputs, code)
+            outputs = outputs[:, : targets.shape[1]].float()
+            loss = cross_entropy(outputs, targets, label_smoothing=self._recipe.label_smoothing)
+            if taught is not None:
+                loss = (loss + cross_entropy(outputs, taught)) / 2
+            elif self._phase.sandwich:
+                taught = softmax(outputs.detach(), dim=1)
+            (share * loss).backward()
+            total += loss.item()
         return total / self._phase.subnets
-
-    @staticmethod
-    def _learned(
-        module: ElasticSupernet, code: Code, inputs: Tensor, targets: Tensor, smoothing: float
-    ) -> tuple[Tensor, float]:
-        """Shares of classes, [b, k], that an architecture finds, and its loss, whose gradients are added."""
-        with mixed_precision(inputs):
-            outputs = module(inputs, code)
-        outputs = outputs[:, : targets.shape[1]].float()
-        loss = cross_entropy(outputs, targets, label_smoothing=smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return softmax(outputs.detach(), dim=1), loss.item()
 
     def accuracy_pct(self, module: nn.Module, batches: Batches) -> float:
         assert isinstance(module, ElasticSupernet)
