@@ -42,7 +42,7 @@ _EPOCHS: Final = 60
 _RECIPE: Final = Recipe(epochs=_EPOCHS, batch=50, label_smoothing=0.0, augmentation=Augmentation(padding=2))
 _PLANS: Final = {
     "shrunk": plan(_EPOCHS),
-    # As many gradients for each batch as in most of the phases above.
+    # As many networks a batch as in the mean of the phases above.
     "at-once": (Phase(name="all", epochs=_EPOCHS, subnets=4, sandwich=False),),
 }
 PLOT: Final = ROOT / "docs" / "figures" / "once-for-all-cost.png"
@@ -136,15 +136,19 @@ def _served(shrunk: Shrunk, held_out: ImageSet, test: ImageSet) -> dict[str, Any
 
 def _gap(found: Mapping[str, Any]) -> float:
     """Points by which networks trained alone are better than the same taken out of the supernet."""
-    alone = found["alone_pct"]
-    return float(np.mean(alone) - np.mean(found["shrunk_pct"][: len(alone)]))
+    return float(np.mean(found["alone_pct"])) - _mean_of_alone(found)
+
+
+def _mean_of_alone(found: Mapping[str, Any]) -> float:
+    """Mean accuracy in the shrunk supernet of those that were trained alone, too."""
+    return float(np.mean(found["shrunk_pct"][: len(found["alone_pct"])]))
 
 
 def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
     """The gap to training alone, what shrinking gains, and from how many devices on the supernet is the cheaper."""
     what = (
         f"{_SPACE}, {_IMAGES:,} images of CIFAR-10 at {_SIDE} pixels, {_TEST:,} test images, {_EPOCHS} passes over the "
-        "images, in which a supernet has gradients of up to four networks a batch; seed 0, one thread"
+        f"images for each, {_times(found)}; seed 0, one thread"
     )
     made = (
         ("ofa_mean_gap_points", _gap(found), "points", 1.5, "lower", "each trained alone for as many epochs",
@@ -167,6 +171,21 @@ def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
             protocol=protocol,
             command=command,
         )
+
+
+def _times(found: Mapping[str, Any]) -> str:
+    """What the same number of passes took."""
+    seconds = found["seconds"]
+    return (
+        f"which took the shrunk supernet, with {_networks('shrunk'):.1f} networks a batch in the mean, "
+        f"{seconds['shrunk']:.0f} s, that without shrinking, with {_networks('at-once'):.1f}, "
+        f"{seconds['at-once']:.0f} s, and a network alone {np.mean(found['alone_seconds']):.0f} s"
+    )
+
+
+def _networks(name: str) -> float:
+    """How many networks of a supernet learn from a batch, in the mean."""
+    return sum(phase.epochs * phase.subnets for phase in _PLANS[name]) / _EPOCHS
 
 
 def _fixed_seconds(found: Mapping[str, Any]) -> float:
@@ -199,9 +218,11 @@ def table(found: Mapping[str, Any]) -> str:
     draw(found)
     lines = [
         "## Once-for-all\n",
-        f"{_IMAGES:,} images of CIFAR-10 at {_SIDE} pixels, {_EPOCHS} epochs; test accuracy in percent. The mean over "
-        f"all {len(found['shrunk_pct'])} random sub-networks is {np.mean(found['shrunk_pct']):.1f} after shrinking and "
-        f"{np.mean(found['at_once_pct']):.1f} without.\n",
+        f"{_IMAGES:,} images of CIFAR-10 at {_SIDE} pixels, and {_EPOCHS} passes over them for each, {_times(found)}. "
+        f"Accuracy of {_TEST:,} test images in percent: the mean over all {_SUBNETS} random sub-networks is "
+        f"{np.mean(found['shrunk_pct']):.1f} after shrinking and {np.mean(found['at_once_pct']):.1f} without; over the "
+        f"{len(found['alone_pct'])} that were trained alone, too, it is {_mean_of_alone(found):.1f} after shrinking "
+        f"and {np.mean(found['alone_pct']):.1f} alone.\n",
         "| sub-network, M MACs | shrunk supernet | supernet without shrinking | trained alone |",
         "| ---: | ---: | ---: | ---: |",
     ]
@@ -209,10 +230,10 @@ def table(found: Mapping[str, Any]) -> str:
     lines += [f"| {macs / 1e6:.2f} | {a:.1f} | {b:.1f} | {c:.1f} |" for macs, a, b, c in columns]
     lines += [
         "",
-        f"The supernet took {found['seconds']['shrunk']:.0f} s and its predictor {found['predictor_seconds']:.0f} s "
-        f"(mean error {found['predictor_error_points']:.1f} points); each device then costs "
-        f"{found['device_seconds']:.1f} s, where a training of its own takes "
-        f"{np.mean(found['alone_seconds']):.0f} s.\n",
+        f"Beside the training of the supernet, its predictor of accuracies took {found['predictor_seconds']:.0f} s; of "
+        f"{_SUBNETS} new networks its mean error is {found['predictor_error_points']:.1f} points on held-out images, "
+        f"and its rank correlation with accuracies of test images {found['predictor_rank_correlation']:.2f}. Each "
+        f"device then costs {found['device_seconds']:.1f} s.\n",
         f"![Minutes in all, by number of devices](figures/{PLOT.name})",
     ]
     return "\n".join(lines) + "\n"
