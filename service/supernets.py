@@ -90,13 +90,16 @@ def trained(space: "SearchSpace", lesson: Lesson, folder: Path, show: "Show", ca
     from ..nas.accuracy.once_for_all import ElasticSupernet, OnceForAll, plan, save_supernet, shrink
     from ..networks.errors import CheckpointError
 
-    phases = plan(lesson.epochs, learning_rate=lesson.learning_rate)
+    phases = plan(lesson.epochs)
     net = ElasticSupernet(space, seed=lesson.seed)
     learned, held_out = images_for(net.largest_network, lesson.data).split(_HELD_OUT, lesson.seed)
     held_out = held_out.subset(np.random.default_rng(lesson.seed).permutation(len(held_out))[:_KEPT])
     # Mirror images of digits are none.
     augmentation = Augmentation(padding=max(net.resolutions) // 12, flip=lesson.data != DIGITS)
-    recipe = Recipe(batch=lesson.batch, weight_decay=1e-4, augmentation=augmentation, seed=lesson.seed)
+    recipe = Recipe(
+        batch=lesson.batch, learning_rate=lesson.learning_rate, augmentation=augmentation, label_smoothing=0.0,
+        seed=lesson.seed,
+    )  # fmt: skip
 
     def watch(progress: "Progress") -> None:
         done, in_one = len(progress.epochs), progress.steps // lesson.epochs

@@ -1,7 +1,7 @@
 """Once-for-All: one supernet whose parts are all networks of a space, trained by progressive shrinking."""
 
 from .estimator import OnceForAll
-from .phases import Phase, plan, progressive
+from .phases import Phase, plan
 from .predictor import AccuracyPredictor
 from .serving import Calibration, Kept, load_supernet, ready_subnet, save_supernet
 from .shrinking import Shrunk, shrink
@@ -18,7 +18,6 @@ __all__ = [
     "Subnet",
     "load_supernet",
     "plan",
-    "progressive",
     "ready_subnet",
     "save_supernet",
     "shrink",

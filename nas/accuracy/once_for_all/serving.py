@@ -20,7 +20,7 @@ from .supernet import ElasticSupernet, Subnet, resized
 
 _WHAT: Final = "supernet"
 _WEIGHTS: Final = "weights/"
-_BATCH: Final = 250  # images at once
+_BATCH: Final = 500  # images at once: with no more, statistics are those of all of them
 
 
 @dataclass(frozen=True)
