@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..options import JsonOption, StoreOption, echo_json
+from ..options import JsonOption, StoreOption, echo_json, seconds_of
 
 if TYPE_CHECKING:
     from ..jobs.job import Job
     from ..jobs.queue import JobQueue
 
-app = typer.Typer(no_args_is_help=True, help="Jobs in the store: list, show, cancel, clone, read logs.")
+app = typer.Typer(no_args_is_help=True, help="Jobs in the store: submit, list, show, cancel, clone, read logs.")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the first digits of it.")]
 
@@ -34,6 +34,57 @@ def _queue(store: str | None) -> "Iterator[JobQueue]":
 def _found(queue: "JobQueue", text: str) -> str:
     """The id of the one job whose id begins with ``text``."""
     return queue.named(text).id
+
+
+@app.command()
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit or search.")],
+    request: Annotated[
+        str, typer.Argument(metavar="REQUEST", help="What to do: JSON, the .json file that holds it, or - for stdin.")
+    ],
+    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher ones are taken first.")] = 0,
+    limit: Annotated[
+        str | None, typer.Option("--limit", metavar="TIME", help="How long an attempt may run: 90s, 10m or 2h.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="TEXT", help="Names the request: sent again, it gives the same job."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a job for a worker."""
+    from ..jobs.queue import JobQueue
+    from ..stores import open_store, require_store
+
+    asked = _request(request)
+    with open_store(store, read_only=False, create=True) as opened:
+        queue = JobQueue(require_store(opened))
+        job = queue.submit(kind, asked, priority=priority, limit_s=seconds_of(limit), idempotency_key=key)
+    _say(job, as_json)
+
+
+def _request(text: str) -> dict[str, Any]:
+    """The JSON object that an argument is, or names."""
+    import json
+    from pathlib import Path
+
+    from ...networks.errors import UsageError
+
+    example = 'write it as {"networks": ["mobilenet_v2"]}'
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif not text.lstrip().startswith("{"):
+            text = Path(text).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{text} cannot be read: {error.strerror}", hint=example) from None
+    except ValueError as error:
+        raise UsageError(f"the request is no JSON: {error}", hint=example) from None
+    if not isinstance(document, dict):
+        raise UsageError("the request is no JSON object", hint=example)
+    return document
 
 
 @app.command("list")
