@@ -89,9 +89,7 @@ def _conclude(client: "Client", job: "Job", as_json: bool) -> None:
         if value is not None and not isinstance(value, dict | list):
             typer.echo(f"{name.replace('_', ' ')}: {value}")
     for file in client.jobs.files(job.id):
-        typer.echo(
-            f"file: {file.name} ({file.size_bytes} bytes): lutra jobs fetch {job.id} {file.name} --server {client.location}"
-        )
+        typer.echo(f"file: {file.name} ({file.size_bytes} bytes; lutra jobs fetch gets it)")
 
 
 def _failure(error: Mapping[str, Any]) -> Exception:
