@@ -20,15 +20,21 @@ from .commands import (
     devices,
     doctor,
     fit,
+    jobs,
     ops,
     predict,
     profile,
+    report,
     search,
+    serve,
     spaces,
+    supernet,
     table,
+    token,
     transfer,
     validate,
     validate_mcu,
+    worker,
 )
 
 FAILED, INTERRUPTED = 1, 5
@@ -51,14 +57,20 @@ app.command("design-spaces", short_help="Which width and size of image to search
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
 app.command("search", short_help="The most accurate network within a budget on a device.")(search.search)
+app.command("supernet", short_help="Train one supernet whose parts are all networks of a space.")(supernet.supernet)
 app.command("fit", short_help="Fit predictors to measured networks, and keep the best.")(fit.fit)
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer
 )
+app.command("report", short_help="A device and networks on it, as one HTML file.")(report.report)
 app.command("calibrate", short_help="A simulated device fitted to measured networks.")(calibrate.calibrate)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
+app.command("serve", short_help="The REST API and its pages, for others to ask.")(serve.serve)
 app.add_typer(table.app, name="table")
+app.add_typer(token.app, name="token")
+app.add_typer(jobs.app, name="jobs")
+app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 
 def _show_version(wanted: bool) -> None:

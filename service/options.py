@@ -113,6 +113,12 @@ StoreOption = Annotated[
         help="Database file or URL; if omitted that of LUTRA_STORE, else lutra.db in the user's data folder.",
     ),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", help="Ask this server (lutra serve) instead of the store; LUTRA_TOKEN is the token."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 BatchOption = Annotated[
     int | None, typer.Option("--batch", metavar="N", help="Batch size of zoo networks; 1 if omitted.")

@@ -1,10 +1,13 @@
 """What all tests share: where measured data lies, and that no test depends on the clock."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from lutra.luts.testing_postgres import PostgresServer, postgres_is_missing
 
 settings.register_profile("lutra", deadline=None)  # no test asserts a wall time
 settings.load_profile("lutra")
@@ -18,3 +21,18 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"measured data is not here ({folder}); set LUTRA_SHARED_DATA to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; skips where there is none to run."""
+    if reason := postgres_is_missing():
+        pytest.skip(reason)
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The URL of an empty database on a PostgreSQL server."""
+    return postgres.new_database()

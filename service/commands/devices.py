@@ -5,21 +5,23 @@ from typing import Annotated
 
 import typer
 
-from ..options import JsonOption, StoreOption, echo_json
+from ..options import JsonOption, ServerOption, StoreOption, echo_json
 
 app = typer.Typer(invoke_without_command=True, help="What can be profiled, what has a table, and devices of your own.")
 
 
 @app.callback()
-def devices(context: typer.Context, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """List the devices that can be profiled from here and those that the store has tables of."""
+def devices(
+    context: typer.Context, store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:
+    """List the devices that can be profiled from here and those that the store, or a server, has tables of."""
     if context.invoked_subcommand is not None:
         return
     from ...profiler import devices as profilable
-    from ..stores import open_store
+    from ..stores import open_source
 
     here = profilable()
-    with open_store(store) as opened:
+    with open_source(store, server) as opened:
         summaries = opened.summaries() if opened else []
     records = [summary.device for summary in summaries]
     rows = {summary.device.digest: summary.counts.get("kernel", 0) for summary in summaries}

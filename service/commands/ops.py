@@ -64,7 +64,7 @@ def ops(
         return
     specs = [spec_of(kind)] if kind else list(catalogue())
     if as_json:
-        echo_json([_described(spec) for spec in specs])
+        echo_json([described(spec) for spec in specs])
         return
     out = console()
     if kind is None:
@@ -100,7 +100,7 @@ def _show_simulated(setting: tuple[str, str | None, int, str], kind: str | None,
     out.print(grid(["op", "example", "bound by", "us"], cells, left=3))
 
 
-def _described(spec: "OpSpec") -> dict[str, Any]:
+def described(spec: "OpSpec") -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for name, attr in spec.attributes.items():
         default = {} if attr.required else {"default": str(attr.default) if attr.type == "float" else attr.default}

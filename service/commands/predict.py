@@ -13,6 +13,7 @@ from ..options import (
     OptionalNetworksArgument,
     ResolutionOption,
     RuntimeOption,
+    ServerOption,
     StoreOption,
     echo_json,
     sources_of,
@@ -74,6 +75,7 @@ def predict(
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the latency of networks on a profiled device: number, interval, and where the time goes.
@@ -85,8 +87,17 @@ def predict(
 
     networks = networks or []
     subjects: dict[str, Any] = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
-    if model is not None:
-        given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
+    given: dict[str, object]
+    if server is not None:
+        given = {"--store": store, "--encoding": encoding, "--exact": exact or None, "--engine": engine}
+        given |= {"--no-simulate": None if simulate else True}
+        if any(value is not None for value in given.values()):
+            names = ", ".join(name for name, value in given.items() if value is not None)
+            raise UsageError(f"--server and {names}", hint="leave them out: the server has a store of its own")
+        asked = {"device": device, "model": model, "runtime": runtime, "threads": threads, "precision": precision}
+        predictions = _of_server(server, asked, networks, coverage, subjects)
+    elif model is not None:
+        given = {"--runtime": runtime, "--threads": threads, "--precision": precision}
         given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
         given |= {"--engine": engine, "--no-simulate": None if simulate else True}
         if any(value is not None for value in given.values()):
@@ -133,6 +144,17 @@ def _asked(
         return [predictor.explain(source, coverage=coverage) for source in sources_of(networks, **subjects)]
     rows = [np.array(split_decimals(text, "--encoding")) for text in encodings]
     return [predictor.explain(row, coverage=coverage) for row in rows]
+
+
+def _of_server(
+    server: str, asked: dict[str, Any], networks: list[str], coverage: float, subjects: dict[str, Any]
+) -> "list[Prediction]":
+    """What a server says of networks: from a device's table there, or a saved predictor of that name."""
+    from ..client import Client
+
+    with Client(server) as client:
+        predictor = client.load_predictor(**asked)
+        return [predictor.explain(source, coverage=coverage) for source in sources_of(networks, **subjects)]
 
 
 def _of_device(
