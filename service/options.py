@@ -62,7 +62,7 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host' is this machine, 'null' a stand-in; a board (lutra devices) or its .yaml is simulated.",
+        help="Device: 'host' is this machine, 'cuda' its NVIDIA GPU, 'null' a stand-in; a board (or .yaml) is simulated.",
     ),
 ]
 EngineOption = Annotated[
@@ -79,7 +79,13 @@ RuntimeOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help="Threads the runtime may use.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", "-p", metavar="NAME", help="Number format to run in: float32 or int8.")
+    str,
+    typer.Option(
+        "--precision",
+        "-p",
+        metavar="NAME",
+        help="Number format to run in: float32 or int8; on GPUs tf32, float16, bfloat16.",
+    ),
 ]
 CacheOption = Annotated[
     str,

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_native, module) {
   bind_xnnpack(module);
   bind_onednn(module);
   bind_mcu(module);
+  bind_gpu(module);
 #if LUTRA_HAVE_CPU
   bind_cpu(module);
 #endif
