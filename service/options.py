@@ -62,7 +62,7 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host' is this machine, 'cuda' its NVIDIA GPU, 'null' a stand-in; a board (or .yaml) is simulated.",
+        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board (or its .yaml) is simulated.",
     ),
 ]
 EngineOption = Annotated[
