@@ -62,7 +62,8 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board (or its .yaml) is simulated.",
+        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board, GPU or CPU (lutra devices) or"
+        " its .yaml is simulated.",
     ),
 ]
 EngineOption = Annotated[
@@ -84,7 +85,7 @@ PrecisionOption = Annotated[
         "--precision",
         "-p",
         metavar="NAME",
-        help="Number format to run in: float32 or int8; on GPUs tf32, float16, bfloat16.",
+        help="Number format to run in: float32 or int8; on GPUs tf32, float16 or bfloat16 too.",
     ),
 ]
 CacheOption = Annotated[
@@ -110,6 +111,12 @@ StoreOption = Annotated[
         "--store",
         metavar="PATH",
         help="Database file or URL; if omitted that of LUTRA_STORE, else lutra.db in the user's data folder.",
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", help="Ask this server (lutra serve) instead of the store; LUTRA_TOKEN is the token."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

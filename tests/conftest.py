@@ -5,11 +5,14 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from lutra.luts.testing_postgres import PostgresServer, postgres_is_missing
 
 settings.register_profile("lutra", deadline=None)  # no test asserts a wall time
 settings.load_profile("lutra")
@@ -60,3 +63,18 @@ def fake_gpu(fake_gpu_folder: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.M
     """This process and those that it starts see the stand-in of a GPU; set ``LUTRA_FAKE_GPU`` to make it fail."""
     monkeypatch.setenv("LUTRA_CUDA_PATH", str(fake_gpu_folder))
     return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; skips where there is none to run."""
+    if reason := postgres_is_missing():
+        pytest.skip(reason)
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> str:
+    """The URL of an empty database on a PostgreSQL server."""
+    return postgres.new_database()

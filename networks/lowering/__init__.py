@@ -24,6 +24,7 @@ from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .quantised import is_quantised
+from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
@@ -33,7 +34,7 @@ from .xnnpack import lower_xnnpack
 PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
 computes with them; the rest stays float32. In "tf32" tensors are float32 and are multiplied with ten bits of mantissa;
-this and the 16-bit formats are for GPUs."""
+this and the 16-bit formats are for GPUs, and "float16" for simulated CPUs."""
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -153,6 +154,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": lower_native,
     "cuda": lower_cuda,
     "onednn": lower_onednn,
+    "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
     **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
@@ -168,6 +170,7 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
     "mcu": lower_mcu,
+    "sim-cpu": partial(lower_sim_cpu, precision="int8"),
 }
 
 
@@ -183,6 +186,7 @@ _BY_PRECISION: dict[str, _Lowerings] = {
     "int8": _INT8_LOWERINGS,
     **{precision: _on_gpus(precision) for precision in ("tf32", "float16", "bfloat16")},
 }
+_BY_PRECISION["float16"]["sim-cpu"] = partial(lower_sim_cpu, precision="float16")
 
 __all__ = [
     "PRECISIONS",
@@ -205,6 +209,7 @@ __all__ = [
     "lower_native",
     "lower_onednn",
     "lower_onnx",
+    "lower_sim_cpu",
     "lowerings",
     "plain_name",
     "plan_onednn",

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from . import cpu_sim as cpu_sim
 from . import gpu as gpu
+from . import gpu_sim as gpu_sim
 from . import mcu as mcu
 
 # --- clocks ---------------------------------------------------------------------------------------------------

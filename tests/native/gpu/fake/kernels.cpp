@@ -38,11 +38,13 @@ Maker maker(void (*kernel)(Arguments...)) {
 
 #define LUTRA_ELEMENT 0
 namespace float32 {
+// clang-format off
+#include "gpu/kernels/prelude.cu"
 #include "gpu/kernels/elementwise.cu"
 #include "gpu/kernels/movement.cu"
-#include "gpu/kernels/prelude.cu"
-#include "gpu/kernels/rows.cu"
 #include "gpu/kernels/window.cu"
+#include "gpu/kernels/rows.cu"
+// clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace float32
 #undef LUTRA_ELEMENT
@@ -53,11 +55,13 @@ const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 
 #define LUTRA_ELEMENT 1
 namespace float16 {
+// clang-format off
+#include "gpu/kernels/prelude.cu"
 #include "gpu/kernels/elementwise.cu"
 #include "gpu/kernels/movement.cu"
-#include "gpu/kernels/prelude.cu"
-#include "gpu/kernels/rows.cu"
 #include "gpu/kernels/window.cu"
+#include "gpu/kernels/rows.cu"
+// clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace float16
 #undef LUTRA_ELEMENT
@@ -68,11 +72,13 @@ const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 
 #define LUTRA_ELEMENT 2
 namespace bfloat16 {
+// clang-format off
+#include "gpu/kernels/prelude.cu"
 #include "gpu/kernels/elementwise.cu"
 #include "gpu/kernels/movement.cu"
-#include "gpu/kernels/prelude.cu"
-#include "gpu/kernels/rows.cu"
 #include "gpu/kernels/window.cu"
+#include "gpu/kernels/rows.cu"
+// clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace bfloat16
 
