@@ -52,7 +52,6 @@ Memory& Memory::operator=(Memory&& other) noexcept {
 
 Memory::~Memory() {
   if (pointer_ == 0) return;
-  gpu_->api().ContextSetCurrent(nullptr);  // a lost context must not keep the next one from being entered
   try {
     gpu_->enter();
   } catch (const std::exception&) {
@@ -62,6 +61,7 @@ Memory::~Memory() {
 }
 
 Stopwatch::Stopwatch(const Gpu& gpu) : gpu_(gpu) {
+  gpu.enter();
   gpu.check(gpu.api().EventCreate(&begin_, cuda::kEventDefault), "creating an event");
   gpu.check(gpu.api().EventCreate(&end_, cuda::kEventDefault), "creating an event");
 }

@@ -75,7 +75,7 @@ class TimedRunnable : public timing::Runnable {
 class GraphRunnable final : public TimedRunnable {
  public:
   /// Unless they are given, repeats are chosen so that the graph runs for about this long.
-  static constexpr std::int64_t kGraphNs = 300'000;
+  static constexpr std::int64_t kGraphNs = 1'000'000;
   static constexpr std::int64_t kMostNodes = 20'000;
 
   /// @param repeats of each copy; 0 for as many as make the graph long enough.

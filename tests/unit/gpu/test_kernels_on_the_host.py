@@ -73,7 +73,16 @@ def attention(b: NetworkBuilder, x: str) -> str:
     return b.op("gelu", b.op("linear", z, out_features=24))
 
 
+def large(b: NetworkBuilder, x: str) -> str:
+    """More elements than threads in one go, in both layouts, with widths that no vector divides."""
+    y = b.op("hard_swish", conv(b, x, out_channels=9, groups=9))
+    y = b.op("upsample", b.op("max_pool2d", y, kernel_size=3, stride=2, padding=1), size=(37, 37), mode="bilinear")
+    y = b.op("concat", b.op("sigmoid", y), b.op("relu6", b.op("add", y, x)))
+    return b.op("transpose", b.op("mul", y, b.op("mean", y, axes=(2, 3))), perm=(0, 2, 3, 1))
+
+
 FUSED: list[Case] = [
+    ("large", fused(large, (1, 9, 37, 37))),
     ("block", fused(block, (2, 8, 6, 6))),
     ("attention", fused(attention, (2, 3, 6, 6))),
     ("padded", fused(lambda b, x: conv(b, x, out_channels=4, stride=2, padding=(0, 0, 1, 1)), (1, 3, 8, 8))),
