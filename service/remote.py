@@ -1,10 +1,8 @@
 """Having a server do what a command would do here: submit a job, follow it on standard error, show its result."""
 
-import json
 import sys
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -96,21 +94,3 @@ def _failure(error: Mapping[str, Any]) -> Exception:
     from .client.transport import error_of
 
     return error_of(str(error.get("code")), str(error.get("message")), error.get("hint"), {})
-
-
-def read_request(path: str) -> dict[str, Any]:
-    """The request in a JSON file, or on standard input for ``-``.
-
-    Raises:
-        UsageError: it is not an object in JSON.
-    """
-    from ..networks.errors import UsageError
-
-    try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
-        document = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is no request: {error}", hint="give a JSON object") from None
-    if not isinstance(document, dict):
-        raise UsageError(f"{path} is no request", hint="give a JSON object")
-    return document

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..options import JsonOption, ServerOption, StoreOption, echo_json
+from ..options import JsonOption, ServerOption, StoreOption, echo_json, seconds_of
 
 if TYPE_CHECKING:
     from ..client import RemoteJobs
     from ..jobs.job import Job
     from ..jobs.queue import JobQueue
 
-app = typer.Typer(no_args_is_help=True, help="Jobs in the store: list, show, cancel, clone, read logs.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Jobs of the store or a server: submit, list, show, cancel, clone, read logs, fetch files.",
+)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the first digits of it.")]
 
@@ -25,7 +28,7 @@ _SHOWN: Final = 8  # digits of an id
 
 
 @contextmanager
-def _queue(store: str | None, server: str | None) -> "Iterator[JobQueue | RemoteJobs]":
+def _queue(store: str | None, server: str | None, *, create: bool = False) -> "Iterator[JobQueue | RemoteJobs]":
     """The jobs of the store, or of a server."""
     from ..jobs.queue import JobQueue
     from ..stores import open_server, open_store, require_store
@@ -34,13 +37,60 @@ def _queue(store: str | None, server: str | None) -> "Iterator[JobQueue | Remote
         with open_server(server, store) as client:
             yield client.jobs
         return
-    with open_store(store, read_only=False) as opened:
+    with open_store(store, read_only=False, create=create) as opened:
         yield JobQueue(require_store(opened))
 
 
 def _found(queue: "JobQueue | RemoteJobs", text: str) -> str:
     """The id of the one job whose id begins with ``text``."""
     return queue.named(text).id
+
+
+@app.command()
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit or search.")],
+    request: Annotated[
+        str, typer.Argument(metavar="REQUEST", help="What to do: JSON, the .json file that holds it, or - for stdin.")
+    ],
+    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher ones are taken first.")] = 0,
+    limit: Annotated[
+        str | None, typer.Option("--limit", metavar="TIME", help="How long an attempt may run: 90s, 10m or 2h.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="TEXT", help="Names the request: sent again, it gives the same job."),
+    ] = None,
+    store: StoreOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a job for a worker."""
+    asked = _request(request)
+    with _queue(store, server, create=True) as queue:
+        job = queue.submit(kind, asked, priority=priority, limit_s=seconds_of(limit), idempotency_key=key)
+    _say(job, as_json)
+
+
+def _request(text: str) -> dict[str, Any]:
+    """The JSON object that an argument is, or names."""
+    import json
+
+    from ...networks.errors import UsageError
+
+    example = 'write it as {"networks": ["mobilenet_v2"]}'
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif not text.lstrip().startswith("{"):
+            text = Path(text).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{text} cannot be read: {error.strerror}", hint=example) from None
+    except ValueError as error:
+        raise UsageError(f"the request is no JSON: {error}", hint=example) from None
+    if not isinstance(document, dict):
+        raise UsageError("the request is no JSON object", hint=example)
+    return document
 
 
 @app.command("list")
@@ -83,30 +133,6 @@ def list_jobs(
         [j.id[:_SHOWN], j.kind, j.state, j.device or "", j.created_at, str(j.events), str(j.attempts)] for j in jobs
     ]
     console().print(grid(headings, cells, left=5))
-
-
-@app.command()
-def submit(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit, search, or a plug-in's.")],
-    request: Annotated[str, typer.Argument(metavar="FILE", help="What to do, as JSON; - for standard input.")],
-    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher ones are taken first.")] = 0,
-    limit_s: Annotated[
-        float | None, typer.Option("--limit-s", metavar="S", help="How long an attempt may run; ever if omitted.")
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="TEXT", help="The same request with the same key is one job.")
-    ] = None,
-    store: StoreOption = None,
-    server: ServerOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Queue a job."""
-    from ..remote import read_request
-
-    asked = read_request(request)
-    with _queue(store, server) as queue:
-        taken = queue.submit(kind, asked, priority=priority, limit_s=limit_s, idempotency_key=key)
-    _say(taken, as_json)
 
 
 @app.command()

@@ -35,6 +35,7 @@ COMMANDS = (
     "devices",
     "doctor",
     "fit",
+    "jobs",
     "ops",
     "predict",
     "profile",
@@ -46,6 +47,7 @@ COMMANDS = (
     "transfer",
     "validate",
     "validate-mcu",
+    "worker",
 )
 RUN_LUTRA = "from lutra.service.cli import main; main()"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)

@@ -27,7 +27,7 @@ NEXT = '''
 """Adds a column, as some later version may."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0004"
+revision, down_revision = "9999", "0005"
 branch_labels = depends_on = None
 def upgrade():
     op.add_column("device", sa.Column("place", sa.Text))
@@ -92,7 +92,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with monkeypatch.context() as later:
         revisions = (*schema.REVISIONS, "9999")
         later.setattr("lutra.luts.migrate.STORE", replace(STORE, revisions=revisions, versions=folder / "versions"))
-        with pytest.raises(StoreReadOnlyError, match="older schema 0004"):
+        with pytest.raises(StoreReadOnlyError, match="older schema 0005"):
             Store.open(filled, read_only=True)
         with Store.open(filled) as store:
             assert len(store.table("host")) == 40
@@ -101,7 +101,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0004.bak"
+    assert copy.name == "filled.db.schema-0005.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 
