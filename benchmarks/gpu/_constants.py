@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet
+
 from lutra.profiler.gpu_sim.constants import SHIPPED, VERSION
 from lutra.profiler.gpu_sim.ops import CLASSES, SIZES, OpClass
 
@@ -226,7 +227,9 @@ def _generation(ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
 
 def _set_floor(part: dict[str, Any], measured: Sequence[Measured], quantile: float) -> None:
     """A new GPU's host is taken to be as quick as the middle one of those that are known."""
-    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(np.median(list(floors(measured, quantile).values())))
+    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(
+        np.median(list(floors(measured, quantile).values()))
+    )
 
 
 def _band(parts: dict[str, Any], part: str, measured: Sequence[Measured], **how: Any) -> list[float]:

@@ -4,6 +4,7 @@ import csv
 from typing import Any, Final
 
 import numpy as np
+
 from lutra.profiler import _native
 from lutra.profiler.gpu_sim.constants import generation_of, native_constants, native_device, read_constants
 from lutra.profiler.gpu_sim.device import GpuDevice

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+
 from lutra.profiler.gpu_sim.calibrate import calibrate
 from lutra.profiler.gpu_sim.constants import generation_of, part_of, read_constants
 from lutra.profiler.gpu_sim.device import DTYPES, GpuDevice
@@ -142,7 +143,9 @@ def _speed_rows(count: int = 100_000) -> Mapping[str, Integers]:
         elif op.op_class == "conv":
             rows[:, 3], rows[:, 6] = sizes[:, 0], sizes[:, 1]
         else:
-            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[:, : 1 if op.op_class == "elementwise" else 2]
+            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[
+                :, : 1 if op.op_class == "elementwise" else 2
+            ]
         made[f"{op.op_class} {op.dtype}"] = rows
     return made
 
@@ -155,5 +158,3 @@ def table(path: str, gpu: GpuDevice, splits: Sequence[str] = ()) -> dict[str, di
         if len(chosen):
             made[f"{name} {op_class}"] = errors(chosen, gpu)
     return made
-
-
