@@ -14,6 +14,7 @@ from ..networks.errors import (
     StoreFullError,
     StoreLockedError,
     StoreReadOnlyError,
+    StoreUnavailableError,
 )
 
 _ELSEWHERE: Final = "or point LUTRA_STORE at another file"
@@ -23,6 +24,8 @@ _READ_ONLY: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, "25006", "425
 _FULL: Final = {sqlite3.SQLITE_FULL, "53100"}
 _LOCKED: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, "55P03", "40001", "40P01"}
 _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, "XX001", "XX002"}
+# Classes of SQLSTATE: the connection failed (08), the server is shutting down, starting or crashed (57P).
+_AWAY: Final = ("08", "57P")
 # A write that the system cuts short for any reason but ENOSPC (a quota, a limit on the size of a file).
 _CUT_SHORT: Final = {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
 
@@ -68,4 +71,18 @@ def translate(where: str, error: BaseException) -> StoreError:
         )
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreError(f"{where} cannot be opened ({error})", hint=f"check path and permissions, {_ELSEWHERE}")
+    if (isinstance(code, str) and code.startswith(_AWAY)) or _lost_connection(error):
+        return StoreUnavailableError(
+            f"the server of {where} does not answer ({error})",
+            hint="check that it runs and can be reached, then try again",
+        )
     return StoreError(f"{where} failed: {error}", hint=f"check the disk and the system log, {_ELSEWHERE}")
+
+
+def _lost_connection(error: BaseException) -> bool:
+    """Whether psycopg found no server, or lost it: then there is no SQLSTATE."""
+    return (
+        type(error).__module__.startswith("psycopg")
+        and type(error).__name__ in ("OperationalError", "ConnectionTimeout")
+        and getattr(error, "sqlstate", None) is None
+    )

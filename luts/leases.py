@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,6 +22,42 @@ logger = logging.getLogger(__name__)
 
 STALE_AFTER_S: Final = 60.0
 _BEATS: Final = 4  # heartbeats within the time after which a lease counts as abandoned
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A process that has something to itself, and when it was last heard of.
+
+    Attributes:
+        host: the name of its machine.
+        pid: its number there; None where only its heartbeat says whether it lives.
+        heartbeat_ms: when it was last heard of, in ms since the epoch.
+    """
+
+    host: str
+    pid: int | None
+    heartbeat_ms: int
+
+    @classmethod
+    def here(cls) -> Self:
+        """This process, now."""
+        return cls(socket.gethostname(), os.getpid(), now_ms())
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since it was last heard of."""
+        return max(0, now_ms() - self.heartbeat_ms) / 1000
+
+    def is_gone(self, stale_after_s: float) -> bool:
+        """Whether it is dead (seen on the same host), or was silent for longer than ``stale_after_s``."""
+        if self.pid is not None and self.host == socket.gethostname() and not _alive(self.pid):
+            return True
+        return self.silent_s > stale_after_s
+
+
+def now_ms() -> int:
+    """The time, in ms since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 class Lease:
@@ -78,7 +115,7 @@ class Lease:
     def beat(self) -> None:
         """Write a heartbeat now."""
         with self._database.write() as connection:
-            beat = update(schema.lease).where(*self._mine()).values(heartbeat_ms=_now_ms())
+            beat = update(schema.lease).where(*self._mine()).values(heartbeat_ms=now_ms())
             if connection.execute(beat).rowcount == 0:
                 self._lost = True
 
@@ -87,31 +124,26 @@ class Lease:
             found = select(schema.lease).where(schema.lease.c.device_id == self._device_id)
             holder = connection.execute(found).mappings().one_or_none()
             if holder is not None:
-                if not self._abandoned(holder):
+                if not _holder(holder).is_gone(self._stale_after_s):
                     raise self._held_by(holder)
                 logger.warning("taking over the abandoned lease of process %s on %s", holder["pid"], self._device)
                 connection.execute(delete(schema.lease).where(schema.lease.c.token == holder["token"]))
+            here = Holder.here()
             row = {
                 "device_id": self._device_id,
                 "token": self._token,
-                "host": socket.gethostname(),
-                "pid": os.getpid(),
+                "host": here.host,
+                "pid": here.pid,
                 "acquired_at": utc_now(),
-                "heartbeat_ms": _now_ms(),
+                "heartbeat_ms": here.heartbeat_ms,
             }
             if connection.execute(insert_into(connection, schema.lease, row, ("device_id",)), [row]).rowcount == 0:
                 raise self._held_by(connection.execute(found).mappings().one())
 
-    def _abandoned(self, holder: RowMapping) -> bool:
-        if holder["host"] == socket.gethostname() and not _alive(holder["pid"]):
-            return True
-        return _now_ms() - int(holder["heartbeat_ms"]) > self._stale_after_s * 1000
-
     def _held_by(self, holder: RowMapping) -> StoreLockedError:
-        age_s = max(0, _now_ms() - int(holder["heartbeat_ms"])) / 1000
         return StoreLockedError(
             f"{self._device} is being profiled by process {holder['pid']} on {holder['host']} "
-            f"since {holder['acquired_at']} (last heard of {age_s:.0f} s ago)",
+            f"since {holder['acquired_at']} (last heard of {_holder(holder).silent_s:.0f} s ago)",
             hint="wait until it is done, as lutra profile --wait does, or stop that process",
         )
 
@@ -126,8 +158,8 @@ class Lease:
                 logger.warning("no heartbeat for the lease on %s: %s", self._device, fault)
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _holder(row: RowMapping) -> Holder:
+    return Holder(row["host"], row["pid"], int(row["heartbeat_ms"]))
 
 
 def _alive(pid: int) -> bool:

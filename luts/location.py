@@ -21,8 +21,7 @@ from ..networks.errors import (
 from .faults import salvaging
 
 ENVIRONMENT: Final = "LUTRA_STORE"
-_MAGIC: Final = b"SQLite format 3\0"  # sqlite.org/fileformat.html, section 1.3
-_SMALLEST_PAGE: Final = 512
+_SMALLEST_PAGE: Final = 512  # sqlite.org/fileformat.html, section 1.3.2
 _EFFECTIVE: Final = os.access in os.supports_effective_ids
 _ANOTHER: Final = f"point {ENVIRONMENT} at another file, in a folder you can write to"
 
@@ -105,7 +104,7 @@ def check_file(path: Path, *, create: bool, read_only: bool) -> None:
         if not exists and (read_only or not create):
             raise StoreError(f"there is no store at {path}", hint="make one with 'lutra profile'")
         if exists:
-            _require_database(path)
+            _require_size(path)
         if not exists:
             path.parent.mkdir(parents=True, exist_ok=True)
         elif not read_only and not _writable(path):
@@ -117,14 +116,15 @@ def check_file(path: Path, *, create: bool, read_only: bool) -> None:
         raise StoreReadOnlyError(f"the folder {path.parent} cannot be written", hint=f"make it writable, or {_ANOTHER}")
 
 
-def _require_database(path: Path) -> None:
-    """Refuse a file that is neither empty nor begins as a database; SQLite would overwrite a very short one."""
-    size = path.stat().st_size
-    if size == 0 or not os.access(path, os.R_OK, effective_ids=_EFFECTIVE):
-        return
-    with path.open("rb") as file:
-        begins_well = file.read(len(_MAGIC)) == _MAGIC
-    if not begins_well or size < _SMALLEST_PAGE:
+def _require_size(path: Path) -> None:
+    """Refuse a file that is too short for a database, though not empty: SQLite would overwrite it.
+
+    What is in others is for SQLite to judge. Reading a database here would be harmful: when a process closes any file,
+    POSIX takes away all locks that it has on it, those of the process's other connections among them, and another
+    process that then closes its own would take itself for the last one and delete the journal (sqlite.org/howtocorrupt,
+    section 2.2).
+    """
+    if 0 < path.stat().st_size < _SMALLEST_PAGE:
         raise StoreCorruptError(
             f"{path} is damaged, or not a Lutra store",
             hint=f"save what stands with {salvaging(str(path))}, restore it from a backup, or {_ANOTHER}",

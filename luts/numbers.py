@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple, Self
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Connection, Select, func, select
 
 from . import schema
 from .database import Database
 from .measurement import Measurement
+from .queries import of_kind
+from .tallies import is_rare
 
 _ROWS: Final = 1024  # in one item of columns
 _PAGE: Final = 65536  # rows of all kinds that one transaction looks at
@@ -86,6 +88,12 @@ def stream_numbers(database: Database, device_id: int, kind: str | None) -> Iter
         device_id: whose rows.
         kind: only this subject kind.
     """
+    if kind is not None:
+        with database.read() as connection:
+            rare = is_rare(connection, device_id, kind)
+        if rare:
+            yield from _stream_rare(database, device_id, kind)
+            return
     position, owner = schema.measurement.c.subject_id, schema.measurement.c.device_id
     query = _numbers(device_id) if kind is None else _numbers(device_id).where(schema.subject.c.kind == kind)
     last_of_page = select(position).where(owner == device_id).order_by(position).offset(_PAGE - 1).limit(1)
@@ -102,6 +110,35 @@ def stream_numbers(database: Database, device_id: int, kind: str | None) -> Iter
         if end is None:
             return
         last = end
+
+
+def page_of_numbers(
+    connection: Connection, device_id: int, kind: str | None, *, after: int, limit: int
+) -> tuple[list[RowNumbers], int | None]:
+    """Return at most ``limit`` rows whose subjects come after number ``after``, and the number of the last one of them;
+    None instead where no row follows."""
+    position = schema.measurement.c.subject_id
+    query = _numbers(device_id).add_columns(position).where(position > after).limit(limit + 1)
+    query = query.where(*of_kind(connection, device_id, kind, after, limit + 1))
+    found = connection.execute(query).all()
+    shown = found[:limit]
+    rows = [row for found in shown for row in NumberColumns(*((value,) for value in found[:-1])).rows()]
+    return rows, int(shown[-1][-1]) if len(found) > limit else None
+
+
+def _stream_rare(database: Database, device_id: int, kind: str) -> Iterator[NumberColumns]:
+    """Yield the numbers of a kind of which the device has few rows."""
+    position = schema.measurement.c.subject_id
+    last = 0
+    while True:
+        with database.read() as connection:
+            query = _numbers(device_id).add_columns(position).where(position > last).limit(_ROWS)
+            rows = connection.execute(query.where(*of_kind(connection, device_id, kind, last, _ROWS))).all()
+        if rows:
+            yield NumberColumns(*zip(*(row[:-1] for row in rows), strict=True))
+        if len(rows) < _ROWS:
+            return
+        last = rows[-1][-1]
 
 
 def _numbers(device_id: int) -> Select[Any]:

@@ -1,20 +1,20 @@
 """Reading rows from the database: one, all of a device in bounded memory, or how many there are."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, select
 
 from . import schema
 from .database import Database
-from .measurement import SUBJECT_KINDS
 from .records import DeviceRecord
+from .tallies import is_rare
 
 _BATCH: Final = 256  # whole rows read in one short transaction
-_KERNEL: Final = "kernel"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,12 @@ def _whole_rows() -> Select[Any]:
 
 def select_keys(device_id: int, kind: str, statuses: Collection[str] | None) -> Select[Any]:
     """Return the query of the keys of a device's rows of one kind (with one of these statuses, if given)."""
-    query = select(schema.subject.c.key).join(schema.measurement)
-    query = query.where(schema.measurement.c.device_id == device_id, schema.subject.c.kind == kind)
-    return query if statuses is None else query.where(schema.measurement.c.status.in_(list(statuses)))
+    measurement, subject = schema.measurement.c, schema.subject.c
+    mine = exists().where(measurement.device_id == device_id, measurement.subject_id == subject.id)
+    if statuses is not None:
+        mine = mine.where(measurement.status.in_(list(statuses)))
+    # Not joined: SQLite would go through all rows of the device, however few of that kind there are.
+    return select(subject.key).where(subject.kind == kind, mine)
 
 
 def stream_rows(database: Database, device_id: int, kind: str | None) -> Iterator[Sequence[Row[Any]]]:
@@ -103,12 +106,11 @@ def stream_rows(database: Database, device_id: int, kind: str | None) -> Iterato
     """
     position = schema.measurement.c.subject_id
     query = select_rows(device_id).order_by(position).limit(_BATCH)
-    if kind is not None:
-        query = query.where(schema.subject.c.kind == kind)
     last = 0
     while True:
         with database.read() as connection:
-            rows = connection.execute(query.where(position > last)).all()
+            page = query.where(position > last, *of_kind(connection, device_id, kind, last, _BATCH))
+            rows = connection.execute(page).all()
         if rows:
             yield rows
         if len(rows) < _BATCH:
@@ -116,26 +118,34 @@ def stream_rows(database: Database, device_id: int, kind: str | None) -> Iterato
         last = rows[-1].subject_id
 
 
-def count_rows(connection: Connection) -> dict[int, dict[str, int]]:
-    """Return the rows of each device by subject kind: ``{device_id: {kind: rows}}``.
+def content_mark(connection: Connection, device_id: int) -> str:
+    """Return text that changes with any row or document of a device: their number, checksums and newest moment."""
+    row, document = schema.measurement.c, schema.document.c
+    rows = select(func.count(), func.sum(row.checksum), func.max(row.measured_at)).where(row.device_id == device_id)
+    digest = hashlib.sha256(repr(connection.execute(rows).one()).encode())
+    documents = select(document.name, document.value).where(document.device_id == device_id).order_by(document.name)
+    for name, value in connection.execute(documents):
+        digest.update(repr((name, value)).encode())
+    return digest.hexdigest()[:32]
 
-    The rows of a device are counted in the index alone. Kernels are by far the most subjects: they are what
-    the others leave of the total.
+
+def of_kind(
+    connection: Connection, device_id: int, kind: str | None, after: int, limit: int
+) -> tuple[ColumnElement[bool], ...]:
+    """What to add to a query of a device's rows, joined with their subjects, so that it gives those of one kind.
+
+    Args:
+        connection: to look which way is quicker.
+        device_id: whose rows.
+        kind: which kind; None for any.
+        after: the rows wanted are of subjects with higher numbers,
+        limit: and are as many at most, the first ones.
     """
+    if kind is None:
+        return ()
+    if not is_rare(connection, device_id, kind):
+        return (schema.subject.c.kind == kind,)
     measurement, subject = schema.measurement.c, schema.subject.c
-    total = select(measurement.device_id, func.count()).group_by(measurement.device_id)
-    others = [kind for kind in SUBJECT_KINDS if kind != _KERNEL]
-    by_kind = (
-        select(measurement.device_id, subject.kind, func.count())
-        .select_from(schema.subject.join(schema.measurement))
-        .where(subject.kind.in_(others))
-        .group_by(measurement.device_id, subject.kind)
-    )
-    counts: dict[int, dict[str, int]] = {}
-    for device_id, kind, rows in connection.execute(by_kind):
-        counts.setdefault(device_id, {})[kind] = rows
-    for device_id, rows in connection.execute(total):
-        counted = counts.setdefault(device_id, {})
-        if kernels := rows - sum(counted.values()):
-            counted[_KERNEL] = kernels
-    return {device_id: dict(sorted(counted.items())) for device_id, counted in counts.items()}
+    mine = exists().where(measurement.device_id == device_id, measurement.subject_id == subject.id)
+    first = select(subject.id).where(subject.kind == kind, subject.id > after, mine).order_by(subject.id).limit(limit)
+    return (measurement.subject_id.in_(connection.execute(first).scalars().all()),)

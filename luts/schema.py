@@ -26,6 +26,7 @@ REVISIONS: Final[tuple[str, ...]] = (
     "0002",
     "0003",
     "0004",
+    "0005",
 )  # oldest first; the last is what this version writes
 REVISION_TABLE: Final = "lutra_schema"  # alembic's own bookkeeping, under a name that says whose it is
 
@@ -66,6 +67,7 @@ subject = Table(
     Column("macs", BigInteger),
     Column("bytes_moved", BigInteger),
     UniqueConstraint("kind", "key", name="uq_subject_kind_key"),
+    Index("ix_subject_kind", "kind", "id"),
 )
 
 # The statistics repeat what the samples say, so that SQL can ask for them; `Store.check` compares the two, and the
@@ -105,6 +107,15 @@ measurement = Table(
     Column("checksum", BigInteger),
     UniqueConstraint("device_id", "subject_id", name="uq_measurement_device_subject"),
     Index("ix_measurement_subject", "subject_id"),
+)
+
+# How many rows a device has of a kind; changed in the transactions that write rows.
+tally = Table(
+    "tally",
+    metadata,
+    Column("device_id", _ID, ForeignKey("device.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("kind", String(16), primary_key=True),
+    Column("rows", BigInteger, nullable=False),
 )
 
 # What is known of a device beside its rows: the fusion rules of its runtime.

@@ -19,11 +19,12 @@ from .leases import STALE_AFTER_S, Lease
 from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
-from .numbers import NumberColumns, RowNumbers, stream_numbers
-from .queries import DeviceSummary, by_kind, count_rows, select_keys, select_one, select_some, stream_rows
+from .numbers import NumberColumns, RowNumbers, page_of_numbers, stream_numbers
+from .queries import DeviceSummary, by_kind, content_mark, select_keys, select_one, select_some, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
 from .table import Table
+from .tallies import counted
 from .upkeep import CheckReport, Compaction, backup, check, compact, drop_unused_subjects
 from .writing import write_rows
 
@@ -95,6 +96,11 @@ class Store:
         """The store's path, or its URL without the password."""
         return self._database.where
 
+    @property
+    def database(self) -> Database:
+        """The connections, for whoever keeps tables of their own beside the store's (`lutra.luts.migrate.Lineage`)."""
+        return self._database
+
     def close(self) -> None:
         """Close the connections. A store is also a context manager that does this."""
         self._database.close()
@@ -136,7 +142,7 @@ class Store:
     def summaries(self) -> list[DeviceSummary]:
         """Return how many rows there are of each device, the one used last first; reads no rows."""
         with self._database.read() as connection:
-            counts = count_rows(connection)
+            counts = counted(connection)
             found = connection.execute(all_devices()).mappings().all()
         return [
             DeviceSummary(device=device_record(row, self.location), counts=counts.get(row["id"], {})) for row in found
@@ -256,6 +262,41 @@ class Store:
         """Iterate over the rows of a device as `measurements` does, but read no samples: much quicker."""
         for columns in self.number_columns(device, kind):
             yield from columns.rows()
+
+    def number_page(
+        self, device: DeviceLike, kind: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> tuple[list[RowNumbers], int | None]:
+        """Return the numbers of some rows in the order of `numbers`, and where the next ones begin.
+
+        It takes as long wherever the page is, and however many rows there are.
+
+        Args:
+            device: a registered device.
+            kind: only this subject kind.
+            after: 0, or what the page before gave.
+            limit: the most rows.
+
+        Returns:
+            The rows, and what ``after`` has to be for the next page; None behind the last one.
+        """
+        with self._database.read() as connection:
+            found = find_device(connection, device)
+            return page_of_numbers(connection, found["id"], kind, after=after, limit=limit)
+
+    def content_mark(self, device: DeviceLike) -> str:
+        """Return text that changes whenever a row or a document of a device does; equal text means equal content.
+
+        Rows from before there were checksums count with their number and the newest of their moments only.
+        """
+        with self._database.read() as connection:
+            return content_mark(connection, find_device(connection, device)["id"])
+
+    def change_mark(self) -> str:
+        """Return text that differs after anybody, this process included, has committed something to the store.
+
+        Much quicker than reading anything; on a server, commits to its other databases count too.
+        """
+        return self._database.change_mark()
 
     def number_columns(self, device: DeviceLike, kind: str | None = None) -> Iterator[NumberColumns]:
         """Iterate over what `numbers` gives by columns, some rows at a time, for tools that take columns."""

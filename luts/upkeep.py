@@ -15,6 +15,7 @@ from .queries import stream_rows
 from .records import all_devices, device_record
 from .rows import row_problems
 from .salvage import survey
+from .tallies import counted, recounted
 
 _MOST_LINES = 100  # of the database's own check; a damaged page can give one for each of its cells
 
@@ -76,6 +77,8 @@ def check(database: Database) -> CheckReport:
         except StoreError as error:
             unreadable = True
             problems.append(f"rows of {device['name']} from number {rows + 1} on: {error.message}")
+    if not unreadable and devices:
+        problems += _tally_problems(database, devices)
     path = database.location.path
     if not problems or path is None:
         return CheckReport(rows, tuple(problems))
@@ -85,6 +88,14 @@ def check(database: Database) -> CheckReport:
         return CheckReport(rows, tuple(problems), 0)
     lost = found.lost if unreadable else ()  # by name, where it was not yet found above
     return CheckReport(rows, tuple(dict.fromkeys([*problems, *lost])), found.rows)
+
+
+def _tally_problems(database: Database, devices: Sequence[RowMapping]) -> list[str]:
+    """Where the rows are not as many as the tally says."""
+    with database.read() as connection:
+        told, there = counted(connection), recounted(connection)
+    pairs = [(device["name"], there.get(device["id"], {}), told.get(device["id"], {})) for device in devices]
+    return [f"{name} has {are} rows by kind, and the tally says {said}" for name, are, said in pairs if are != said]
 
 
 def check_damaged(path: Path, fault: StoreError) -> CheckReport:

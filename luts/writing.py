@@ -1,12 +1,13 @@
 """Writing rows: the subject once for all devices, the measurement beside it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, select
 
-from . import schema
+from . import schema, tallies
 from .dialects import insert_into
 from .measurement import Measurement
 from .queries import by_kind, select_subject
@@ -24,6 +25,7 @@ def write_rows(connection: Connection, device: RowMapping, rows: Iterable[Measur
         rows: consumed batch by batch, so that memory stays bounded.
         replace: overwrite earlier rows of the same subjects; otherwise the earlier ones are kept.
     """
+    tallies.lock(connection, device["id"])
     return sum(_write_batch(connection, device, batch, replace) for batch in _batches(rows))
 
 
@@ -43,8 +45,19 @@ def _write_batch(connection: Connection, device: RowMapping, rows: Sequence[Meas
         owner = {"device_id": device["id"], "subject_id": subject["id"]}
         columns.append(owner | measurement_columns(row, known["spec"], subject, device["digest"]))
     unique = ("device_id", "subject_id")
+    present = _present(connection, device["id"], [column["subject_id"] for column in columns])
     statement = insert_into(connection, schema.measurement, columns[0], unique, replace=replace)
-    return connection.execute(statement, columns).rowcount
+    written = connection.execute(statement, columns).rowcount
+    kinds = {column["subject_id"]: row.subject_kind for column, row in zip(columns, rows, strict=True)}
+    tallies.add(connection, device["id"], Counter(kind for subject, kind in kinds.items() if subject not in present))
+    return written
+
+
+def _present(connection: Connection, device_id: int, subjects: Sequence[int]) -> set[int]:
+    """Those of the subjects that the device has a row of."""
+    row = schema.measurement.c
+    query = select(row.subject_id).where(row.device_id == device_id, row.subject_id.in_(subjects))
+    return set(connection.execute(query).scalars())
 
 
 def _subjects(connection: Connection, rows: Sequence[Measurement]) -> dict[tuple[str, str], RowMapping]:

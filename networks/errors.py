@@ -22,6 +22,7 @@
     │   └── ModelTooLargeError        over the size, node or memory cap
     ├── FormatVersionError            data written by a newer version of Lutra
     ├── FingerprintMismatchError      rows of one machine offered for another
+    ├── GpuLostError                  the GPU is gone in the middle of the work
     ├── MeasurementError              a measurement that did not happen
     │   ├── WorkerCrashedError        the runtime's process died
     │   └── WorkerTimeoutError        the runtime's process hung and was killed
@@ -30,12 +31,31 @@
     │   ├── StoreFullError            the disk is full
     │   ├── StoreLockedError          another process holds it
     │   ├── StoreCorruptError         it is damaged
-    │   └── SchemaTooNewError         it was written by a newer version of Lutra
+    │   ├── SchemaTooNewError         it was written by a newer version of Lutra
+    │   └── StoreUnavailableError     the server that keeps it does not answer
     ├── ArtifactError                 a saved predictor that cannot be read or written
     │   └── CorruptArtifactError      damaged, or altered after it was saved
-    └── TrainingError                 a training that cannot go on
-        ├── DivergedError             its loss is no number any more; names the step and the learning rate
-        └── CheckpointError           its saved state is damaged, or another training's
+    ├── TrainingError                 a training that cannot go on
+    │   ├── DivergedError             its loss is no number any more; names the step and the learning rate
+    │   └── CheckpointError           its saved state is damaged, or another training's
+    ├── JobError                      a job that cannot be taken, found, changed or finished
+    │   ├── UnknownJobError           there is no job, or file of one, of that name
+    │   ├── JobRequestError           what a job is asked to do makes no sense; names the field
+    │   ├── JobStateError             it is not in a state for that: says which
+    │   ├── QueueFullError            too many jobs are waiting
+    │   ├── IdempotencyError          its idempotency key stands for another job
+    │   └── JobLostError              a worker's job is not its own any more
+    └── ServiceError                  what a server answers, or why it cannot be asked
+        ├── UnauthenticatedError      no token, or none that is known and still valid
+        ├── ForbiddenError            the token's scope is too small, or the request comes from another site
+        ├── NothingHereError          no such address, or it takes another method
+        ├── PreconditionError         what the request rests on has changed, or is in use
+        ├── BadRequestError           not of the form that the contract gives; says where
+        ├── RequestTooLargeError      over the cap on bytes
+        ├── MediaTypeError            content of a kind that is not taken, or none that can be given
+        ├── RateLimitedError          too many requests; says when the next may come
+        ├── ServerFaultError          a fault of the server; names the request for its log
+        └── UnreachableServerError    no server answers at this address
 
 Each class has a stable ``code`` (a heading in ``docs/errors.md``) and an ``exit_code`` for the command line.
 """
@@ -303,6 +323,12 @@ class WorkerTimeoutError(MeasurementError):
     code = "LUTRA-E502"
 
 
+class GpuLostError(LutraError):
+    """The GPU is gone, or in a state from which only a new process recovers; rows that were committed stand."""
+
+    code = "LUTRA-E503"
+
+
 class StoreError(LutraError):
     """The database of rows."""
 
@@ -351,6 +377,12 @@ class SchemaTooNewError(StoreError):
         )
 
 
+class StoreUnavailableError(StoreError):
+    """The server that keeps it does not answer."""
+
+    code = "LUTRA-E606"
+
+
 class ArtifactError(LutraError):
     """A saved predictor that cannot be read or written."""
 
@@ -390,3 +422,207 @@ class CheckpointError(TrainingError):
     """The saved state of a training is damaged, or another training's."""
 
     code = "LUTRA-E802"
+
+
+class JobError(LutraError):
+    """A job that cannot be taken, found, changed or finished."""
+
+    code = "LUTRA-E900"
+
+
+class UnknownJobError(JobError):
+    """There is no job, or file of one, of that name.
+
+    Attributes:
+        job: what was asked for.
+    """
+
+    code = "LUTRA-E901"
+    exit_code = 2
+
+    def __init__(self, job: str, *, file: str | None = None, hint: str | None = None) -> None:
+        self.job = job
+        what = f"there is no job {job!r}" if file is None else f"the job {job} has no file {file!r}"
+        super().__init__(what, hint=hint or "lutra jobs list shows the jobs that are kept")
+
+
+class JobRequestError(JobError):
+    """What a job is asked to do makes no sense.
+
+    Attributes:
+        problems: what is wrong, by field ("networks.0"); "" for the request as a whole.
+    """
+
+    code = "LUTRA-E902"
+    exit_code = 2
+
+    def __init__(self, kind: str, problems: Mapping[str, str], *, hint: str | None = None) -> None:
+        self.problems = dict(problems)
+        told = "; ".join(f"{field}: {problem}" if field else problem for field, problem in self.problems.items())
+        super().__init__(f"the request of a {kind} job makes no sense: {told}", hint=hint or "correct these fields")
+
+
+class JobStateError(JobError):
+    """It is not in a state for that.
+
+    Attributes:
+        job: which.
+        state: the one that it is in.
+    """
+
+    code = "LUTRA-E903"
+
+    def __init__(self, job: str, state: str, what: str, *, hint: str) -> None:
+        self.job, self.state = job, state
+        super().__init__(f"the job {job} is {state}: {what}", hint=hint)
+
+
+class QueueFullError(JobError):
+    """Too many jobs are waiting.
+
+    Attributes:
+        waiting: how many are allowed.
+    """
+
+    code = "LUTRA-E904"
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        super().__init__(f"{waiting} jobs are waiting, and no more are taken", hint="wait, or cancel some of them")
+
+
+class IdempotencyError(JobError):
+    """Its idempotency key stands for another job.
+
+    Attributes:
+        job: which.
+    """
+
+    code = "LUTRA-E905"
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(
+            f"the idempotency key stands for the job {job}, which was asked for something else",
+            hint="give another request another key",
+        )
+
+
+class JobLostError(JobError):
+    """A worker's job is not its own any more.
+
+    Attributes:
+        job: which.
+    """
+
+    code = "LUTRA-E906"
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        super().__init__(
+            f"the job {job} was taken from this worker, which was silent for too long",
+            hint="nothing is to be done: committed rows are kept, and another worker goes on",
+        )
+
+
+class ServiceError(LutraError):
+    """What a server answers, or why it cannot be asked."""
+
+    code = "LUTRA-E910"
+
+
+class UnauthenticatedError(ServiceError):
+    """No token came with the request, or none that is known and still valid."""
+
+    code = "LUTRA-E911"
+
+
+class ForbiddenError(ServiceError):
+    """The token's scope is too small, or the request comes from another site."""
+
+    code = "LUTRA-E912"
+
+
+class NothingHereError(ServiceError):
+    """There is nothing at this address of the server, or it takes another method."""
+
+    code = "LUTRA-E913"
+
+
+class PreconditionError(ServiceError):
+    """What the request rests on has changed, or is in use."""
+
+    code = "LUTRA-E914"
+
+
+class BadRequestError(ServiceError):
+    """The request is not of the form that the contract gives.
+
+    Attributes:
+        fields: where, and what is wrong there.
+    """
+
+    code = "LUTRA-E915"
+    exit_code = 2
+
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None, *, hint: str | None = None) -> None:
+        self.fields = dict(fields or {})
+        super().__init__(message, hint=hint)
+
+
+class RequestTooLargeError(ServiceError):
+    """The request has more bytes than the server takes.
+
+    Attributes:
+        limit_bytes: the most that it takes here.
+    """
+
+    code = "LUTRA-E916"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"the request has more than {limit_bytes:,} bytes", hint="send less at once, or raise the server's limit"
+        )
+
+
+class MediaTypeError(ServiceError):
+    """Content of a kind that is not taken here, or that cannot be given."""
+
+    code = "LUTRA-E917"
+
+
+class RateLimitedError(ServiceError):
+    """Too many requests of one client.
+
+    Attributes:
+        retry_after_s: when the next one may come, in seconds from now.
+    """
+
+    code = "LUTRA-E918"
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many {what} from you", hint=f"try again in {retry_after_s:.2g} s")
+
+
+class ServerFaultError(ServiceError):
+    """A fault of the server itself.
+
+    Attributes:
+        request_id: what the server's log calls the request.
+    """
+
+    code = "LUTRA-E919"
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(
+            f"the server failed on request {request_id}", hint="look for that number in the server's log, and report it"
+        )
+
+
+class UnreachableServerError(ServiceError):
+    """No server answers at this address."""
+
+    code = "LUTRA-E920"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
 if TYPE_CHECKING:
     from ..luts import Store
@@ -47,12 +47,10 @@ def run(
         target_error: error of interpolation at which to stop.
         events: file for events, "-" for standard output.
     """
-    from ..profiler import run_campaign
-    from ..profiler.fusion import keep_rules
     from .render import campaign_progress
 
     with event_writer(events) as listener, cancel_on_interrupt() as cancel, campaign_progress() as progress:
-        result = run_campaign(
+        return measure(
             plan,
             store,
             fresh=fresh,
@@ -65,6 +63,14 @@ def run(
             events=listener,
             cancel=cancel,
         )
+
+
+def measure(plan: "Plan", store: "Store", **options: Any) -> "CampaignResult":
+    """Run a campaign (`run_campaign`, which takes the options), and keep the fusion rules beside its rows."""
+    from ..profiler import run_campaign
+    from ..profiler.fusion import keep_rules
+
+    result = run_campaign(plan, store, **options)
     keep_rules(plan, store)
     return result
 
@@ -146,7 +152,8 @@ def cancel_on_interrupt(what: str = "measured") -> Iterator[Event]:
 
 def summarise(result: "CampaignResult", location: str) -> None:
     """Say on standard error what a campaign did."""
-    parts = [f"{result.measured} kernels measured", f"{result.skipped} known before"]
+    computed = result.table is not None and result.table.fingerprint.kind == "simulated"
+    parts = [f"{result.measured} kernels {'simulated' if computed else 'measured'}", f"{result.skipped} known before"]
     if result.interpolated:
         error = result.held_out_error
         held_out = "" if error is None else f" (held-out error {error:.1%})"

@@ -24,15 +24,17 @@ from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .quantised import is_quantised
+from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
+from .torch_gpu import EAGER, GRAPH, lower_torch_gpu
 from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
 computes with them; the rest stays float32. In "tf32" tensors are float32 and are multiplied with ten bits of mantissa;
-this and the 16-bit formats are for GPUs."""
+this and the 16-bit formats are for GPUs, and "float16" for simulated CPUs."""
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -152,8 +154,10 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": lower_native,
     "cuda": lower_cuda,
     "onednn": lower_onednn,
+    "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
+    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
     "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
@@ -166,14 +170,23 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
     "mcu": lower_mcu,
+    "sim-cpu": partial(lower_sim_cpu, precision="int8"),
 }
+
+
+def _on_gpus(precision: str) -> dict[str, Callable[[Network], LoweredNetwork]]:
+    """The lowerings of what runs on GPUs, in one of their precisions."""
+    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in (EAGER, GRAPH)}
+    return {"cuda": partial(lower_cuda, precision=precision), **torch}
+
 
 _Lowerings = dict[str, Callable[[Network], LoweredNetwork]]
 _BY_PRECISION: dict[str, _Lowerings] = {
     "float32": _LOWERINGS,
     "int8": _INT8_LOWERINGS,
-    **{name: {"cuda": partial(lower_cuda, precision=name)} for name in ("tf32", "float16", "bfloat16")},
+    **{precision: _on_gpus(precision) for precision in ("tf32", "float16", "bfloat16")},
 }
+_BY_PRECISION["float16"]["sim-cpu"] = partial(lower_sim_cpu, precision="float16")
 
 __all__ = [
     "PRECISIONS",
@@ -196,6 +209,7 @@ __all__ = [
     "lower_native",
     "lower_onednn",
     "lower_onnx",
+    "lower_sim_cpu",
     "lowerings",
     "plain_name",
     "plan_onednn",

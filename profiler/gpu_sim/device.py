@@ -5,24 +5,25 @@ for matrices of which half is zero ("with sparsity"), which are twice the dense 
 """
 
 import os
+from pathlib import Path
 from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ...networks.errors import UnsupportedDtypeError
-from ..descriptions import Description, read_description
+from ..descriptions import Family, Hardware
 
-Arch = Literal["pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"]
+Arch = Literal["maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"]
 Dtype = Literal["fp32", "tf32", "fp16", "bf16", "int8", "fp8"]
 
 DTYPES: Final[tuple[Dtype, ...]] = ("fp32", "tf32", "fp16", "bf16", "int8", "fp8")
 TENSOR_CORES: Final[frozenset[Dtype]] = frozenset({"tf32", "bf16", "fp8"})
 """Number formats that only tensor cores compute in."""
 
-WHAT: Final = "GPU"
-PAGE: Final = "docs/simulated-devices.md"
+_DEVICES: Final = Path(__file__).parent / "devices"
 
 DENSE_RATES: Final[dict[str, tuple[Arch, dict[Dtype, int]]]] = {
+    "5.2": ("maxwell", {"fp32": 256}),
     "6.0": ("pascal", {"fp32": 128, "fp16": 256}),
     "6.1": ("pascal", {"fp32": 256, "int8": 1024}),
     "7.0": ("volta", {"fp32": 128, "fp16": 1024}),
@@ -47,13 +48,11 @@ _UNDER: Final = 0.1
 _SPARSE: Final = 1.6  # from here a peak is taken to be one of half-empty matrices
 
 
-class GpuDevice(Description):
+class GpuDevice(Hardware):
     """A GPU.
 
     Attributes:
         kind: always "gpu".
-        name: what to ask for.
-        note: what it is.
         arch: family of the multiprocessor.
         compute_capability: its version, as in ``9.0``; what a multiprocessor does in a clock follows from it.
         sm_count: streaming multiprocessors.
@@ -69,9 +68,7 @@ class GpuDevice(Description):
         discrepancies: where sources differ.
     """
 
-    kind: Literal["gpu"] = "gpu"
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    note: str = Field(min_length=1, max_length=200)
+    kind: Literal["gpu"]
     arch: Arch
     compute_capability: str
     sm_count: int = Field(ge=1, le=1024)
@@ -143,10 +140,13 @@ class GpuDevice(Description):
         )
 
 
+GPUS: Final = Family("gpu", "GPU", GpuDevice, _DEVICES, "docs/simulated-devices.md")
+
+
 def read_gpu(path: str | os.PathLike[str]) -> GpuDevice:
     """The GPU that a YAML file describes.
 
     Raises:
         UsageError: the file cannot be read, or describes no possible GPU; names the field.
     """
-    return read_description(path, GpuDevice, WHAT, PAGE)
+    return GPUS.read(path)

@@ -8,11 +8,8 @@ import typer
 from ..options import AnyPrecisionOption, JsonOption, NewTableOption, RuntimeOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
-    from ...luts import Table
-    from ...predictors import LatencyPredictor
     from ...profiler import Device
     from ..offers import Offer
-    from ..samples import Measured
 
 _ONLY_WITH_SAMPLES: Final = ("space", "sources", "costs", "new_table")
 _ONLY_WITHOUT: Final = ("table", "latency", "models", "test_share", "coverage")
@@ -106,8 +103,8 @@ def fit(
     (rows are kept: the same command goes on after Ctrl-C), and joined with what other devices are known for.
     """
     from ...networks.errors import UsageError
-    from ...predictors import TablePredictor, compare, load_predictor
-    from ..samples import read_samples, table_samples
+    from ...predictors import TablePredictor, load_predictor
+    from ..fitting import fit_best, samples_of
 
     if Path(out).exists() and not overwrite:  # before minutes of training, not after
         raise UsageError(f"{out} exists", hint="give another --out, or --overwrite")
@@ -147,23 +144,20 @@ def fit(
         found = load_predictor(table, store=store, runtime=runtime, threads=threads, precision=precision)
         assert isinstance(found, TablePredictor)  # of a name in the store it is
         rows, device = found.table, device or found.device
-    if data is not None:
-        measured = read_samples(data, latency=latency, networks=networks, encoding=split_names(encoding))
-    elif rows is not None:
-        measured = table_samples(rows)
-    else:
-        raise UsageError("nothing to learn from", hint="give a file of samples, or the --table of a device")
-    entered = _entered(measured, device or "unnamed device", rows, split_names(models), seed)
-    comparison = compare(
-        measured.inputs, measured.latencies_ms, entered, test_share=test_share, coverage=coverage, seed=seed
+    fitted = fit_best(
+        samples_of(data, rows, latency=latency, networks=networks, encoding=split_names(encoding)),
+        device or "unnamed device",
+        rows,
+        kinds=split_names(models),
+        test_share=test_share,
+        coverage=coverage,
+        seed=seed,
     )
-    best = comparison.best
-    best.predictor.fit(measured.inputs, measured.latencies_ms)
-    folder = best.predictor.save(out, overwrite=overwrite)
+    folder = fitted.predictor.save(out, overwrite=overwrite)
     if as_json:
-        echo_json(comparison.to_dict() | {"best": best.name, "saved": str(folder), "encoding": measured.encoding})
+        echo_json(fitted.to_dict() | {"saved": str(folder)})
         return
-    typer.echo(f"{comparison}\nkept {best.name}, fitted to all {len(measured.latencies_ms)} samples, in {out}")
+    typer.echo(f"{fitted}, in {out}")
 
 
 def _require_apply(context: typer.Context, choosing: bool) -> None:
@@ -192,40 +186,21 @@ def _fit_new(
     as_json: bool,
 ) -> None:
     """Choose, measure and fit."""
-    from ...predictors import TransferPredictor
-    from .. import campaigns, newdevice
-    from ..offers import candidates_of
+    from .. import campaigns
+    from ..fitting import NewDevice
     from ..stores import open_store, require_store
 
     with open_store(store) as opened:
-        known = candidates_of(offer, device, opened, seed=seed)
-    prior = newdevice.prior_of(known, samples)
-    predictor = TransferPredictor(prior, device.name, fingerprint=device.fingerprint, seed=seed)
-    rows = predictor.choose(known.codes, samples)
-    plan = newdevice.plan_of_chosen(device, known, rows.tolist())
+        chosen = NewDevice.choose(device, offer, samples, opened, seed=seed)
     with open_store(store, read_only=False, create=True) as opened:
-        result = campaigns.run(plan, require_store(opened), fresh=False, new_table=new_table)
+        result = campaigns.run(chosen.plan, require_store(opened), fresh=False, new_table=new_table)
         location = require_store(opened).location
-    campaigns.summarise_networks(result, len(plan.subjects), location)
+    campaigns.summarise_networks(result, len(chosen.plan.subjects), location)
     if result.interrupted:
         raise typer.Exit(5)
-    found = newdevice.learned(predictor, plan, known.codes[rows], newdevice.measured_ms(plan, result))
-    folder = predictor.save(out, overwrite=overwrite)
+    found = chosen.learn(result)
+    folder = chosen.predictor.save(out, overwrite=overwrite)
     if as_json:
         echo_json(found.to_dict() | {"saved": str(folder), "failed": result.failed, "noisy": result.noisy})
         return
     typer.echo(f"{found}\nfitted to {len(found.names)} networks on {device.name}, kept in {out}")
-
-
-def _entered(
-    measured: "Measured", device: str, table: "Table | None", wanted: list[str], seed: int
-) -> "dict[str, LatencyPredictor]":
-    """The predictors to compare, by kind."""
-    from ...networks.errors import UnknownNameError
-    from ...predictors import candidates
-
-    able = candidates(device, encodings=bool(measured.encoding), table=table, seed=seed)
-    for kind in wanted:
-        if kind not in able:
-            raise UnknownNameError("model for such samples", kind, able)
-    return {kind: able[kind] for kind in wanted or able}

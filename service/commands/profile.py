@@ -21,6 +21,7 @@ from ..options import (
     PrecisionOption,
     ResolutionOption,
     RuntimeOption,
+    ServerOption,
     SpacesOption,
     StoreOption,
     TargetErrorOption,
@@ -35,10 +36,9 @@ from ..options import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...nas.spaces import SearchSpace
     from ...networks import Network
-    from ...profiler import CampaignResult, Device, Plan
-    from ..reports import Comparison
+    from ...profiler import Device
+    from ..profiling import Work
 
 
 def profile(
@@ -66,51 +66,77 @@ def profile(
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the kernels of networks or search spaces on a device, each once, and put them into the device's table.
 
     The whole networks are measured among their kernels, and shown beside the sum of the kernels. Rows are committed
-    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped. A board of a
-    microcontroller is simulated.
+    as they are measured: Ctrl-C, or a crash, loses none, and the same command goes on where it stopped. Hardware
+    that is not there is simulated.
     """
     from ...networks.errors import UsageError
     from ...profiler import resolve_device
     from .. import campaigns
-    from ..plans import covered_shares, plan_of
+    from ..plans import covered_shares
+    from ..profiling import document, work_of
     from ..spaces import space_of
     from ..stores import open_store, require_store
 
     budget_s, target = seconds_of(budget), share_of(target_error)
     if as_json and events == campaigns.STANDARD_OUTPUT:
         raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+    if server is not None:
+        here = {"--store": store, "--events": events, "--dry-run": dry_run or None, "--wait": wait or None}
+        if any(value is not None for value in here.values()):
+            names = ", ".join(name for name, value in here.items() if value is not None)
+            raise UsageError(f"--server and {names}", hint="leave them out: the job is done elsewhere")
+        _on_a_server(
+            server,
+            [*(model or ()), *(networks or ())],
+            input_shape,
+            {
+                "spaces": space or [],
+                "device": device,
+                "engine": engine,
+                "runtime": runtime,
+                "threads": threads,
+                "precision": precision,
+                "cache": cache,
+                "check": check,
+                "check_networks": check_networks,
+                "budget_s": budget_s,
+                "target_error": target,
+                "fresh": fresh,
+                "new_table": new_table,
+                "batch": batch,
+                "resolution": resolution,
+            },
+            as_json,
+        )
+        return
     profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache, engine=engine)
     spaces = [space_of(text) for text in dict.fromkeys(space or ())]
     named = [*(model or ()), *(networks or ())]
-    if not named and not spaces:
-        raise UsageError(
-            "no network is named, nor a space",
-            hint="name networks or files, such as lutra profile mobilenet_v2, or a search space, such as --space fbnet",
-        )
     sources: list[Network | Path] = []
     if named:
         sources = sources_of(named, batch=batch, resolution=resolution, input_shapes=input_shape)
-    elif batch or resolution or input_shape:
+    elif spaces and (batch or resolution or input_shape):
         raise UsageError(
             "--batch, --resolution and --input-shape do not apply to a space", hint="write sizes behind it: fbnet@96"
         )
-    work, subjects = plan_of(profiled, sources, spaces, check=check, check_networks=check_networks)
+    work = work_of(profiled, sources, spaces, check=check, check_networks=check_networks)
     if dry_run:
-        _show_plan(work, spaces, store, fresh, as_json)
+        _show_plan(work, store, fresh, as_json)
         return
-    for name, share in covered_shares(spaces, work).items():
+    for name, share in covered_shares(spaces, work.plan).items():
         if share < 1:
             sys.stderr.write(
                 f"{name}: about {share:.0%} of its networks covered: the others have kernels of their own\n"
             )
     with open_store(store, read_only=False, create=True) as opened:
         result = campaigns.run(
-            work,
+            work.plan,
             require_store(opened),
             fresh=fresh,
             new_table=new_table,
@@ -121,11 +147,11 @@ def profile(
         )
         location = require_store(opened).location
     campaigns.summarise(result, location)
-    compared = _compared(result, subjects, work) if work.check and work.subjects and not result.interrupted else None
+    compared = work.compared(result)
     if profiled.simulator is not None and not (result.interrupted or result.failed or as_json):
-        _show_boards(profiled, subjects, store)
+        _show_simulated(profiled, work.subjects, store)
     if as_json:
-        echo_json(_document(result, profiled) | ({"networks": compared.to_dict()} if compared else {}))
+        echo_json(document(result, work, compared))
     elif compared and events != campaigns.STANDARD_OUTPUT:
         typer.echo(compared.detailed())
     if result.interrupted:
@@ -134,45 +160,31 @@ def profile(
         raise typer.Exit(1)
 
 
-def _show_boards(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:
-    """What the networks that were simulated take on their board."""
-    from ..boards import board_reports
+def _on_a_server(
+    server: str, names: list[str], input_shapes: list[str] | None, request: dict[str, Any], as_json: bool
+) -> None:
+    """Have a server's worker measure."""
+    from ..remote import networks_for_a_server, run_job
+
+    asked = networks_for_a_server(names, input_shapes) if names else []
+    run_job(server, "profile", request | {"networks": asked}, as_json=as_json)
+
+
+def _show_simulated(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:
+    """What the networks that were simulated take on their device."""
+    from ..simulated import simulated_reports
 
     if sources:
-        typer.echo("\n\n".join(map(str, board_reports(device, sources, store=store))))
+        typer.echo("\n\n".join(map(str, simulated_reports(device, sources, store=store))))
 
 
-def _show_plan(work: "Plan", spaces: "list[SearchSpace]", store: str | None, fresh: bool, as_json: bool) -> None:
+def _show_plan(work: "Work", store: str | None, fresh: bool, as_json: bool) -> None:
     from ..plans import outlook
     from ..stores import open_store
 
     with open_store(store) as opened:
-        shown = outlook(work, spaces, opened, fresh=fresh)
+        shown = outlook(work.plan, work.spaces, opened, fresh=fresh)
     if as_json:
         echo_json(shown.to_dict())
     else:
         typer.echo(str(shown))
-
-
-def _compared(result: "CampaignResult", subjects: "list[Network | Path]", work: "Plan") -> "Comparison":
-    """What the new table predicts for the networks that were measured whole."""
-    from ...predictors import TablePredictor
-    from ..reports import comparison
-
-    assert result.table is not None
-    return comparison(TablePredictor(result.table), subjects, work)
-
-
-def _document(result: "CampaignResult", device: "Device") -> dict[str, Any]:
-    """What was done, as plain JSON data."""
-    return {
-        "device": str(device),
-        "measured": result.measured,
-        "skipped": result.skipped,
-        "interpolated": result.interpolated,
-        "held_out_error": result.held_out_error,
-        "requeued": result.requeued,
-        "noisy": result.noisy,
-        "failed": result.failed,
-        "interrupted": result.interrupted,
-    }

@@ -1,6 +1,6 @@
 """Strategies that train a supernet instead of asking for evaluations, run from the command line."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from importlib.util import find_spec
 from inspect import signature
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..images import images_for
 
 if TYPE_CHECKING:
     from threading import Event
@@ -92,27 +94,40 @@ def accuracy_of_supernet(data: str | None) -> "Accuracy":
 
 
 def run(prepared: "Prepared", folder: Path) -> "Run":
-    """Train, derive, and judge; Ctrl-C ends it after the epoch, whose state the folder keeps.
+    """Train with a progress bar (`train`); Ctrl-C ends it after the epoch, whose state the folder keeps."""
+    from ..campaigns import cancel_on_interrupt
+    from ..render import epoch_progress
+
+    epochs = int(prepared.settings.parameters.get("epochs", defaults(prepared.settings.strategy)["epochs"]))
+    with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(epochs) as show:
+        return train(prepared, folder, show, cancel)
+
+
+def train(prepared: "Prepared", folder: Path, on_epoch: "Callable[[EpochReport], None]", cancel: "Event") -> "Run":
+    """Train, derive, and judge.
+
+    Args:
+        prepared: what is searched for.
+        folder: keeps the state after each epoch.
+        on_epoch: told after each.
+        cancel: set it to stop after the epoch.
 
     Raises:
         LutraError: the space is no chain of positions; images that do not fit; a checkpoint of another search.
     """
     from ...nas import SearchResult
     from ...nas.problem import Evaluations
-    from ..campaigns import cancel_on_interrupt
-    from ..render import epoch_progress
     from .runs import Run
 
     problem = prepared.problem
     weights, choices, held_out = _images(prepared.settings, prepared.space)
     search = _made(prepared)
-    with cancel_on_interrupt("learnt in this epoch") as cancel, epoch_progress(search.training.epochs) as show:
-        try:
-            search.run(weights, choices, checkpoint=folder / CHECKPOINT, on_epoch=_watcher(show, cancel))
-        except _CancelledError:
-            none = np.empty((0, len(prepared.space.decisions)), np.int64)
-            nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
-            return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
+    try:
+        search.run(weights, choices, checkpoint=folder / CHECKPOINT, on_epoch=_watcher(on_epoch, cancel))
+    except _CancelledError:
+        none = np.empty((0, len(prepared.space.decisions)), np.int64)
+        nothing = Evaluations(np.empty((0, len(problem.objectives))), np.empty(0), ())
+        return Run(prepared, SearchResult(problem, none, nothing, "cancelled"))
     measure = problem.objectives[0].measure
     assert isinstance(measure, Inherited)
     measure.search, measure.images = search, (held_out, weights)
@@ -157,12 +172,8 @@ def _made(prepared: "Prepared") -> "GradientSearch":
 
 def _images(settings: "Settings", space: "SearchSpace") -> "tuple[ImageSet, ImageSet, ImageSet]":
     """Images that weights learn from, that choices learn from, and that the result is judged by."""
-    from ...nas.accuracy import load_images
-
-    data = settings.data or DIGITS
-    side = space.decode([0] * len(space.decisions)).inputs[0][1].shape[-1]
-    size = None if data.endswith(".npz") else side  # arrays are taken as they are
-    images, held_out = load_images(data, size=size).split(_HELD_OUT, settings.seed)
+    network = space.decode([0] * len(space.decisions))
+    images, held_out = images_for(network, settings.data or DIGITS).split(_HELD_OUT, settings.seed)
     weights, choices = images.split(_FOR_CHOICES, settings.seed)
     return weights, choices, held_out
 

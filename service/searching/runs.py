@@ -3,17 +3,18 @@
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from . import gradient
-from .settings import JOURNAL, Settings
+from .settings import JOURNAL, TRAINED, Settings
 
 if TYPE_CHECKING:
     from ...nas import Problem, SearchResult
@@ -49,8 +50,12 @@ class Prepared:
     others: "tuple[Latency, ...]" = ()
 
 
-def prepare(settings: Settings) -> Prepared:
+def prepare(settings: Settings, folder: Path) -> Prepared:
     """Find all that a search needs, and make sure that its budgets can be kept.
+
+    Args:
+        settings: what the search is.
+        folder: of the search, which need not be there yet.
 
     Raises:
         InfeasibleError: no architecture keeps a budget; says the least.
@@ -69,7 +74,15 @@ def prepare(settings: Settings) -> Prepared:
     if by_gradient:
         accuracy = gradient.accuracy_of_supernet(settings.data)
     else:
-        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
+        accuracy = accuracy_of(
+            settings.accuracy,
+            space,
+            settings.space,
+            seed=settings.seed,
+            data=settings.data,
+            supernet=settings.supernet,
+            memory=folder / TRAINED,
+        )
     latency = latency_of(settings, space)
     others = tuple(latency_of(_of_other(settings, name), space) for name in settings.also)
     _require_distinct([known.oracle.device for known in (latency, *others)])
@@ -185,29 +198,54 @@ def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
         SearchStateError: the folder's journal is of another search, or damaged.
         LutraError: as `lutra.nas.search` raises.
     """
-    from ...nas import make_searcher, search
     from ..campaigns import cancel_on_interrupt
     from ..render import search_progress
 
     settings = prepared.settings
     if gradient.is_kind(settings.strategy):
         return gradient.run(prepared, folder)
-    searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
     with (
         _executor(workers) as executor,
         cancel_on_interrupt("evaluated") as cancel,
         search_progress(settings.evaluations, prepared.accuracy.label) as show,
     ):
-        result = search(
-            prepared.problem,
-            searcher,
-            evaluations=settings.evaluations,
-            batch=settings.batch,
-            executor=executor,
-            journal=folder / JOURNAL,
-            on_batch=show,
-            cancel=cancel,
-        )
+        return search_in(prepared, folder, executor, show, cancel)
+
+
+def search_in(
+    prepared: Prepared,
+    folder: Path,
+    executor: Executor | None,
+    on_batch: "Callable[[SearchResult], None]",
+    cancel: Event,
+) -> Run:
+    """Search with a journal in a folder, from which it goes on where it was interrupted.
+
+    Args:
+        prepared: what is searched for, by a strategy that trains no supernet.
+        folder: of the journal.
+        executor: evaluates; None for this process.
+        on_batch: told after each batch.
+        cancel: set it to stop after what is being evaluated.
+
+    Raises:
+        SearchStateError: the folder's journal is of another search, or damaged.
+        LutraError: as `lutra.nas.search` raises.
+    """
+    from ...nas import make_searcher, search
+
+    settings = prepared.settings
+    searcher = make_searcher(prepared.problem, settings.strategy, seed=settings.seed, **settings.parameters)
+    result = search(
+        prepared.problem,
+        searcher,
+        evaluations=settings.evaluations,
+        batch=settings.batch,
+        executor=executor,
+        journal=folder / JOURNAL,
+        on_batch=on_batch,
+        cancel=cancel,
+    )
     return Run(prepared, result)
 
 

@@ -3,6 +3,7 @@
 import io
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from sqlalchemy.dialects import postgresql
 
 from lutra.luts import Store, schema
 from lutra.luts.dialects import insert_into
-from lutra.luts.migrate import MIGRATIONS
+from lutra.luts.migrate import MIGRATIONS, STORE
 from lutra.luts.salvage import salvage
 from lutra.luts.testing import make_measurement, make_normalised
 from lutra.networks.errors import SchemaTooNewError, StoreReadOnlyError
@@ -26,7 +27,7 @@ NEXT = '''
 """Adds a column, as some later version may."""
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision = "9999", "0004"
+revision, down_revision = "9999", "0005"
 branch_labels = depends_on = None
 def upgrade():
     op.add_column("device", sa.Column("place", sa.Text))
@@ -89,9 +90,9 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / "9999_later.py").write_text(NEXT)
     with monkeypatch.context() as later:
-        later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
-        later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
-        with pytest.raises(StoreReadOnlyError, match="older schema 0004"):
+        revisions = (*schema.REVISIONS, "9999")
+        later.setattr("lutra.luts.migrate.STORE", replace(STORE, revisions=revisions, versions=folder / "versions"))
+        with pytest.raises(StoreReadOnlyError, match="older schema 0005"):
             Store.open(filled, read_only=True)
         with Store.open(filled) as store:
             assert len(store.table("host")) == 40
@@ -100,7 +101,7 @@ def test_upgrade_keeps_rows_and_a_backup(filled: Path, tmp_path: Path, monkeypat
     with pytest.raises(SchemaTooNewError):
         Store.open(filled)
     (copy,) = tmp_path.glob("filled.db.*.bak")
-    assert copy.name == "filled.db.schema-0004.bak"
+    assert copy.name == "filled.db.schema-0005.bak"
     with Store.open(copy) as store:
         assert len(store.table("host")) == 40
 
@@ -110,8 +111,8 @@ def test_failed_upgrade_changes_nothing(filled: Path, tmp_path: Path, monkeypatc
     shutil.copytree(MIGRATIONS, folder, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / "9999_later.py").write_text(NEXT + "    raise RuntimeError('half-way')\n")
     with monkeypatch.context() as later:
-        later.setattr("lutra.luts.migrate.MIGRATIONS", folder)
-        later.setattr("lutra.luts.schema.REVISIONS", (*schema.REVISIONS, "9999"))
+        revisions = (*schema.REVISIONS, "9999")
+        later.setattr("lutra.luts.migrate.STORE", replace(STORE, revisions=revisions, versions=folder / "versions"))
         with pytest.raises(RuntimeError, match="half-way"):
             Store.open(filled)
     with Store.open(filled) as store:

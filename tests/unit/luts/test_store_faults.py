@@ -20,6 +20,7 @@ from lutra.networks.errors import (
     StoreFullError,
     StoreLockedError,
     StoreReadOnlyError,
+    StoreUnavailableError,
 )
 
 WRITER = """
@@ -349,7 +350,8 @@ class FakeServerError(Exception):
         ("25006", StoreReadOnlyError),
         ("55P03", StoreLockedError),
         ("XX001", StoreCorruptError),
-        ("08006", StoreError),
+        ("08006", StoreUnavailableError),
+        ("57P01", StoreUnavailableError),
         (None, StoreError),
     ],
 )
@@ -365,3 +367,17 @@ def test_huge_counts_in_a_spec_are_no_obstacle(filled: Path) -> None:
     with Store.open(filled) as store:
         assert store.record("host", row)
         assert store.get("host", "kernel", "huge") == row
+
+
+def test_opening_a_store_again_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Another process that opens and closes the store meanwhile must not take the journal away."""
+    path = tmp_path / "rows.db"
+    program = "import sys; from lutra.luts import Store; Store.open(sys.argv[1]).close()"
+    with Store.open(path) as first, Store.open(path) as second:
+        first.register_device(make_fingerprint(), "host")
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+        second.record("host", make_measurement("a"))
+        look = (
+            "import sys; from lutra.luts import Store; sys.exit(not Store.open(sys.argv[1]).has('host', 'kernel', 'a'))"
+        )
+        subprocess.run([sys.executable, "-c", look, str(path)], check=True)

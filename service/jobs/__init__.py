@@ -1,0 +1,1 @@
+"""Jobs: what is asked of workers, kept in the store so that no crash loses it."""
