@@ -26,7 +26,7 @@ GENERATIONS: Final = {6.0: ("p4", "p100_pcie_16gb"), 7.0: ("v100_pcie_32gb", "t4
 """From which compute capability on, and which GPUs tell of it."""
 
 BF16: Final = ("a100_sxm", "l40s", "h100_sxm", "b200_sxm")
-_ROWS: Final = 400  # of a class on a GPU that constants are fitted to
+_ROWS: Final = 500  # of a class on a GPU that constants are fitted to
 _TREE_LEAVES: Final = 40
 
 _SHARED_PARAMETERS: Final = (

@@ -118,7 +118,7 @@ def _networks(found: Mapping[str, Any]) -> Iterator[Figure]:
 
 def _speed(found: Mapping[str, Any]) -> Iterator[Figure]:
     classes = ", ".join(f"{name} {rate:.2f}" for name, rate in found.items() if name != "mixed")
-    how = f"Equal shares of seven classes, one thread, thread CPU time, median of 5; millions a second by class: {classes}."
+    how = f"Equal shares of seven classes, one thread, thread CPU time, median of 5; millions a second: {classes}."
     yield _figure("sim_ops_per_s", 1e6 * found["mixed"], "1/s", 1e6, "higher", "", how)
 
 

@@ -38,7 +38,7 @@ def roofline(measured: Measured, gpu: GpuDevice) -> Floats:
     else:
         flops, numbers = sizes[:, 0] * sizes[:, 1], 2 * sizes[:, 0] * sizes[:, 1]
     peak = gpu.peak_tflops[DTYPES[int(measured.rows[0, 1])]]
-    return np.maximum(flops / (1e3 * peak), element * numbers / gpu.bandwidth_gb_s)
+    return np.asarray(np.maximum(flops / (1e3 * peak), element * numbers / gpu.bandwidth_gb_s), np.float64)
 
 
 def errors(measured: Measured, gpu: GpuDevice) -> dict[str, float]:
@@ -71,7 +71,7 @@ def measure_conv() -> dict[str, Any]:
     floor = floors(list(ops.values()), 0.001)
     made = {}
     for out in CONV_GPUS:
-        parts = fit_conv(start(), ops, [gpu for gpu in CONV_GPUS if gpu != out], most=15)
+        parts = fit_conv(start(), ops, [gpu for gpu in CONV_GPUS if gpu != out], most=30)
         measured = ops["conv", out].sample(MOST)
         unseen = float(np.median([value for gpu, value in floor.items() if gpu != out]))
         latency = estimate(parts, "conv.simt", measured, floor_ns=unseen)

@@ -57,8 +57,8 @@ def _new(found: Mapping[str, Any]) -> str:
         "\n## Kernels on new GPUs\n\n"
         + _table(header, rows)
         + (
-            "\nThe data have no element-wise kernels, softmax or layer norm of the H100. NeuSight's are its published errors\n"
-            "on kernels beyond its training.\n"
+            "\nThe data have no element-wise kernels, softmax or layer norm of the H100. NeuSight's are its published\n"
+            "errors on kernels beyond its training.\n"
         )
     )
 
@@ -79,8 +79,8 @@ def _networks(found: Mapping[str, Any]) -> str:
             rows.append((row["network"], str(row["batch"]), *(f"{number:.1f}" for number in numbers)))
     header = ("network", "batch", "measured ms", "simulated ms", "error %", "calibrated error %")
     return (
-        "\n## Whole networks on an H100\n\nSums of the kernels that PyTorch runs in eager mode. The last column is after\n"
-        "`calibrate` with 30 batched products and 30 linear layers that were measured on an H100.\n\n"
+        "\n## Whole networks on an H100\n\nSums of the kernels that PyTorch runs in eager mode. The last column is\n"
+        "after `calibrate` with 30 batched products and 30 linear layers that were measured on an H100.\n\n"
         + _table(header, rows)
     )
 
