@@ -278,6 +278,11 @@ def subject_of(source: "Network | Path") -> "Network | tuple[Network, bytes]":
     return (load_network(source), source.read_bytes()) if isinstance(source, Path) else source
 
 
+def is_file_name(name: str) -> bool:
+    """Whether an argument names a model's file, rather than a network of the zoo."""
+    return Path(name).suffix.lower() in _FILES
+
+
 def _expanded(names: list[str]) -> list[str]:
     """``names`` with patterns replaced by the names of the zoo that match, and no name twice."""
     from ..networks import zoo

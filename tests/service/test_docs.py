@@ -36,6 +36,7 @@ COMMANDS = (
     "devices",
     "doctor",
     "fit",
+    "jobs",
     "ops",
     "predict",
     "profile",
@@ -48,6 +49,7 @@ COMMANDS = (
     "transfer",
     "validate",
     "validate-mcu",
+    "worker",
 )
 RUN_LUTRA = "from lutra.service.cli import main; main()"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
