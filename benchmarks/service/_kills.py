@@ -122,7 +122,7 @@ class Hunt:
     def _victims(self) -> dict[str, Callable[[], None]]:
         """What can be killed now, and how."""
         victims: dict[str, Callable[[], None]] = {}
-        for role, process in self._processes.items():
+        for role, process in self._random.sample([*self._processes.items()], len(self._processes)):
             victims["server" if role == "server" else "worker"] = lambda pid=process.pid: _kill(pid)  # type: ignore[misc]
             with suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(process.pid).children():
