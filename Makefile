@@ -18,7 +18,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-slow dev links contracts lint format native firmware check-firmware sanitize \
-	bench-estimation bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service bench-spine bench-tables scoreboard docs clean
+	bench-estimation bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service \
+	bench-sim-cpu bench-spine bench-tables scoreboard docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -116,6 +117,9 @@ bench-spine: $(VENV)/.package ## measure this area's figures into benchmarks/res
 bench-mcu: $(VENV)/.package ## measure simulated boards beside real ones into benchmarks/results/mcu.json
 	$(BIN)/python -m benchmarks.mcu
 
+bench-sim-cpu: $(VENV)/.package ## simulated CPUs beside measured networks into benchmarks/results/sim_cpu.json
+	$(BIN)/python -m benchmarks.sim_cpu
+
 bench-measuring: $(VENV)/.package ## measure how well sums agree with the clock, and render docs/accuracy.md (two hours)
 	$(BIN)/python -m benchmarks.measuring
 
@@ -128,7 +132,7 @@ bench-predictors: $(VENV)/.package ## judge predictors by others' data into benc
 bench-search: $(VENV)/.package ## search on real data into benchmarks/results/search.json, render docs/search-figures.md
 	$(BIN)/python -m benchmarks.search
 
-bench-service: $(VENV)/.package ## kill what works on jobs, ask ten million rows: benchmarks/results/service.json (half an hour)
+bench-service: $(VENV)/.dev ## measure the server, made-up requests and kills into benchmarks/results/service.json (half an hour)
 	$(BIN)/python -m benchmarks.service
 
 bench-tables: $(VENV)/.package ## measure how quick, complete and safe tables are into benchmarks/results/tables.json (half an hour)

@@ -1,4 +1,4 @@
-"""Writes the pages that are made from code: `docs/errors.md` and `docs/ops.md`.
+"""Writes the pages that are made from code: `docs/api.md`, `docs/errors.md` and `docs/ops.md`.
 
 ``python docs/generate.py`` writes them; a test compares what stands in the folder with what this makes.
 """
@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from lutra.networks import OpSpec, catalogue, errors
 from lutra.networks.errors import LutraError
@@ -44,6 +45,7 @@ REMEDIES = {
     "LUTRA-E500": "Run `lutra doctor`, then the same command again; rows that were measured are kept.",
     "LUTRA-E501": "Run the same command again. If the same kernel crashes again, report it with the kernel's name.",
     "LUTRA-E502": "Run the same command again on a quieter machine.",
+    "LUTRA-E503": "Look at `nvidia-smi` and the system's log, then run the same command again; rows so far are kept.",
     "LUTRA-E600": "Point `--store` or `LUTRA_STORE` at another file.",
     "LUTRA-E601": "Make the file and its folder writable, or point `--store` or `LUTRA_STORE` elsewhere.",
     "LUTRA-E602": "Free some space and run the same command again; it goes on where it stopped.",
@@ -63,6 +65,19 @@ REMEDIES = {
     "LUTRA-E904": "Wait until some are done, or `lutra jobs cancel` some; start more workers with `lutra worker`.",
     "LUTRA-E905": "Send another request with another key. The same request with the same key gives the same job.",
     "LUTRA-E906": "Nothing: another worker goes on where this one stopped.",
+    "LUTRA-E910": "The message says what the server answered; its log has the request's number.",
+    "LUTRA-E911": "Send a token: `Authorization: Bearer ...`, or `LUTRA_TOKEN` for the command line and the client. "
+    "`lutra serve` prints one, `lutra token create` makes others.",
+    "LUTRA-E912": "Make a token of the scope that the message names: `lutra token create NAME --scope SCOPE`. In a "
+    "browser, act from the server's own pages.",
+    "LUTRA-E913": "Check the address and the method with [the API's reference](api.md).",
+    "LUTRA-E914": "Read the thing again and repeat the request, or wait until it is free.",
+    "LUTRA-E915": "Correct the fields that the message names; [the API's reference](api.md) says what belongs there.",
+    "LUTRA-E916": "Send less at once, or raise the limit: `lutra serve --max-upload-mb`.",
+    "LUTRA-E917": "Send or ask for one of the kinds in the message.",
+    "LUTRA-E918": "Wait as long as the message, or the header `Retry-After`, says.",
+    "LUTRA-E919": "Look for the request's number in the server's log, and report what stands there.",
+    "LUTRA-E920": "Check the address, and that the server runs: `curl ADDRESS/healthz`.",
 }
 """What to do about each error, by code."""
 
@@ -153,7 +168,86 @@ def _attribute(name: str, attr: Attr) -> str:
     return f"| `{name}` | {type_} | {default} | {meaning.replace('|', chr(92) + '|')} |"
 
 
-PAGES: dict[str, Callable[[], str]] = {"errors.md": errors_page, "ops.md": ops_page}
+_API_INTRODUCTION = """\
+# The REST API
+
+Every operation of [the server](service.md), made from its contract; `/v1/openapi.json` on a server is the whole of it,
+with the form of every answer. A request brings a token, `Authorization: Bearer TOKEN`, whose scope includes the one
+that stands with the operation: `read` is in `profile`, and both are in `admin`.
+
+Errors are `application/problem+json` with `code` (a heading of [errors](errors.md)), `detail`, `hint`, `data` and
+`request`, the request's number in the server's log. Lists come in pages: `next` is the address of the next one.
+"""
+
+
+def api_page() -> str:
+    """`docs/api.md`: the operations by tag."""
+    from lutra.service.api.app import contract, scopes
+
+    document, needed = contract(), scopes()
+    forms = document["components"]["schemas"]
+    tags: dict[str, list[str]] = {}
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            head = f"### {method.upper()} {path}\n"
+            section = _operation_section(operation, needed.get((method.upper(), path)), forms)
+            tags.setdefault(operation["tags"][0], []).extend([head, section])
+    parts = [_MADE, _API_INTRODUCTION]
+    for tag in sorted(tags):
+        parts += [f"## {tag}\n", *tags[tag]]
+    return "\n".join(parts)
+
+
+def _operation_section(operation: dict[str, Any], scope: str | None, forms: dict[str, Any]) -> str:
+    lines = [f"{operation['description']} {f'Scope: `{scope}`.' if scope else 'No token.'}\n"]
+    rows = [
+        (f"`{given['name']}` ({given['in']})", given["schema"], given["required"], given.get("description", ""))
+        for given in operation.get("parameters", [])
+    ]
+    for kind, body in operation.get("requestBody", {}).get("content", {}).items():
+        if kind != "application/json":
+            lines.append(f"The body is the file itself, `{kind}`.\n")
+            continue
+        form = forms[body["schema"]["$ref"].rpartition("/")[2]]
+        rows += [
+            (f"`{name}`", field, name in form.get("required", []), field.get("description", ""))
+            for name, field in form["properties"].items()
+        ]
+    if rows:
+        lines += ["| | type | default | meaning |", "|---|---|---|---|"]
+        lines += [
+            f"| {name} | {_type(form)} | {_given(form, must)} | {_cell(text)} |" for name, form, must, text in rows
+        ]
+        lines.append("")
+    answers = [status for status in operation["responses"] if status < "4"]
+    problems = sorted(status for status in operation["responses"] if status >= "4")
+    lines.append(f"Answers {', '.join(answers)}; errors {', '.join(problems) or 'none'}.\n")
+    return "\n".join(lines)
+
+
+def _type(form: dict[str, Any]) -> str:
+    if "$ref" in form:
+        return str(form["$ref"]).rpartition("/")[2]
+    if "anyOf" in form:
+        return " or ".join(dict.fromkeys(_type(one) for one in form["anyOf"] if one.get("type") != "null"))
+    if "enum" in form:
+        return ", ".join(map(str, form["enum"]))
+    if form.get("type") == "array":
+        return f"list of {_type(form['items'])}"
+    return str(form.get("type", "any"))
+
+
+def _given(form: dict[str, Any], required: bool) -> str:
+    if required:
+        return "required"
+    return f"`{form['default']}`" if form.get("default") not in (None, {}) else ""
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", chr(92) + "|")
+
+
+PAGES: dict[str, Callable[[], str]] = {"api.md": api_page, "errors.md": errors_page, "ops.md": ops_page}
 """What makes each generated page of this folder."""
 
 

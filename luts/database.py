@@ -37,6 +37,9 @@ class Database:
         self._timeout_s = timeout_s
         self._pid = os.getpid()
         self._own = threading.local()  # .connection: of the transaction that this thread is writing in
+        self._watch: sqlite3.Connection | None = None
+        self._kept: sqlite3.Connection | None = None
+        self._watching = threading.Lock()
         self._engine = self._make_engine(immutable=False)
 
     @property
@@ -118,6 +121,22 @@ class Database:
             finally:
                 pooled.close()
 
+    def change_mark(self) -> str:
+        """Text that differs after anybody has committed something, this process included.
+
+        SQLite's is ``PRAGMA data_version`` of a connection that never writes (sqlite.org/pragma.html).
+        PostgreSQL's is the snapshot: which transactions that write are done (manual, 9.28.12).
+        """
+        self._after_fork()
+        if self.location.path is None:
+            with self.read() as connection:
+                return str(connection.exec_driver_sql("SELECT pg_current_snapshot()").scalar_one())
+        with self._watching, translated(self.where):
+            if self._watch is None:
+                self._watch = _sqlite(f"{self.location.path.as_uri()}?mode=ro", self._timeout_s)
+            (version,) = self._watch.execute("PRAGMA data_version").fetchone()
+            return str(version)
+
     def use_wal(self) -> None:
         """Let readers and one writer of an SQLite file work side by side (the mode stays with the file)."""
         if self.location.path is None:
@@ -138,12 +157,17 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+            self._watch = None
         self._engine.dispose()
 
     def _after_fork(self) -> None:
         if self._pid != os.getpid():
             # A child that closed the parent's SQLite connection would drop the parent's file locks.
             self._engine.dispose(close=False)
+            self._kept, self._watch = self._watch, None  # nor may the parent's other one be closed here
             self._pid = os.getpid()
 
     def _make_engine(self, *, immutable: bool) -> Engine:

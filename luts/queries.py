@@ -1,12 +1,13 @@
 """Reading rows from the database: one, all of a device in bounded memory, or how many there are."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, false, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, false, func, select
 
 from . import schema
 from .database import Database
@@ -115,6 +116,17 @@ def stream_rows(database: Database, device_id: int, kind: str | None) -> Iterato
         if len(rows) < _BATCH:
             return
         last = rows[-1].subject_id
+
+
+def content_mark(connection: Connection, device_id: int) -> str:
+    """Return text that changes with any row or document of a device: their number, checksums and newest moment."""
+    row, document = schema.measurement.c, schema.document.c
+    rows = select(func.count(), func.sum(row.checksum), func.max(row.measured_at)).where(row.device_id == device_id)
+    digest = hashlib.sha256(repr(connection.execute(rows).one()).encode())
+    documents = select(document.name, document.value).where(document.device_id == device_id).order_by(document.name)
+    for name, value in connection.execute(documents):
+        digest.update(repr((name, value)).encode())
+    return digest.hexdigest()[:32]
 
 
 def of_kind(

@@ -20,7 +20,7 @@ from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
 from .numbers import NumberColumns, RowNumbers, number_page, stream_numbers
-from .queries import DeviceSummary, by_kind, select_keys, select_one, select_some, stream_rows
+from .queries import DeviceSummary, by_kind, content_mark, select_keys, select_one, select_some, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
 from .table import Table
@@ -262,6 +262,21 @@ class Store:
         """Iterate over the rows of a device as `measurements` does, but read no samples: much quicker."""
         for columns in self.number_columns(device, kind):
             yield from columns.rows()
+
+    def content_mark(self, device: DeviceLike) -> str:
+        """Return text that changes whenever a row or a document of a device does; equal text means equal content.
+
+        Rows from before there were checksums count with their number and the newest of their moments only.
+        """
+        with self._database.read() as connection:
+            return content_mark(connection, find_device(connection, device)["id"])
+
+    def change_mark(self) -> str:
+        """Return text that differs after anybody, this process included, has committed something to the store.
+
+        Much quicker than reading anything; on a server, commits to its other databases count too.
+        """
+        return self._database.change_mark()
 
     def number_columns(self, device: DeviceLike, kind: str | None = None) -> Iterator[NumberColumns]:
         """Iterate over what `numbers` gives by columns, some rows at a time, for tools that take columns."""

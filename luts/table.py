@@ -26,7 +26,8 @@ FUSION_DOCUMENT: Final = "fusion"
 MEASURED_FUSION_DOCUMENT: Final = "measured fusion"
 """Document with the fusion rules that were detected by timing."""
 CALIBRATION_DOCUMENT: Final = "calibration"
-"""Document with what scales the numbers of a simulated device to real ones: `scale`, `source`, and the `error` left."""
+"""Document with what scales the numbers of a simulated device to real ones: `scale`, `source`, and the `error` left;
+`note`, where there is one, says what the device's numbers are worth."""
 ALIASES_DOCUMENT: Final = "aliases"
 """Document that says which rows stand for the kernels that those rules give."""
 FORMAT_VERSION: Final = 2  # 1: rows without a normalisation

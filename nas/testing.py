@@ -367,6 +367,9 @@ class EstimatorContract(ABC):
     relative: bool = False
     """Whether scores compare the networks of one call, and say nothing beyond it."""
 
+    remembers: bool = False
+    """Whether a score depends on the networks that were estimated before, and then stays."""
+
     @abstractmethod
     def make(self, seed: int = 0) -> AccuracyEstimator:
         """A new estimator, as cheap as it can be."""
@@ -396,6 +399,8 @@ class EstimatorContract(ABC):
         first = self.make(seed=3).estimate(networks).values
         assert (self.make(seed=3).estimate(networks).values == first).all()
         estimator = self.make(seed=3)
+        if self.remembers:
+            assert (estimator.estimate(networks).values == first).all(), "another estimator says something else"
         assert (estimator.estimate(networks[::-1]).values[::-1] == first).all()
         assert (estimator.estimate(networks).values == first).all(), "the second call differs from the first"
         if not self.relative:

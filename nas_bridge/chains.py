@@ -55,8 +55,11 @@ class ChainOracle(LatencyOracle):
 
     def _weigh(self, costs: StateCosts) -> None:
         """Take these for the costs."""
-        self._terms = Terms.of(self._positions, self._counts, costs, several=len(self.space.chains()) > 1)
+        self._terms = self._terms_of(costs)
         self._walk = self._walk_of(costs)
+
+    def _terms_of(self, costs: StateCosts) -> Terms | None:
+        return Terms.of(self._positions, self._counts, costs, several=len(self.space.chains()) > 1)
 
     def _walk_of(self, costs: StateCosts) -> Walk:
         return Walk(self._positions, self._counts, costs)
@@ -169,8 +172,12 @@ class TableOracle(ChainOracle):
     def intervals_ms(self, codes: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
         """As the table's predictor gives them: from its rows, which are taken to err one way, and its own errors."""
         latencies_ms = self.latencies_ms(codes)
-        halfwidths = self._halfwidths.of(self.space.validate(codes)) / latencies_ms
-        factors = self._predictor.interval_factor(halfwidths, coverage)
+        halfwidths_ms: NDArray[Any] | None = None
+        if self._halfwidth_terms is not None:
+            halfwidths_ms = self._halfwidth_terms.latencies_ms(np.asarray(codes))
+        if halfwidths_ms is None:
+            halfwidths_ms = self._halfwidths.of(self.space.validate(codes))
+        factors = self._predictor.interval_factor(halfwidths_ms / latencies_ms, coverage)
         return np.stack([latencies_ms / factors, latencies_ms * factors], axis=1)
 
     def expected_ms(self, probabilities: "Sequence[torch.Tensor]") -> "torch.Tensor":
@@ -199,7 +206,8 @@ class TableOracle(ChainOracle):
         self._weigh(self._in_ms(1.0 if self._share is None else self._share))
         if self._share is None:
             self._terms = None
-        self._halfwidths = self._walk_of(_scaled(self._dense.state_halfwidths(), self._predictor.scale_ * _MS, 0.0))
+        halfwidths = _scaled(self._dense.state_halfwidths(), self._predictor.scale_ * _MS, 0.0)
+        self._halfwidths, self._halfwidth_terms = self._walk_of(halfwidths), self._terms_of(halfwidths)
         self.__dict__.pop("_resident", None)
 
     @cached_property

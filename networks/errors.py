@@ -22,6 +22,7 @@
     │   └── ModelTooLargeError        over the size, node or memory cap
     ├── FormatVersionError            data written by a newer version of Lutra
     ├── FingerprintMismatchError      rows of one machine offered for another
+    ├── GpuLostError                  the GPU is gone in the middle of the work
     ├── MeasurementError              a measurement that did not happen
     │   ├── WorkerCrashedError        the runtime's process died
     │   └── WorkerTimeoutError        the runtime's process hung and was killed
@@ -37,13 +38,24 @@
     ├── TrainingError                 a training that cannot go on
     │   ├── DivergedError             its loss is no number any more; names the step and the learning rate
     │   └── CheckpointError           its saved state is damaged, or another training's
-    └── JobError                      a job that cannot be taken, found, changed or finished
-        ├── UnknownJobError           there is no job, or file of one, of that name
-        ├── JobRequestError           what a job is asked to do makes no sense; names the field
-        ├── JobStateError             it is not in a state for that: says which
-        ├── QueueFullError            too many jobs are waiting
-        ├── IdempotencyError          its idempotency key stands for another job
-        └── JobLostError              a worker's job is not its own any more
+    ├── JobError                      a job that cannot be taken, found, changed or finished
+    │   ├── UnknownJobError           there is no job, or file of one, of that name
+    │   ├── JobRequestError           what a job is asked to do makes no sense; names the field
+    │   ├── JobStateError             it is not in a state for that: says which
+    │   ├── QueueFullError            too many jobs are waiting
+    │   ├── IdempotencyError          its idempotency key stands for another job
+    │   └── JobLostError              a worker's job is not its own any more
+    └── ServiceError                  what a server answers, or why it cannot be asked
+        ├── UnauthenticatedError      no token, or none that is known and still valid
+        ├── ForbiddenError            the token's scope is too small, or the request comes from another site
+        ├── NothingHereError          no such address, or it takes another method
+        ├── PreconditionError         what the request rests on has changed, or is in use
+        ├── BadRequestError           not of the form that the contract gives; says where
+        ├── RequestTooLargeError      over the cap on bytes
+        ├── MediaTypeError            content of a kind that is not taken, or none that can be given
+        ├── RateLimitedError          too many requests; says when the next may come
+        ├── ServerFaultError          a fault of the server; names the request for its log
+        └── UnreachableServerError    no server answers at this address
 
 Each class has a stable ``code`` (a heading in ``docs/errors.md``) and an ``exit_code`` for the command line.
 """
@@ -311,6 +323,12 @@ class WorkerTimeoutError(MeasurementError):
     code = "LUTRA-E502"
 
 
+class GpuLostError(LutraError):
+    """The GPU is gone, or in a state from which only a new process recovers; rows that were committed stand."""
+
+    code = "LUTRA-E503"
+
+
 class StoreError(LutraError):
     """The database of rows."""
 
@@ -505,3 +523,106 @@ class JobLostError(JobError):
             f"the job {job} was taken from this worker, which was silent for too long",
             hint="nothing is to be done: committed rows are kept, and another worker goes on",
         )
+
+
+class ServiceError(LutraError):
+    """What a server answers, or why it cannot be asked."""
+
+    code = "LUTRA-E910"
+
+
+class UnauthenticatedError(ServiceError):
+    """No token came with the request, or none that is known and still valid."""
+
+    code = "LUTRA-E911"
+
+
+class ForbiddenError(ServiceError):
+    """The token's scope is too small, or the request comes from another site."""
+
+    code = "LUTRA-E912"
+
+
+class NothingHereError(ServiceError):
+    """There is nothing at this address of the server, or it takes another method."""
+
+    code = "LUTRA-E913"
+
+
+class PreconditionError(ServiceError):
+    """What the request rests on has changed, or is in use."""
+
+    code = "LUTRA-E914"
+
+
+class BadRequestError(ServiceError):
+    """The request is not of the form that the contract gives.
+
+    Attributes:
+        fields: where, and what is wrong there.
+    """
+
+    code = "LUTRA-E915"
+    exit_code = 2
+
+    def __init__(self, message: str, fields: Mapping[str, str] | None = None, *, hint: str | None = None) -> None:
+        self.fields = dict(fields or {})
+        super().__init__(message, hint=hint)
+
+
+class RequestTooLargeError(ServiceError):
+    """The request has more bytes than the server takes.
+
+    Attributes:
+        limit_bytes: the most that it takes here.
+    """
+
+    code = "LUTRA-E916"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"the request has more than {limit_bytes:,} bytes", hint="send less at once, or raise the server's limit"
+        )
+
+
+class MediaTypeError(ServiceError):
+    """Content of a kind that is not taken here, or that cannot be given."""
+
+    code = "LUTRA-E917"
+
+
+class RateLimitedError(ServiceError):
+    """Too many requests of one client.
+
+    Attributes:
+        retry_after_s: when the next one may come, in seconds from now.
+    """
+
+    code = "LUTRA-E918"
+
+    def __init__(self, what: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many {what} from you", hint=f"try again in {retry_after_s:.2g} s")
+
+
+class ServerFaultError(ServiceError):
+    """A fault of the server itself.
+
+    Attributes:
+        request_id: what the server's log calls the request.
+    """
+
+    code = "LUTRA-E919"
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        super().__init__(
+            f"the server failed on request {request_id}", hint="look for that number in the server's log, and report it"
+        )
+
+
+class UnreachableServerError(ServiceError):
+    """No server answers at this address."""
+
+    code = "LUTRA-E920"

@@ -12,8 +12,8 @@ from ..luts import Table
 from ..luts.features import VECTOR, KernelShape, log_rounded, shape_of, size_matrix
 from ..luts.interpolation import kernel_of
 from ..luts.nonnegative import nonnegative_least_squares
+from ..luts.trees import BoostedTrees
 from ._conformal import folds, log_halfwidth
-from ._trees import BoostedTrees
 
 Floats = NDArray[np.float64]
 

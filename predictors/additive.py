@@ -309,11 +309,13 @@ class TablePredictor(LatencyPredictor):
         judged = sum(answer.source != "measured" for answer in answers)
         checks = len(self._known_errors())
         kind = self.table.fingerprint.kind
-        calibration = self.table.documents.get(CALIBRATION_DOCUMENT, {}).get("source", "")
+        document = self.table.documents.get(CALIBRATION_DOCUMENT, {})
+        calibration, worth = document.get("source", ""), document.get("note", "")
         uncalibrated_ms = significant(summed.total_ns / 1e6)
         counted = f"only {checks} whole network{'s' * (checks > 1)}" if checks else "no whole network"
         notes = {
-            "these are numbers of a simulated device, not timed on hardware": kind == "simulated",
+            "these are numbers of a simulated device, not timed on hardware": kind == "simulated" and not worth,
+            str(worth): worth,
             f"scaled by {self.scale_:.3g}: {calibration}; {uncalibrated_ms} ms without": calibration
             and not self._coefficients,
             "these are numbers of the null device, made up for tests": kind == "null",
@@ -323,7 +325,7 @@ class TablePredictor(LatencyPredictor):
             "the table has no constant for one inference, so none is added": not summed.run.covered,
             f"scaled by {self.scale_:.3g} after fitting to {checks} networks": self._coefficients,
             f"{counted} checked against this table, so the interval leans on an assumed error of "
-            f"{100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED,
+            f"{100 * self.prior_error:g} %": checks - self._coefficients < _TRUSTED and not worth,
         }
         return [note for note, holds in notes.items() if holds]
 

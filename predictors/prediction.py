@@ -1,8 +1,11 @@
 """`Prediction`: a latency with how sure it is, and where the time goes."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
+
+from ..networks.errors import UsageError
 
 Source: TypeAlias = Literal["measured", "interpolated", "extrapolated"]
 SOURCES: Final[tuple[Source, ...]] = ("measured", "interpolated", "extrapolated")
@@ -90,6 +93,20 @@ class Prediction:
         """Plain JSON data; units are in the names."""
         shares = {f"{source}_share": self._share(source) for source in SOURCES}
         return asdict(self) | {"parts": [asdict(part) for part in self.parts], "notes": list(self.notes)} | shares
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave; other entries are left out, and what is None is taken for nothing.
+
+        Raises:
+            UsageError: something is missing.
+        """
+        try:
+            given = {name: data[name] for name in cls.__dataclass_fields__ if data[name] is not None}
+            parts = tuple(Part(**part) for part in given.pop("parts", ()))
+            return cls(**given | {"parts": parts, "notes": tuple(given.get("notes", ()))})
+        except (KeyError, TypeError) as error:
+            raise UsageError(f"this is no prediction: {error!r}", hint="give what Prediction.to_dict wrote") from None
 
     def to_json(self) -> str:
         """`to_dict` as JSON text."""

@@ -6,7 +6,7 @@ if __name__ != "lutra.profiler":
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .devices import Device, DeviceInfo, devices, is_simulated, resolve_device, runtimes
+from .devices import Device, DeviceInfo, devices, resolve_device, runtimes
 from .environment import Finding
 from .events import CampaignEvent
 from .machine import examine_machine
@@ -16,6 +16,7 @@ from .progress import Progress
 from .replay import InPlace, replay
 from .runtimes import Runtime, RuntimeInfo, register_runtime
 from .settings import Settings
+from .simulated import device_kind, is_simulated
 
 if TYPE_CHECKING:
     from .campaign import run_campaign
@@ -33,6 +34,7 @@ __all__ = [
     "RuntimeInfo",
     "Settings",
     "Subject",
+    "device_kind",
     "devices",
     "examine_machine",
     "is_simulated",

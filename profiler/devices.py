@@ -1,16 +1,12 @@
-"""Devices: this machine under each runtime, the null device, and simulated boards."""
+"""Devices: this machine under each runtime, the null device, and simulated hardware."""
 
 from dataclasses import dataclass, field
 
 from ..luts import Fingerprint
 from ..luts.host import DEFAULT_CACHE, default_runtime, host_fingerprint
-from ..networks.errors import MissingDependencyError, UnknownNameError, UsageError
-from ..networks.lowering.mcu import RUNTIME as MCU
+from ..networks.errors import MissingDependencyError, NotSupportedError, UnknownNameError, UsageError
 from .runtimes import RuntimeInfo, runtime_class, runtime_classes
 from .simulation import Simulator
-
-ENGINE_MARK = ":"
-"""Stands between a board and an engine in the name of a device, such as ``stm32f746:tflm-like``."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +48,11 @@ class Device:
         return self.simulator is None and runtime_class(self.runtime).in_sequence
 
     @property
+    def on_host(self) -> bool:
+        """Whether this machine's processor is what is timed, so that other programs disturb it."""
+        return self.kind == "real" and runtime_class(self.runtime).device == "host"
+
+    @property
     def kind(self) -> str:
         """What stands behind it: "real", "simulated" or "null"."""
         return self.fingerprint.kind
@@ -64,7 +65,15 @@ class Device:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A device that could be profiled here, and whether it can be now."""
+    """A device that could be profiled here, and whether it can be now.
+
+    Attributes:
+        name: what to ask for.
+        kind: "real", "null", or what is simulated: "sim-mcu", "sim-gpu", "sim-cpu".
+        runtime: what runs networks on it.
+        available: it can be used now.
+        note: what it is, or what it lacks.
+    """
 
     name: str
     kind: str
@@ -80,14 +89,14 @@ def runtimes() -> list[RuntimeInfo]:
 
 def devices() -> list[DeviceInfo]:
     """Every device that can be profiled from this machine, the usable ones first."""
-    from .mcu.boards import boards
+    from .simulated import simulated_devices
 
     listed = []
     for info in runtimes():
-        name = "null" if info.kind == "null" else "host"
+        name = "null" if info.kind == "null" else runtime_class(info.name).device
         note = f"{info.note}, version {info.version}" if info.available else info.note
         listed.append(DeviceInfo(name, info.kind, info.name, info.available, note))
-    listed += [DeviceInfo(board.name, "simulated", MCU, True, board.note) for board in boards().values()]
+    listed += [DeviceInfo(*told) for told in simulated_devices()]
     return sorted(listed, key=lambda d: (not d.available, d.kind != "real", d.runtime != default_runtime()))
 
 
@@ -103,8 +112,9 @@ def resolve_device(
     """The device called ``name``.
 
     Args:
-        name: "host" for this machine, "null", or a microcontroller's board: a name (``stm32f746``), one with an engine
-            (``stm32f746:tflm-like``), or the path of a board's YAML file.
+        name: "host" for this machine, "cuda" for its NVIDIA GPU, "null", or what is simulated: the name of a board,
+            GPU or CPU (``stm32f746``, ``h100_sxm``), one of a board with an engine (``stm32f746:tflm-like``), or the
+            path of a device's YAML file.
         runtime: what runs the networks; None takes the best one installed.
         threads: how many threads it may use.
         precision: number format that networks are run in.
@@ -115,14 +125,16 @@ def resolve_device(
         UnknownNameError: no such device, runtime or engine.
         UsageError: the runtime does not belong to the device or does not run in that precision, or a wrong number of
             threads.
+        UnsupportedDtypeError: simulated hardware does not compute in that precision; lists those it does.
         MissingDependencyError: the runtime is not installed.
     """
-    if is_simulated(name):
-        return _board_device(name, engine, runtime, threads)
-    if name not in ("host", "null"):
-        from .mcu.boards import boards
+    from .hardware import described_names
+    from .simulated import is_simulated, simulated_device
 
-        raise UnknownNameError("device", name, ("host", "null", *boards()))
+    if is_simulated(name):
+        return simulated_device(name, engine=engine, runtime=runtime, threads=threads, precision=precision)
+    if name not in ("host", "cuda", "null"):
+        raise UnknownNameError("device", name, ("host", "cuda", "null", *described_names()))
     if engine is not None:
         raise UsageError(f"device {name!r} has no engines", hint="leave --engine out, or name a board with --device")
     if name == "null":
@@ -130,11 +142,18 @@ def resolve_device(
             raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
         runtime_class("null").check_precision(precision)
         return Device(name, host_fingerprint("null", threads=threads, precision=precision, cache=cache))
-    runtime = runtime or default_runtime()
+    runtime = runtime or ("cuda" if name == "cuda" else default_runtime())
     info = runtime_class(runtime).info()
     if info.kind == "null":
-        raise UsageError("device 'host' has no runtime 'null'", hint="use --device null")
+        raise UsageError(f"device {name!r} has no runtime 'null'", hint="use --device null")
+    if runtime_class(runtime).device != name:
+        right = runtime_class(runtime).device
+        raise UsageError(f"device {name!r} has no runtime {runtime!r}", hint=f"use --device {right}")
     if not info.available:
+        if name == "cuda":
+            raise NotSupportedError(
+                f"no GPU can be profiled here: {info.note}", hint="lutra doctor says what is missing"
+            )
         raise MissingDependencyError(runtime, runtime_class(runtime).extra, f"runtime {runtime!r}")
     if threads > runtime_class(runtime).max_threads:
         most = runtime_class(runtime).max_threads
@@ -145,29 +164,16 @@ def resolve_device(
             f"runtime {runtime!r} times kernels in the order of their network, where weights are never warm",
             hint="leave --cache out",
         )
+    if name == "cuda":
+        return _gpu_device(runtime, precision, cache)
     fingerprint = host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
     return Device(name, fingerprint)
 
 
-def is_simulated(name: str) -> bool:
-    """Whether a device's name means a board that is simulated."""
-    from .mcu.boards import is_board
+def _gpu_device(runtime: str, precision: str, cache: str) -> Device:
+    """The first GPU that the driver shows (``CUDA_VISIBLE_DEVICES`` chooses another)."""
+    from .nvidia.discovery import gpu_fingerprint, gpu_report
 
-    return is_board(name.partition(ENGINE_MARK)[0])
-
-
-def _board_device(name: str, engine: str | None, runtime: str | None, threads: int) -> Device:
-    """A board under an engine. Its networks are in int8, whatever precision is asked for."""
-    from .mcu.boards import board_of
-    from .mcu.engines import DEFAULT, engine_of
-    from .mcu.simulator import McuSimulator
-
-    board_name, _, named = name.partition(ENGINE_MARK)
-    if engine is not None and named not in ("", engine):
-        raise UsageError(f"two engines for {board_name}: {named!r} and {engine!r}", hint="give one of them")
-    if runtime not in (None, MCU) or threads != 1:
-        raise UsageError(f"a board runs {MCU!r} on 1 thread", hint="leave --runtime and --threads out")
-    board, chosen = board_of(board_name), engine_of(engine or named or DEFAULT)
-    simulator = McuSimulator(board, chosen)
-    full_name = board.name if chosen.name == DEFAULT else f"{board.name}{ENGINE_MARK}{chosen.name}"
-    return Device(full_name, simulator.fingerprint, simulator)
+    report = gpu_report()
+    version = runtime_class(runtime).device_version()
+    return Device("cuda", gpu_fingerprint(report, runtime, version=version, precision=precision, cache=cache))

@@ -41,17 +41,29 @@ _GROUP: Final = 48  # kernels between two choices of what to simulate next
 
 @dataclass(frozen=True)
 class SimulatedKernel:
-    """What a simulator says of one kernel.
+    """What a simulator says of one kernel: ``runs`` of it take ``total_ns``, so that the number is exact.
 
     Attributes:
-        cycles: of the simulated core, whatever is called besides the kernel included.
-        mhz: clock of the core.
-        details: what else is known, as plain JSON data: instructions, stalls by cause.
+        total_ns: of all runs together.
+        runs: how many.
+        details: what else is known, as plain JSON data: cycles and stalls, or what bounds it.
+        rel_halfwidth: half the 95 % interval of the latency relative to it; 0 where the simulator has no doubt.
     """
 
-    cycles: int
-    mhz: int
+    total_ns: int
+    runs: int
     details: Mapping[str, Any]
+    rel_halfwidth: float = 0.0
+
+    @classmethod
+    def of_cycles(cls, cycles: int, mhz: int, details: Mapping[str, Any]) -> "SimulatedKernel":
+        """A kernel of so many cycles: ``mhz`` runs take ``cycles`` microseconds."""
+        return cls(1000 * cycles, mhz, {"cycles": cycles, **details})
+
+    @classmethod
+    def of_ns(cls, latency_ns: float, details: Mapping[str, Any], *, rel_halfwidth: float) -> "SimulatedKernel":
+        """A kernel of so many nanoseconds, to the picosecond."""
+        return cls(round(1000 * latency_ns), 1000, details, rel_halfwidth)
 
 
 class Simulator(ABC):
@@ -112,16 +124,15 @@ def simulated_row(simulator: Simulator, kernel: Kernel) -> Measurement:
 def _row(
     simulator: Simulator, kind: str, key: str, label: str, found: SimulatedKernel, spec: Mapping[str, Any]
 ) -> Measurement:
-    """``mhz`` runs take ``cycles`` microseconds, which is how the number is exact in whole nanoseconds."""
     return Measurement(
         subject_kind=kind,
         subject_key=key,
         label=label,
-        samples_ns=np.array([1000 * found.cycles]),
-        executions_per_sample=found.mhz,
-        rel_halfwidth=0.0,
+        samples_ns=np.array([found.total_ns]),
+        executions_per_sample=found.runs,
+        rel_halfwidth=found.rel_halfwidth,
         flags=(SIMULATED_FLAG,),
-        conditions={"cycles": found.cycles, **found.details},
+        conditions=dict(found.details),
         versions=simulator.versions,
         spec=spec,
     )

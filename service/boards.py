@@ -1,6 +1,5 @@
 """Networks on simulated boards: latency with its cycles, memory, whether it fits, and energy."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
     from ..networks import Network
     from ..networks.lowering import LoweredNetwork
     from ..predictors import Prediction
-    from ..profiler import Device, Plan
+    from ..profiler import Device
     from ..profiler.mcu.fit import Fit
-
-logger = logging.getLogger(__name__)
 
 _SHOWN = 12  # layers that the text lists
 
@@ -209,6 +206,7 @@ def board_reports(
     from ..predictors import table_predictor
     from ..profiler import make_plan
     from .options import subject_of
+    from .simulated import table_of_plan
 
     plan = make_plan(device, map(subject_of, sources), check=False)
     predictor = table_predictor(table_of_plan(plan, store, simulate=simulate), device.name)
@@ -217,28 +215,6 @@ def board_reports(
         _report(device, subject.lowered, predictor.table, predictor.explain(subject.network, coverage=coverage))
         for subject in plan.subjects
     ]
-
-
-def table_of_plan(plan: "Plan", store: str | None, *, simulate: bool = True) -> "Table":
-    """The rows of a plan's board; those that lack are simulated if asked for, and kept where that can be."""
-    from ..luts import Table
-    from ..networks.errors import StoreError
-    from ..profiler import run_campaign
-    from ..profiler.simulation import simulated_table
-    from .stores import open_store, require_store
-
-    if not simulate:
-        with open_store(store) as opened:
-            known = opened and any(d.fingerprint == plan.device.fingerprint for d in opened.devices())
-            return opened.table(plan.device.fingerprint) if opened and known else Table(plan.device.fingerprint)
-    try:
-        with open_store(store, read_only=False, create=True) as opened:
-            result = run_campaign(plan, require_store(opened))
-    except StoreError as error:
-        logger.warning("rows are not kept: %s", error.message)
-        return simulated_table(plan.device, plan.kernels.values())
-    assert result.table is not None
-    return result.table
 
 
 def _report(device: "Device", lowered: "LoweredNetwork", table: "Table", prediction: "Prediction") -> BoardReport:

@@ -152,7 +152,8 @@ def cancel_on_interrupt(what: str = "measured") -> Iterator[Event]:
 
 def summarise(result: "CampaignResult", location: str) -> None:
     """Say on standard error what a campaign did."""
-    parts = [f"{result.measured} kernels measured", f"{result.skipped} known before"]
+    computed = result.table is not None and result.table.fingerprint.kind == "simulated"
+    parts = [f"{result.measured} kernels {'simulated' if computed else 'measured'}", f"{result.skipped} known before"]
     if result.interpolated:
         error = result.held_out_error
         held_out = "" if error is None else f" (held-out error {error:.1%})"

@@ -15,6 +15,7 @@ import typer
 
 from ..networks.errors import LutraError
 from .commands import (
+    calibrate,
     design_spaces,
     devices,
     doctor,
@@ -23,9 +24,13 @@ from .commands import (
     ops,
     predict,
     profile,
+    report,
     search,
+    serve,
     spaces,
+    supernet,
     table,
+    token,
     transfer,
     validate,
     validate_mcu,
@@ -43,7 +48,7 @@ app = typer.Typer(
     help="Profile a device, predict the latency of networks on it, and check the prediction against the clock.",
 )
 app.command("doctor", short_help="What is here, and what would disturb measuring.")(doctor.doctor)
-app.command("devices", short_help="What can be profiled, and what has a table.")(devices.devices)
+app.add_typer(devices.app, name="devices", short_help="What can be profiled, and what has a table.")
 app.command("ops", short_help="The ops of networks, and the networks of the zoo.")(ops.ops)
 app.command("spaces", short_help="Search spaces whose tables can be built.")(spaces.spaces)
 app.command("design-spaces", short_help="Which width and size of image to search for a small memory.")(
@@ -52,13 +57,18 @@ app.command("design-spaces", short_help="Which width and size of image to search
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
 app.command("search", short_help="The most accurate network within a budget on a device.")(search.search)
+app.command("supernet", short_help="Train one supernet whose parts are all networks of a space.")(supernet.supernet)
 app.command("fit", short_help="Fit predictors to measured networks, and keep the best.")(fit.fit)
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer
 )
+app.command("report", short_help="A device and networks on it, as one HTML file.")(report.report)
+app.command("calibrate", short_help="A simulated device fitted to measured networks.")(calibrate.calibrate)
 app.command("validate", short_help="Predict and measure networks side by side.")(validate.validate)
 app.command("validate-mcu", short_help="Simulated layers of a board beside measured ones.")(validate_mcu.validate_mcu)
+app.command("serve", short_help="The REST API and its pages, for others to ask.")(serve.serve)
 app.add_typer(table.app, name="table")
+app.add_typer(token.app, name="token")
 app.add_typer(jobs.app, name="jobs")
 app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 

@@ -20,11 +20,15 @@ def rules_of(
         NotCoveredError: the device is not here, and nothing is kept of it.
         UnknownNameError: no such device or runtime.
     """
-    from ..networks.errors import NotCoveredError
-    from ..profiler import resolve_device
+    from ..networks.errors import NotCoveredError, UsageError
+    from ..profiler import is_simulated, resolve_device
     from ..profiler.fusion import fusion_rules, stored_rules
     from .stores import open_store, require_store
 
+    if device not in ("host", "null") and is_simulated(device):
+        if measure:
+            raise UsageError(f"{device} is simulated: nothing can be timed on it", hint="leave --measure out")
+        return fusion_rules(resolve_device(device, runtime=runtime, threads=threads, precision=precision))
     if device in ("host", "null"):
         target = resolve_device(device, runtime=runtime, threads=threads, precision=precision)
         return _measured(target, store) if measure else _kept(target, store) or fusion_rules(target)

@@ -62,7 +62,8 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host' is this machine, 'null' a stand-in; a board (lutra devices) or its .yaml is simulated.",
+        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board, GPU or CPU (lutra devices) or"
+        " its .yaml is simulated.",
     ),
 ]
 EngineOption = Annotated[
@@ -79,7 +80,13 @@ RuntimeOption = Annotated[
 ]
 ThreadsOption = Annotated[int, typer.Option("--threads", "-t", metavar="N", help="Threads the runtime may use.")]
 PrecisionOption = Annotated[
-    str, typer.Option("--precision", "-p", metavar="NAME", help="Number format to run in: float32 or int8.")
+    str,
+    typer.Option(
+        "--precision",
+        "-p",
+        metavar="NAME",
+        help="Number format to run in: float32 or int8; on GPUs tf32, float16 or bfloat16 too.",
+    ),
 ]
 CacheOption = Annotated[
     str,
@@ -104,6 +111,12 @@ StoreOption = Annotated[
         "--store",
         metavar="PATH",
         help="Database file or URL; if omitted that of LUTRA_STORE, else lutra.db in the user's data folder.",
+    ),
+]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--server", metavar="URL", help="Ask this server (lutra serve) instead of the store; LUTRA_TOKEN is the token."
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -263,6 +276,11 @@ def subject_of(source: "Network | Path") -> "Network | tuple[Network, bytes]":
     from ..networks import load_network
 
     return (load_network(source), source.read_bytes()) if isinstance(source, Path) else source
+
+
+def is_file_name(name: str) -> bool:
+    """Whether an argument names a model's file, rather than a network of the zoo."""
+    return Path(name).suffix.lower() in _FILES
 
 
 def _expanded(names: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from ..luts.migrate import Lineage, require_lineage
 if TYPE_CHECKING:
     from ..luts import Store
 
-REVISIONS: Final[tuple[str, ...]] = ("0001",)  # oldest first; the last is what this version writes
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")  # oldest first; the last is what this version writes
 
 # SQLite numbers rows by itself only where the key is plain INTEGER.
 _ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -108,6 +108,29 @@ job_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+# Whom a server answers: hashes of tokens, never tokens.
+token = Table(
+    "token",
+    metadata,
+    Column("id", String(12), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("scope", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", _MOMENT, nullable=False),
+    Column("expires_at", _MOMENT),
+    Column("revoked_at", _MOMENT),
+)
+
+# The last sign of life of each device's agent.
+presence = Table(
+    "presence",
+    metadata,
+    Column("device", String(64), primary_key=True),  # digest; it may outlive the device's rows
+    Column("seen_at", _MOMENT, nullable=False),
+    Column("agent", Text),
+    Column("state", Text, nullable=False),
 )
 
 SERVICE: Final = Lineage(metadata, REVISIONS, "lutra_service", Path(__file__).with_name("migrations"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..luts import Fingerprint, Measurement, RowNumbers, Store
+    from .client import Client
 
 _DATABASE = (".db", ".sqlite", ".sqlite3", ".bak")
 
@@ -49,20 +50,20 @@ class Part:
 
 
 @contextmanager
-def open_side(what: str, store: str | None, precision: str | None) -> Iterator[Side]:
-    """Open the table that ``what`` names: ``DEVICE`` of the store, ``FILE.db:DEVICE``, or another file.
+def open_side(what: str, store: str | None, precision: str | None, server: str | None = None) -> Iterator[Side]:
+    """Open the table that ``what`` names: ``DEVICE`` of the store or server, ``FILE.db:DEVICE``, or another file.
 
     Raises:
         UsageError: a store of several devices without saying which.
         LutraError: it cannot be read.
     """
     from ..luts import RowNumbers, Store
-    from .stores import open_store, require_store
+    from .stores import open_source, require_source
 
     path, device = _split(what)
     if path is None:
-        with open_store(store) as opened:
-            yield _stored(what, require_store(opened), device, precision)
+        with open_source(store, server) as opened:
+            yield _stored(what, require_source(opened), device, precision)
     elif path.suffix in _DATABASE:
         with Store.open(path, create=False, read_only=True) as opened:
             yield _stored(what, opened, device or _only_device(path, opened), precision)
@@ -105,7 +106,7 @@ def _split(what: str) -> tuple[Path | None, str]:
     return (path, "") if path.suffix in _DATABASE else (None, what)
 
 
-def _stored(what: str, store: "Store", device: str, precision: str | None) -> Side:
+def _stored(what: str, store: "Store | Client", device: str, precision: str | None) -> Side:
     from .stores import record_of
 
     record = record_of(store, device, precision)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from ..luts import DeviceRecord, Store
     from ..luts.location import Location
     from ..profiler import Finding
+    from .client import Client
 
 
 @contextmanager
@@ -24,6 +25,43 @@ def open_store(store: str | None, *, read_only: bool = True, create: bool = Fals
         yield opened
 
 
+@contextmanager
+def open_source(store: str | None, server: str | None) -> "Iterator[Store | Client | None]":
+    """The store, for reading, or the server that is asked instead; None where there is no store yet.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if server is None:
+        with open_store(store) as opened:
+            yield opened
+        return
+    with open_server(server, store) as client:
+        yield client
+
+
+@contextmanager
+def open_server(server: str, store: str | None) -> "Iterator[Client]":
+    """A server.
+
+    Raises:
+        UsageError: a store is given too.
+    """
+    from ..networks.errors import UsageError
+
+    if store is not None:
+        raise UsageError("--server and --store", hint="the server has a store of its own; give one of the two")
+    from .client import Client
+
+    with Client(server) as client:
+        yield client
+
+
+def require_source(opened: "Store | Client | None") -> "Store | Client":
+    """The store or server; the errors of `require_store`."""
+    return require_store(None) if opened is None else opened
+
+
 def require_store(opened: "Store | None") -> "Store":
     """The store.
 
@@ -37,7 +75,7 @@ def require_store(opened: "Store | None") -> "Store":
     return opened
 
 
-def record_of(store: "Store", device: str, precision: str | None) -> "DeviceRecord":
+def record_of(store: "Store | Client", device: str, precision: str | None) -> "DeviceRecord":
     """The device that was used last of those with that name, and with that precision if one is given.
 
     Raises:

@@ -1,21 +1,26 @@
-"""Figures of the service.
+"""Figures of the service: how quick the server is, and what it and its jobs withstand.
 
-``python -m benchmarks.service`` measures all parts that lack, ``python -m benchmarks.service PART ...`` some anew;
+``python -m benchmarks.service`` measures all parts that lack, ``python -m benchmarks.service PART ...`` some anew; it
 writes `benchmarks/results/service.json` of the parts that are there.
 """
 
 import sys
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from .._parts import run_parts
 from .._results import Figure
-from . import _kills, _rows
+from . import _fuzz, _http, _kills, _rows
 
-COMMAND: Final = "make bench-service"
+COMMAND = "make bench-service"
 
-MODULES: dict[str, ModuleType] = {"kills": _kills, "rows": _rows}
+MODULES: dict[str, ModuleType] = {
+    "http": _http,
+    "fuzz": _fuzz,
+    "kills": _kills,
+    "rows": _rows,
+}
 
 
 def _figures(found: Mapping[str, dict[str, Any]]) -> list[Figure]:

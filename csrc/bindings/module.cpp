@@ -8,7 +8,10 @@ PYBIND11_MODULE(_native, module) {
   bind_ort(module);
   bind_xnnpack(module);
   bind_onednn(module);
+  bind_gpu_sim(module);
   bind_mcu(module);
+  bind_gpu(module);
+  bind_cpu_sim(module);
 #if LUTRA_HAVE_CPU
   bind_cpu(module);
 #endif

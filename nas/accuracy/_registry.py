@@ -7,7 +7,7 @@ from ...networks.errors import MissingDependencyError
 from ...networks.kinds import Kinds
 from .base import AccuracyEstimator
 
-_BUILT_IN: Final = ("counting", "zero_shot", "from_scratch", "once_for_all", "hypernetwork")
+_BUILT_IN: Final = ("counting", "zero_shot", "from_scratch", "inherit.estimator", "once_for_all", "hypernetwork")
 
 
 def _load_built_ins() -> None:

@@ -42,12 +42,14 @@ class Scores:
         seconds: float64 [n], what each cost.
         failures: [n], why there is no score; None where there is one.
         meaning: what kind of number they are.
+        notes: [n], how each came about, where the estimator has something to say of that (`AccuracyEstimator.note`).
     """
 
     values: Floats
     seconds: Floats
     failures: tuple[str | None, ...]
     meaning: Meaning
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -95,7 +97,13 @@ class AccuracyEstimator(ABC):
         """
         found, seconds, failures = self._each(networks, self._finite_score)
         values = np.array([np.nan if value is None else value for value in found], np.float64)
-        return Scores(values, seconds, failures, self.meaning)
+        notes = tuple("" if failure else self.note(n) for n, failure in zip(networks, failures, strict=True))
+        return Scores(values, seconds, failures, self.meaning, notes)
+
+    def note(self, network: Network) -> str:
+        """How the score of a network that was estimated came about, for people; "" where there is nothing to say."""
+        del network
+        return ""
 
     def _each(
         self, networks: Sequence[Network], score: Callable[[Network], _Score]

@@ -10,6 +10,7 @@ from ..problem import Evaluations
 from ..spaces import Codes, SearchSpace
 from ._registry import register
 from .base import Searcher, Violation
+from .growing import grown
 from .sampling import ONE_DECISION, Sampler
 
 
@@ -27,9 +28,11 @@ class AgingSearcher(Searcher):
         seed: of all random choices.
         population: how many live at a time; as many random ones begin.
         sample: the best of so many, drawn with replacement, is the parent.
+        growth: probability with which a mutant grows, so that it can begin with the function of its parent
+            (`growing.grown`); for accuracies with inherited weights.
 
     Raises:
-        UsageError: a population or sample of none.
+        UsageError: a population or sample of none, or no probability.
     """
 
     def __init__(
@@ -41,11 +44,14 @@ class AgingSearcher(Searcher):
         seed: int = 0,
         population: int = 100,
         sample: int = 25,
+        growth: float = 0.0,
     ) -> None:
         super().__init__(space, objectives=objectives, violation=violation, seed=seed)
         if population < 1 or sample < 1:
             raise UsageError(f"a population of {population} and samples of {sample}", hint="give at least 1 of each")
-        self.population, self.sample = population, sample
+        if not 0 <= growth <= 1:
+            raise UsageError(f"a growth of {growth}", hint="give a probability from 0 to 1")
+        self.population, self.sample, self.growth = population, sample, growth
         self._sampler = Sampler(space, violation, self.rng)
         self._first = population  # how many of the random ones are still to be asked for
         self._living: deque[tuple[NDArray[np.int64], float]] = deque(maxlen=population)
@@ -67,4 +73,8 @@ class AgingSearcher(Searcher):
         losses = np.array([loss for _, loss in self._living])
         drawn = self.rng.integers(0, len(losses), (n, self.sample))
         parents = drawn[np.arange(n), losses[drawn].argmin(axis=1)]
-        return self.space.mutate(np.stack([self._living[i][0] for i in parents.tolist()]), self.rng, ONE_DECISION)
+        codes = np.stack([self._living[i][0] for i in parents.tolist()])
+        grow = self.rng.random(n) < self.growth if self.growth else np.zeros(n, np.bool_)
+        codes[grow] = grown(self.space, codes[grow], self.rng)
+        codes[~grow] = self.space.mutate(codes[~grow], self.rng, ONE_DECISION)
+        return codes

@@ -3,13 +3,13 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...networks.errors import UsageError
 from ..problem import Evaluations
 from ..spaces import Codes, SearchSpace
 from ._registry import register
 from .base import Searcher, Violation
+from .growing import grown
 from .sampling import Sampler
 
 _IMAGE: Final = ("resolution", "input")  # what spaces call the decision for the size of the image
@@ -34,6 +34,9 @@ class EvolutionSearcher(Searcher):
         mutants: share of the population that are mutants; the rest are children of two.
         rate: probability with which a decision of a mutant takes another choice.
         image_rate: probability with which the size of a mutant's images is drawn anew, in spaces that decide on it.
+        growth: probability with which a mutant grows instead, in one decision, so that it can begin with the function
+            of its parent (`growing.grown`); for accuracies with inherited weights. Each is looked for among networks,
+            some tens of milliseconds long.
 
     Raises:
         UsageError: a population that is too small to have parents, or a share or probability outside 0 .. 1.
@@ -51,19 +54,20 @@ class EvolutionSearcher(Searcher):
         mutants: float = 0.8,
         rate: float = 0.03,
         image_rate: float = 0.1,
+        growth: float = 0.0,
     ) -> None:
         super().__init__(space, objectives=objectives, violation=violation, seed=seed)
         if (
-            not all(0 <= share <= 1 for share in (parents, mutants, rate, image_rate))
+            not all(0 <= share <= 1 for share in (parents, mutants, rate, image_rate, growth))
             or round(parents * population) < 1
         ):
             raise UsageError(
                 f"a population of {population} with parents={parents}, mutants={mutants}, rate={rate}, "
-                f"image_rate={image_rate}",
+                f"image_rate={image_rate}, growth={growth}",
                 hint="give shares from 0 to 1, and enough for one parent",
             )
         self.population, self.parents, self.mutants, self.rate = population, parents, mutants, rate
-        self.image_rate = image_rate
+        self.image_rate, self.growth = image_rate, growth
         self.batch = population
         self._images = [j for j, decision in enumerate(space.decisions) if decision.name in _IMAGE]
         self._sampler = Sampler(space, violation, self.rng)
@@ -100,7 +104,14 @@ class EvolutionSearcher(Searcher):
         )
 
     def _mutants(self, n: int) -> Codes:
-        codes = self.space.mutate(self._drawn(n), self.rng, self.rate)
+        parents = self._drawn(n)
+        grow = self.rng.random(n) < self.growth if self.growth else np.zeros(n, np.bool_)
+        mutants = self._mutated(parents[~grow])
+        return np.concatenate([mutants, grown(self.space, parents[grow], self.rng)]) if grow.any() else mutants
+
+    def _mutated(self, parents: Codes) -> Codes:
+        n = len(parents)
+        codes = self.space.mutate(parents, self.rng, self.rate)
         for j in self._images:
             drawn = self.rng.integers(0, len(self.space.decisions[j].choices), n)
             codes[:, j] = np.where(self.rng.random(n) < self.image_rate, drawn, codes[:, j])
@@ -109,5 +120,5 @@ class EvolutionSearcher(Searcher):
     def _children(self, n: int) -> Codes:
         return self.space.crossover(self._drawn(n), self._drawn(n), self.rng)
 
-    def _drawn(self, n: int) -> NDArray[np.int64]:
+    def _drawn(self, n: int) -> Codes:
         return self._codes[self.rng.integers(0, len(self._codes), n)]

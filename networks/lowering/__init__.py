@@ -3,7 +3,7 @@
 Lowering measures nothing: predictors use it as well as the profiler. "onnxruntime" asks the installed runtime's own
 optimiser, whose answer depends on this machine's instruction set, as do the rules stored for "onednn"; "torch" and
 "torch-compile" run the network once and write down what is called; "native", "null", "xnnpack" and "mcu" follow fixed
-rules.
+rules, and so does "cuda".
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from ..errors import UnknownNameError, UsageError
 from ..graph import Network
 from .blocked import plain_name
 from .by_rules import Aliases, lower_by_rules
+from .cuda import lower_cuda
 from .fusion import FusionRule, FusionRules, Known, Probe, probes, rules_by_lowering
 from .kernel import Constant, Kernel, KernelNode, LoweredNetwork, require_supported
 from .mcu import lower_mcu
@@ -23,14 +24,17 @@ from .onednn import OneDnnPlan, lower_onednn, plan_onednn
 from .onnx_graph import parse
 from .onnxruntime import lower_model, lower_onnx, runtime_version
 from .quantised import is_quantised
+from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
+from .torch_gpu import EAGER, GRAPH, lower_torch_gpu
 from .xnnpack import lower_xnnpack
 
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
-computes with them; the rest stays float32."""
+computes with them; the rest stays float32. In "tf32" tensors are float32 and are multiplied with ten bits of mantissa;
+this and the 16-bit formats are for GPUs, and "float16" for simulated CPUs."""
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -148,9 +152,12 @@ def _lower_for_null(network: Network) -> LoweredNetwork:
 _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_by_onnxruntime,
     "native": lower_native,
+    "cuda": lower_cuda,
     "onednn": lower_onednn,
+    "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
+    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
     "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
@@ -163,9 +170,23 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
     "mcu": lower_mcu,
+    "sim-cpu": partial(lower_sim_cpu, precision="int8"),
 }
 
-_BY_PRECISION = dict(zip(PRECISIONS, (_LOWERINGS, _INT8_LOWERINGS), strict=True))
+
+def _on_gpus(precision: str) -> dict[str, Callable[[Network], LoweredNetwork]]:
+    """The lowerings of what runs on GPUs, in one of their precisions."""
+    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in (EAGER, GRAPH)}
+    return {"cuda": partial(lower_cuda, precision=precision), **torch}
+
+
+_Lowerings = dict[str, Callable[[Network], LoweredNetwork]]
+_BY_PRECISION: dict[str, _Lowerings] = {
+    "float32": _LOWERINGS,
+    "int8": _INT8_LOWERINGS,
+    **{precision: _on_gpus(precision) for precision in ("tf32", "float16", "bfloat16")},
+}
+_BY_PRECISION["float16"]["sim-cpu"] = partial(lower_sim_cpu, precision="float16")
 
 __all__ = [
     "PRECISIONS",
@@ -182,11 +203,13 @@ __all__ = [
     "known_by_lowering",
     "lower",
     "lower_by_rules",
+    "lower_cuda",
     "lower_given",
     "lower_mcu",
     "lower_native",
     "lower_onednn",
     "lower_onnx",
+    "lower_sim_cpu",
     "lowerings",
     "plain_name",
     "plan_onednn",

@@ -40,6 +40,16 @@ def lower_native(network: Network, runtime: str = RUNTIME, precision: str = "flo
     return LoweredNetwork(runtime, network.fingerprint, _Lowerer(prune(network), precision).run(runtime))
 
 
+def fused_kernels(network: Network, runtime: str) -> tuple[list[Kernel], dict[str, str], list[str]]:
+    """The kernels that are left of ``network`` once everything is fused, all plain and in float32.
+
+    Returns:
+        The kernels in execution order, one node each; for every value the one whose memory it is; the outputs.
+    """
+    lowerer = _Lowerer(prune(network), "float32")
+    return lowerer.fused(runtime)
+
+
 @dataclass
 class _Fused:
     """A node, its position among the kernels, and what it took in."""
@@ -71,6 +81,13 @@ class _Lowerer:
         self._kernels: list[_Fused] = []
 
     def run(self, runtime: str) -> tuple[Kernel, ...]:
+        kernels, roots, outputs = self.fused(runtime)
+        if self._int8:
+            kernels, outputs = in_int8(kernels, roots, outputs, runtime)
+        return in_blocks(kernels, roots, outputs, runtime)
+
+    def fused(self, runtime: str) -> tuple[list[Kernel], dict[str, str], list[str]]:
+        """The kernels, whose memory every value is, and the outputs."""
         for node in self._network:
             if all(value in self._constants for value in node.inputs):
                 self._constants.update(stored_outputs(node))
@@ -80,11 +97,7 @@ class _Lowerer:
                 fused = _Fused(node, len(self._kernels), node.outputs)
                 self._kernels.append(fused)
                 self._makers.update(dict.fromkeys(node.outputs, fused))
-        kernels = [self._kernel(fused, runtime) for fused in self._kernels]
-        outputs = list(self._network.outputs)
-        if self._int8:
-            kernels, outputs = in_int8(kernels, self._root, outputs, runtime)
-        return in_blocks(kernels, self._root, outputs, runtime)
+        return [self._kernel(fused, runtime) for fused in self._kernels], self._root, list(self._network.outputs)
 
     def _host(self, value: str, kinds: frozenset[str]) -> _Fused | None:
         """The kernel that makes ``value``, where it is one of ``kinds`` and can still take something in."""

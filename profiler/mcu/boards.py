@@ -5,24 +5,16 @@ power of the running core and what calibrates latencies. Impossible values are r
 """
 
 import os
-from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ...networks.errors import UnknownNameError, UsageError
+from ..descriptions import Description, Family, Hardware
 
 BUILT_IN: Final = Path(__file__).parent / "boards"
-FOLDERS_VARIABLE: Final = "LUTRA_BOARDS"
-"""Environment variable with folders of the user's own board files, separated as in PATH."""
-
-SUFFIX: Final = ".yaml"
 _ADDRESSES: Final = 1 << 32
-_MOST_FILE_BYTES: Final = 1 << 16
 
 Core = Literal["cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m33", "cortex-m7", "rv32imc"]
 Address = Annotated[int, Field(ge=0, lt=_ADDRESSES, multiple_of=4)]
@@ -30,11 +22,7 @@ _CACHED_CORES: Final = ("cortex-m7", "rv32imc")
 _FPU_CORES: Final = ("cortex-m4", "cortex-m33", "cortex-m7")
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Flash(_Strict):
+class Flash(Description):
     """Program memory.
 
     Attributes:
@@ -63,7 +51,7 @@ class Flash(_Strict):
         return self
 
 
-class Ram(_Strict):
+class Ram(Description):
     """A region of RAM; ``tcm`` where it is tightly coupled: never cached, never waits."""
 
     base: Address
@@ -71,7 +59,7 @@ class Ram(_Strict):
     tcm: bool = False
 
 
-class Cache(_Strict):
+class Cache(Description):
     """A cache of the core."""
 
     bytes: int = Field(ge=256, le=1 << 20)
@@ -86,7 +74,7 @@ class Cache(_Strict):
         return self
 
 
-class Calibration(_Strict):
+class Calibration(Description):
     """One factor between simulated and real latencies of a board under one engine.
 
     Attributes:
@@ -98,12 +86,11 @@ class Calibration(_Strict):
     source: str = Field(min_length=1)
 
 
-class Board(_Strict):
+class Board(Hardware):
     """A microcontroller.
 
     Attributes:
-        name: what to ask for.
-        note: what it is.
+        kind: always "board".
         core: instruction set and timing model.
         mhz: clock of the core.
         fpu: single-precision floating point in hardware.
@@ -116,8 +103,7 @@ class Board(_Strict):
         sources: documents that the numbers are from.
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
-    note: str = Field(min_length=1, max_length=200)
+    kind: Literal["board"] = "board"
     core: Core
     mhz: int = Field(ge=1, le=2000)
     fpu: bool = False
@@ -161,6 +147,9 @@ class Board(_Strict):
         return self.calibration.get(engine)
 
 
+BOARDS: Final = Family("board", "board", Board, BUILT_IN, "docs/mcu.md")
+
+
 def board_of(name: str | os.PathLike[str]) -> Board:
     """The board called ``name``, or the one that the YAML file of that path describes.
 
@@ -168,71 +157,22 @@ def board_of(name: str | os.PathLike[str]) -> Board:
         UnknownNameError: no board of that name.
         UsageError: the file cannot be read, or describes no possible board.
     """
-    text = os.fspath(name)
-    if text.endswith(SUFFIX):
-        return read_board(Path(text))
-    found = boards()
-    if text not in found:
-        raise UnknownNameError("board", text, found)
-    return found[text]
-
-
-def is_board(name: str) -> bool:
-    """Whether `board_of` would look for a board: the name of one, or the path of a YAML file."""
-    return name.endswith(SUFFIX) or name in _files()
+    return BOARDS.of(name)
 
 
 def boards() -> dict[str, Board]:
-    """Every board by name: the built-in ones and those in the user's folders (``LUTRA_BOARDS``), which take precedence.
+    """Every board by name: the built-in ones and the user's own, which take precedence.
 
     Raises:
         UsageError: a file describes no possible board, or its name is not the file's.
     """
-    found = {}
-    for name, path in sorted(_files().items()):
-        board = read_board(path)
-        if board.name != name:
-            raise UsageError(f"{path} describes a board called {board.name!r}", hint="rename the file or the board")
-        found[name] = board
-    return found
+    return BOARDS.all()
 
 
-def _files() -> Mapping[str, Path]:
-    own = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
-    return {path.stem: path for folder in (BUILT_IN, *own) for path in _in_folder(folder)}
-
-
-def _in_folder(folder: Path) -> Iterator[Path]:
-    return folder.glob(f"*{SUFFIX}")
-
-
-def read_board(path: Path) -> Board:
+def read_board(path: str | os.PathLike[str]) -> Board:
     """The board that a YAML file describes.
 
     Raises:
         UsageError: the file cannot be read, or describes no possible board; names the field.
     """
-    try:
-        content = path.expanduser().read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint="give the path of a board's file") from error
-    return _parsed(str(path), content)
-
-
-@lru_cache(maxsize=64)
-def _parsed(where: str, content: bytes) -> Board:
-    if len(content) > _MOST_FILE_BYTES:
-        raise UsageError(f"{where} is too large for a board's file", hint="docs/mcu.md shows one")
-    try:
-        document: Any = yaml.safe_load(content)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{where} is no YAML: {error}", hint="docs/mcu.md shows a board's file") from error
-    if not isinstance(document, dict):
-        raise UsageError(f"{where} describes no board", hint="docs/mcu.md shows a board's file")
-    try:
-        return Board.model_validate(document)
-    except ValidationError as error:
-        told = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the board'}: {problem['msg']}" for problem in error.errors()[:5]
-        )
-        raise UsageError(f"{where} describes no possible board: {told}", hint="docs/mcu.md lists the fields") from None
+    return BOARDS.read(path)

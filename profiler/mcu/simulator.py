@@ -75,7 +75,8 @@ class McuSimulator(Simulator):
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        board = self.board.model_dump(exclude={"note", "active_mw", "calibration", "sources", "name", "core", "mhz"})
+        left_out = {"kind", "name", "note", "core", "mhz", "active_mw", "calibration", "sources"}
+        board = self.board.model_dump(exclude=left_out)
         return Fingerprint.of(
             "simulated",
             hardware={
@@ -115,10 +116,10 @@ class McuSimulator(Simulator):
         cycles = counted.cycles + self.engine.layer_cycles
         stalls = counted.stalls | {"call": self.engine.layer_cycles}
         details = {"instructions": counted.instructions, "stalls": stalls, "entries": counted.entries}
-        return SimulatedKernel(cycles, self.board.mhz, details)
+        return SimulatedKernel.of_cycles(cycles, self.board.mhz, details)
 
     def run_overhead(self) -> SimulatedKernel:
-        return SimulatedKernel(self.engine.run_cycles, self.board.mhz, {"instructions": 0, "stalls": {}})
+        return SimulatedKernel.of_cycles(self.engine.run_cycles, self.board.mhz, {"instructions": 0, "stalls": {}})
 
     def estimate_s(self, kernel: Kernel) -> float:
         return _CYCLES_PER_MAC * (kernel.macs + kernel.bytes_moved) / _CYCLES_PER_S

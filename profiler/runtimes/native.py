@@ -10,7 +10,7 @@ import numpy as np
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network, TensorType
 from ...networks.errors import UsageError
-from ...networks.lowering import PRECISIONS, Constant, Kernel, float_name, lower, plain_name, weight_scale_name
+from ...networks.lowering import Constant, Kernel, float_name, lower, plain_name, weight_scale_name
 from .._native import CpuProgram, available_isas, isa_name
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -32,7 +32,7 @@ class NativeRuntime(Runtime):
     """
 
     name = "native"
-    precisions = PRECISIONS
+    precisions = ("float32", "int8")
     max_threads = 1
 
     def __init__(self, threads: int, precision: str = "float32", isa: str | None = None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ...luts.host import KERNEL_CODE_VERSION
 from ...networks import Network
-from ...networks.lowering import PRECISIONS, Kernel, lower
+from ...networks.lowering import Kernel, lower
 from .._native import FakeClock, NullRunnable
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -26,7 +26,7 @@ class NullRuntime(Runtime):
     """Deterministic stand-in on a fake clock."""
 
     name, kind = "null", "null"
-    precisions = PRECISIONS
+    precisions = ("float32", "int8")
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)

@@ -1,15 +1,27 @@
-"""``lutra devices``: what can be profiled here, and what the store has rows of."""
+"""``lutra devices``: what can be profiled here, what the store has rows of, and hardware of one's own to simulate."""
 
-from ..options import JsonOption, StoreOption, echo_json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..options import JsonOption, ServerOption, StoreOption, echo_json
+
+app = typer.Typer(invoke_without_command=True, help="What can be profiled, what has a table, and devices of your own.")
 
 
-def devices(store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """List the devices that can be profiled from here and those that the store has tables of."""
+@app.callback()
+def devices(
+    context: typer.Context, store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:
+    """List the devices that can be profiled from here and those that the store, or a server, has tables of."""
+    if context.invoked_subcommand is not None:
+        return
     from ...profiler import devices as profilable
-    from ..stores import open_store
+    from ..stores import open_source
 
     here = profilable()
-    with open_store(store) as opened:
+    with open_source(store, server) as opened:
         summaries = opened.summaries() if opened else []
     records = [summary.device for summary in summaries]
     rows = {summary.device.digest: summary.counts.get("kernel", 0) for summary in summaries}
@@ -43,3 +55,40 @@ def devices(store: StoreOption = None, as_json: JsonOption = False) -> None:
         for r in records
     ]
     out.print(grid(["table of", "runtime", "threads", "kernels", "digest", "last used"], cells, left=2))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="DEVICE", help="A board, GPU or CPU, or the path of its .yaml.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a simulated device is described by, and where the numbers are from."""
+    from ...profiler.hardware import hardware_of
+
+    described = hardware_of(name).model_dump(mode="json", exclude_none=True)
+    if as_json:
+        echo_json(described)
+        return
+    import yaml
+
+    typer.echo(yaml.safe_dump(described, sort_keys=False, allow_unicode=True, width=110).rstrip())
+
+
+@app.command()
+def add(
+    path: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="What describes a board, GPU or CPU.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Instead of one that was added before.")] = False,
+) -> None:
+    """Check the file of a device of your own, and keep a copy, so that --device takes its name."""
+    from ...profiler.hardware import add_hardware
+
+    kept = add_hardware(path, replace=replace)
+    typer.echo(f"{kept.stem} is simulated from now on, kept in {kept}: lutra predict mobilenet_v2 --device {kept.stem}")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(metavar="DEVICE", help="One that was added.")]) -> None:
+    """Forget a device that was added; rows of it stay in the store."""
+    from ...profiler.hardware import remove_hardware
+
+    typer.echo(f"removed {remove_hardware(name)}")

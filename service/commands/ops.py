@@ -35,7 +35,10 @@ def ops(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the ops that networks may be made of, the networks of the zoo, or what a runtime fuses."""
+    """List the ops that networks may be made of, the networks of the zoo, or what a runtime fuses.
+
+    With --device NAME of a simulated device: what an example of each op takes there, simulated.
+    """
     from ...networks import catalogue, spec_of, zoo
     from ...networks.errors import UsageError
     from ..render import console, grid
@@ -44,6 +47,11 @@ def ops(
         if kind or networks:
             raise UsageError("--fusion goes with neither an op nor --networks", hint="leave them out")
         _show_fusion((device, runtime, threads, precision), measure, store, as_json)
+        return
+    if device not in ("host", "null"):
+        if networks:
+            raise UsageError("--device goes with ops, not with --networks", hint="leave one of the two out")
+        _show_simulated((device, runtime, threads, precision), kind, as_json)
         return
     if networks:
         if kind:
@@ -56,7 +64,7 @@ def ops(
         return
     specs = [spec_of(kind)] if kind else list(catalogue())
     if as_json:
-        echo_json([_described(spec) for spec in specs])
+        echo_json([described(spec) for spec in specs])
         return
     out = console()
     if kind is None:
@@ -77,7 +85,22 @@ def ops(
         )
 
 
-def _described(spec: "OpSpec") -> dict[str, Any]:
+def _show_simulated(setting: tuple[str, str | None, int, str], kind: str | None, as_json: bool) -> None:
+    """What the examples of one op, or the first of each, take on a simulated device."""
+    from ..op_times import op_times
+    from ..render import console, grid
+
+    device, times = op_times(*setting, kind=kind)
+    if as_json:
+        echo_json([vars(time) for time in times])
+        return
+    cells = [[t.op, t.example, t.bound, "" if t.latency_us is None else f"{t.latency_us:,.2f}"] for t in times]
+    out = console()
+    out.print(f"simulated on {device}", markup=False)
+    out.print(grid(["op", "example", "bound by", "us"], cells, left=3))
+
+
+def described(spec: "OpSpec") -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     for name, attr in spec.attributes.items():
         default = {} if attr.required else {"default": str(attr.default) if attr.type == "float" else attr.default}

@@ -13,6 +13,7 @@ from ..options import (
     OptionalNetworksArgument,
     ResolutionOption,
     RuntimeOption,
+    ServerOption,
     StoreOption,
     echo_json,
     sources_of,
@@ -66,26 +67,37 @@ def predict(
     simulate: Annotated[
         bool,
         typer.Option(
-            "--simulate/--no-simulate", help="On a board: simulate layers without a row, instead of interpolating them."
+            "--simulate/--no-simulate",
+            help="On a simulated device: simulate kernels without a row, instead of interpolating them.",
         ),
     ] = True,
     batch: BatchOption = None,
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Predict the latency of networks on a profiled device: number, interval, and where the time goes.
 
-    A microcontroller's board needs no profile: the machine code of its int8 layers is simulated, with the cycles of
-    each, memory, and whether the network fits.
+    A simulated device needs no profile. On a microcontroller's board the machine code of int8 layers is run, with the
+    cycles of each, memory, and whether the network fits; a GPU or CPU is a formula, with what bounds each kernel.
     """
     from ...networks.errors import UsageError
 
     networks = networks or []
     subjects: dict[str, Any] = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
-    if model is not None:
-        given: dict[str, object] = {"--runtime": runtime, "--threads": threads, "--precision": precision}
+    given: dict[str, object]
+    if server is not None:
+        given = {"--store": store, "--encoding": encoding, "--exact": exact or None, "--engine": engine}
+        given |= {"--no-simulate": None if simulate else True}
+        if any(value is not None for value in given.values()):
+            names = ", ".join(name for name, value in given.items() if value is not None)
+            raise UsageError(f"--server and {names}", hint="leave them out: the server has a store of its own")
+        asked = {"device": device, "model": model, "runtime": runtime, "threads": threads, "precision": precision}
+        predictions = _of_server(server, asked, networks, coverage, subjects)
+    elif model is not None:
+        given = {"--runtime": runtime, "--threads": threads, "--precision": precision}
         given |= {"--store": store, "--exact": exact or None, "--device": None if device == "host" else device}
         given |= {"--engine": engine, "--no-simulate": None if simulate else True}
         if any(value is not None for value in given.values()):
@@ -96,10 +108,10 @@ def predict(
         raise UsageError("an encoding without --model", hint="name a predictor that was fitted to encodings")
     elif not networks:
         raise typer.BadParameter("name a network, such as mobilenet_v2", ctx=context)
-    elif _is_board(device):
-        resolved = _resolved(device, engine, runtime, threads)
+    elif _is_simulated(device):
+        resolved = _resolved(device, engine, runtime, threads, precision)
         sources = sources_of(networks, **subjects)
-        _on_board(resolved, sources, store, as_json, simulate=simulate or exact, coverage=coverage)
+        _simulated(resolved, sources, store, as_json, simulate=simulate or exact, coverage=coverage)
         return
     elif engine is not None or not simulate:
         raise UsageError(f"device {device!r} is not simulated", hint="leave --engine and --no-simulate out")
@@ -134,6 +146,17 @@ def _asked(
     return [predictor.explain(row, coverage=coverage) for row in rows]
 
 
+def _of_server(
+    server: str, asked: dict[str, Any], networks: list[str], coverage: float, subjects: dict[str, Any]
+) -> "list[Prediction]":
+    """What a server says of networks: from a device's table there, or a saved predictor of that name."""
+    from ..client import Client
+
+    with Client(server) as client:
+        predictor = client.load_predictor(**asked)
+        return [predictor.explain(source, coverage=coverage) for source in sources_of(networks, **subjects)]
+
+
 def _of_device(
     device: str,
     setting: dict[str, Any],
@@ -163,14 +186,14 @@ def _of_device(
         if error.what != "device":
             raise
         if device != "null":
-            from ...profiler.mcu.boards import boards
+            from ...profiler.hardware import described_names
 
-            raise UnknownNameError("device", device, {*error.known, *boards()}) from None
+            raise UnknownNameError("device", device, {*error.known, *described_names()}) from None
         hint = f"profile it first: {command}"
         raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
 
 
-def _is_board(device: str) -> bool:
+def _is_simulated(device: str) -> bool:
     """Whether the device is simulated; without importing the profiler where the name alone tells."""
     if device in ("host", "null"):
         return False
@@ -179,13 +202,16 @@ def _is_board(device: str) -> bool:
     return is_simulated(device)
 
 
-def _resolved(device: str, engine: str | None, runtime: str | None, threads: int | None) -> "Device":
+def _resolved(
+    device: str, engine: str | None, runtime: str | None, threads: int | None, precision: str | None
+) -> "Device":
     from ...profiler import resolve_device
 
-    return resolve_device(device, engine=engine, runtime=runtime, threads=threads or 1)
+    chosen = {} if precision is None else {"precision": precision}
+    return resolve_device(device, engine=engine, runtime=runtime, threads=threads or 1, **chosen)
 
 
-def _on_board(
+def _simulated(
     device: "Device",
     sources: "list[Network | Path]",
     store: str | None,
@@ -194,10 +220,10 @@ def _on_board(
     simulate: bool,
     coverage: float,
 ) -> None:
-    """Predict networks on a simulated board."""
-    from ..boards import board_reports
+    """Predict networks on a simulated device."""
+    from ..simulated import simulated_reports
 
-    reports = board_reports(device, sources, store=store, simulate=simulate, coverage=coverage)
+    reports = simulated_reports(device, sources, store=store, simulate=simulate, coverage=coverage)
     if as_json:
         echo_json([report.to_dict() for report in reports])
         return

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import AnyPrecisionOption, DeviceArgument, JsonOption, StoreOption, echo_json
+from ..options import AnyPrecisionOption, DeviceArgument, JsonOption, ServerOption, StoreOption, echo_json
 from . import table_compare, table_exchange, table_upkeep
 
 if TYPE_CHECKING:
@@ -23,19 +23,20 @@ app.command()(table_compare.diff)
 app.command()(table_compare.merge)
 
 
-def _table(device: str, store: str | None, precision: str | None) -> "Table":
-    from ..stores import open_store, record_of, require_store
+def _table(device: str, store: str | None, server: str | None, precision: str | None) -> "Table":
+    from ..stores import open_source, record_of, require_source
 
-    with open_store(store) as opened:
-        return require_store(opened).table(record_of(require_store(opened), device, precision))
+    with open_source(store, server) as opened:
+        found = require_source(opened)
+        return found.table(record_of(found, device, precision))
 
 
 @app.command("list")
-def list_tables(store: StoreOption = None, as_json: JsonOption = False) -> None:
+def list_tables(store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """List the tables in the store."""
-    from ..stores import open_store
+    from ..stores import open_source
 
-    with open_store(store) as opened:
+    with open_source(store, server) as opened:
         summaries = opened.summaries() if opened else []
     settings = [summary.device.fingerprint for summary in summaries]
     if as_json:
@@ -67,10 +68,11 @@ def show(
     device: DeviceArgument = "host",
     precision: AnyPrecisionOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the rows of a table: kernels, the runtime's constants, and whole networks beside their prediction."""
-    table = _table(device, store, precision)
+    table = _table(device, store, server, precision)
     if as_json:
         rows = [row.to_dict() | {"samples_ns": None, "rounds": None, "spec": None} for row in table]
         echo_json({"summary": table.summary().to_dict(), "rows": rows})

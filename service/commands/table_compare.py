@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..options import AnyPrecisionOption, JsonOption, StoreOption, echo_json
+from ..options import AnyPrecisionOption, JsonOption, ServerOption, StoreOption, echo_json
 
 if TYPE_CHECKING:
     from ...luts.diff import Change, TableDiff
@@ -24,6 +24,7 @@ def diff(
     right: Annotated[str, SideArgument],
     precision: AnyPrecisionOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare two tables: what differs between the devices, and between their rows.
@@ -33,7 +34,7 @@ def diff(
     from ...luts.diff import compare
     from ..sides import open_side
 
-    with open_side(left, store, precision) as first, open_side(right, store, precision) as second:
+    with open_side(left, store, precision, server) as first, open_side(right, store, precision, server) as second:
         differences = first.fingerprint.differences(second.fingerprint)
         found = compare(first.numbers, second.numbers)
     if as_json:

@@ -73,7 +73,7 @@ def validate(
     if targets[0].simulator is not None:
         raise NotSupportedError(
             f"{device} is simulated: there is no clock to compare with",
-            hint="compare with layers that were measured on the board: lutra validate-mcu",
+            hint="compare with what was measured on a real one: lutra validate-mcu, or lutra calibrate",
         )
     done: list[Validation] = []
     with open_store(store, read_only=False, create=True) as opened:

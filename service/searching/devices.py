@@ -57,7 +57,7 @@ def latency_of(settings: "Settings", space: "SearchSpace") -> Latency:
     if path is not None:
         source, device, origin = _in_file(path, name)
     elif settings.device not in MEASURED_HERE and is_simulated(settings.device):
-        return _on_board(settings, space)
+        return _simulated(settings, space)
     else:
         source, device, origin = _in_store(settings)
     oracle = make_oracle(source, space, device=device)
@@ -144,9 +144,9 @@ def _in_store(settings: "Settings") -> "tuple[BlockTable | LatencyPredictor, str
         if name == "null":
             hint = how_to_profile(settings)
             raise NotCoveredError("the null device has not been profiled yet", (), hint=hint) from None
-        from ...profiler.mcu.boards import boards
+        from ...profiler.hardware import described_names
 
-        raise UnknownNameError("device", name, {*error.known, *boards()}) from None
+        raise UnknownNameError("device", name, {*error.known, *described_names()}) from None
     return predictor, name, f"kernels of {name} in the store"
 
 
@@ -159,26 +159,34 @@ def how_to_profile(settings: "Settings") -> str:
     return f"profile the space first: {shlex.join(words)}"
 
 
-def _on_board(settings: "Settings", space: "SearchSpace") -> Latency:
-    """A simulated board; those of the space's kernels that the store lacks are simulated, and kept there."""
+def _simulated(settings: "Settings", space: "SearchSpace") -> Latency:
+    """A simulated device; those of the space's kernels that the store lacks are simulated, and kept there."""
     from ...nas_bridge import make_oracle
     from ...predictors import table_predictor
     from ...profiler import resolve_device
-    from ..boards import table_of_plan
     from ..plans import plan_of
+    from ..simulated import table_of_plan
 
-    board = resolve_device(settings.device, engine=settings.engine, runtime=settings.runtime)
-    plan, _ = plan_of(board, (), [space], check=False, check_networks=0)
-    predictor = table_predictor(table_of_plan(plan, settings.store), board.name)
-    origin = f"{len(plan.kernels)} kernels on {board.name}, simulated"
-    return Latency(make_oracle(predictor, space), origin, predictor, _memory_share(space, board))
+    device = resolve_device(
+        settings.device,
+        engine=settings.engine,
+        runtime=settings.runtime,
+        threads=settings.threads or 1,
+        precision=settings.precision or "float32",
+    )
+    plan, _ = plan_of(device, (), [space], check=False, check_networks=0)
+    predictor = table_predictor(table_of_plan(plan, settings.store), device.name)
+    origin = f"{len(plan.kernels)} kernels on {device.name}, simulated"
+    return Latency(make_oracle(predictor, space), origin, predictor, _memory_share(space, device))
 
 
-def _memory_share(space: "SearchSpace", board: "Device") -> "Measure":
+def _memory_share(space: "SearchSpace", device: "Device") -> "Measure | None":
+    """Share of a board's memory that networks take; None for what has memory enough."""
     from ...profiler.mcu.simulator import McuSimulator
 
-    simulator = board.simulator
-    assert isinstance(simulator, McuSimulator)
+    simulator = device.simulator
+    if not isinstance(simulator, McuSimulator):
+        return None
     rules, ram, flash = simulator.engine.memory, simulator.board.ram_bytes, simulator.board.flash_bytes
 
     def share(codes: "Codes") -> NDArray[np.float64]:

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ..drawing.scatter import to_png, to_svg
 from .page import Grid, to_html
-from .scatter import to_png, to_svg
 from .settings import RESULT
 
 if TYPE_CHECKING:
@@ -65,18 +65,20 @@ def _architectures(report: "SearchReport", folder: Path) -> list[str]:
 
 
 def _tried(report: "SearchReport", path: Path) -> None:
-    """All architectures in the order in which they were tried, with why some failed."""
+    """All architectures in the order in which they were tried, with why some failed, and how others did not."""
     prepared, result = report.run.prepared, report.run.result
     names = [objective.name for objective in prepared.problem.objectives]
     others = [name for name in names if name != "latency_ms"]
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["network", *others, "latency_ms", "failure"])
+        how = prepared.accuracy.how
+        writer.writerow(["network", *others, "latency_ms", "failure", *(["how"] if how else [])])
         for code, values, latency_ms, failure in zip(
             result.codes, result.values, report.latencies_ms, result.evaluations.failures, strict=True
         ):
             known = ["" if failure is not None else f"{values[names.index(name)]:.9g}" for name in others]
-            writer.writerow([prepared.space.label(code), *known, f"{latency_ms:.9g}", failure or ""])
+            told = [how(code) if failure is None else ""] if how else []
+            writer.writerow([prepared.space.label(code), *known, f"{latency_ms:.9g}", failure or "", *told])
 
 
 def _grid(report: "SearchReport") -> Grid:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...predictors.prediction import significant
+from ..drawing.scatter import Scatter
 from ..render import number
 from .runs import LATENCY
-from .scatter import Scatter
 from .settings import FORMAT, VERSION
 
 if TYPE_CHECKING:

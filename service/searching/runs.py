@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from . import gradient
-from .settings import JOURNAL, Settings
+from .settings import JOURNAL, TRAINED, Settings
 
 if TYPE_CHECKING:
     from ...nas import Problem, SearchResult
@@ -50,8 +50,12 @@ class Prepared:
     others: "tuple[Latency, ...]" = ()
 
 
-def prepare(settings: Settings) -> Prepared:
+def prepare(settings: Settings, folder: Path) -> Prepared:
     """Find all that a search needs, and make sure that its budgets can be kept.
+
+    Args:
+        settings: what the search is.
+        folder: of the search, which need not be there yet.
 
     Raises:
         InfeasibleError: no architecture keeps a budget; says the least.
@@ -70,7 +74,15 @@ def prepare(settings: Settings) -> Prepared:
     if by_gradient:
         accuracy = gradient.accuracy_of_supernet(settings.data)
     else:
-        accuracy = accuracy_of(settings.accuracy, space, settings.space, seed=settings.seed, data=settings.data)
+        accuracy = accuracy_of(
+            settings.accuracy,
+            space,
+            settings.space,
+            seed=settings.seed,
+            data=settings.data,
+            supernet=settings.supernet,
+            memory=folder / TRAINED,
+        )
     latency = latency_of(settings, space)
     others = tuple(latency_of(_of_other(settings, name), space) for name in settings.also)
     _require_distinct([known.oracle.device for known in (latency, *others)])

@@ -77,6 +77,19 @@ class TestFromScratch(EstimatorContract):
         return FromScratch(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)
 
 
+class TestInherited(EstimatorContract):
+    remembers = True
+
+    def make(self, seed: int = 0) -> AccuracyEstimator:
+        from lutra.nas.accuracy.augmentation import NO_AUGMENTATION
+        from lutra.nas.accuracy.data import digits
+        from lutra.nas.accuracy.inherit.estimator import Inherited
+        from lutra.nas.accuracy.recipe import Recipe
+
+        recipe = Recipe(epochs=2, batch=64, augmentation=NO_AUGMENTATION)
+        return Inherited(images=digits(16).subset(range(200)), recipe=recipe, seed=seed)
+
+
 class TestOnceForAll(EstimatorContract):
     def make(self, seed: int = 0) -> AccuracyEstimator:
         from lutra.nas.accuracy.data import digits

@@ -51,7 +51,7 @@ def test_engines_have_tables_of_their_own(lutra):
 def test_profile_keeps_rows_and_predict_uses_them(lutra):
     done = lutra("profile", NETWORK, "--device", "stm32f746")
     assert done.code == 0, done.err
-    assert "5 kernels measured" in done.err
+    assert "5 kernels simulated" in done.err
     assert "5 known before" in lutra("profile", NETWORK, "--device", "stm32f746").err
     (found,) = document(lutra, "predict", NETWORK, "--device", "stm32f746", "--no-simulate")
     assert {layer["source"] for layer in found["layers"]} == {"simulated"}
@@ -121,7 +121,7 @@ def test_a_simulated_board_has_no_clock_to_validate_with(lutra):
 
 def test_boards_are_listed(lutra):
     here = document(lutra, "devices")["here"]
-    assert {"stm32f746", "esp32c3"} <= {d["name"] for d in here if d["kind"] == "simulated" and d["available"]}
+    assert {"stm32f746", "esp32c3"} <= {d["name"] for d in here if d["kind"] == "sim-mcu" and d["available"]}
 
 
 def test_a_space_is_planned_without_whole_networks(lutra):

@@ -574,6 +574,30 @@ def test_an_estimator_that_learns_on_a_space_is_given_the_one_that_is_searched()
     pytest.importorskip("torch")
     from lutra.service.searching.accuracy import OfEstimator
 
-    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator()
+    network = space_of("nasbench201").decode([0] * 6)
+    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator(network)
     assert estimator.kind == "hypernetwork"
     assert estimator.seed == 3
+
+
+def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, tmp_path):
+    pytest.importorskip("torch")
+    from lutra.nas.accuracy.data import digits
+    from lutra.nas.accuracy.data_sources import write_npz
+
+    write_npz(digits(32).subset(range(30)), tmp_path / "few.npz")
+    words = ("search", *SPACE, *NULL, "--max-ms", 10, "-s", "aging", "--set", "population=1", "--set", "sample=1")
+    words += ("--set", "growth=1", "--accuracy", "inherited", "--data", "few.npz", "--out", "run")
+    found = lutra(*words, "-n", 2)
+    assert found.code == 0, found.err
+    assert "accuracy (inherited, %)" in found.out
+    files = sorted(path.name for path in (tmp_path / "run" / "trained" / "3x32x32").iterdir())
+    assert len(files) == 2
+    assert all(name.endswith(".trained.npz") for name in files)
+    with (tmp_path / "run" / "tried.csv").open() as file:
+        how = [row["how"] for row in csv.DictReader(file)]
+    assert how[0].startswith("from scratch: 20 epochs, ")
+    assert " of its weights from mine/" in how[1]
+    more = lutra("search", "--resume", "run", "-n", 3, "--json")
+    assert "with the weights of a relative" in json.dumps(more.document)
+    assert len(list((tmp_path / "run" / "trained" / "3x32x32").iterdir())) == 3

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 COMMANDS = (
+    "calibrate",
     "design-spaces",
     "devices",
     "doctor",
@@ -40,8 +41,11 @@ COMMANDS = (
     "predict",
     "profile",
     "search",
+    "serve",
     "spaces",
+    "supernet",
     "table",
+    "token",
     "transfer",
     "validate",
     "validate-mcu",
@@ -237,13 +241,13 @@ def load_generator():
     return module
 
 
-@pytest.mark.parametrize("name", ["errors.md", "ops.md"])
+@pytest.mark.parametrize("name", ["api.md", "errors.md", "ops.md"])
 def test_generated_pages_are_current(name):
     assert (DOCS / name).read_text(encoding="utf-8") == load_generator().PAGES[name](), "run 'make docs'"
 
 
 def test_every_generated_page_is_checked():
-    assert set(load_generator().PAGES) == {"errors.md", "ops.md"}
+    assert set(load_generator().PAGES) == {"api.md", "errors.md", "ops.md"}
 
 
 def test_every_error_code_has_a_heading_and_a_remedy():

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutra.networks.errors import FormatVersionError, MissingDependencyError, SearchStateError
+from lutra.service.drawing import ticks
+from lutra.service.drawing.scatter import Scatter, to_png, to_svg
 from lutra.service.searching.page import Grid, to_html
-from lutra.service.searching.scatter import Scatter, ticks, to_png, to_svg
 from lutra.service.searching.settings import FILE, Settings
 
 

@@ -39,12 +39,14 @@ class Trace:
     """The channels of a network.
 
     Attributes:
+        network: whose they are.
         ids: of the channels of each value, [c].
         axes: of each value's channels.
         treatments: what each node does with channels.
     """
 
     def __init__(self, network: Network) -> None:
+        self.network = network
         self.ids: dict[str, Ints] = {}
         self.axes: dict[str, int] = {}
         self.treatments: dict[str, Treatment] = {}

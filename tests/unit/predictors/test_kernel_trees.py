@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lutra.luts.trees import BoostedTrees
 from lutra.networks import NetworkBuilder
 from lutra.networks.errors import NotCoveredError, UsageError
 from lutra.networks.lowering import lower
 from lutra.predictors import KernelPredictor, TablePredictor
-from lutra.predictors._trees import BoostedTrees
 from lutra.predictors.testing import small_network, synthetic_fingerprint, synthetic_ns, synthetic_table
 
 

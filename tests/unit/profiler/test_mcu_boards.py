@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lutra.networks.errors import UnknownNameError, UsageError
-from lutra.profiler.mcu.boards import BUILT_IN, FOLDERS_VARIABLE, board_of, boards, is_board, read_board
+from lutra.profiler.hardware import is_described
+from lutra.profiler.mcu.boards import BUILT_IN, board_of, boards, read_board
 from lutra.profiler.mcu.engines import ENGINES, engine_of
 
 NAMES = (
@@ -58,9 +59,9 @@ def test_built_in_boards_name_their_sources(name):
 
 
 def test_names_of_boards():
-    assert is_board("stm32f746")
-    assert is_board("somewhere/mine.yaml")
-    assert not is_board("host")
+    assert is_described("stm32f746")
+    assert is_described("somewhere/mine.yaml")
+    assert not is_described("host")
     with pytest.raises(UnknownNameError, match="unknown board 'stm32f74'") as caught:
         board_of("stm32f74")
     assert "stm32f746" in caught.value.hint
@@ -69,16 +70,16 @@ def test_names_of_boards():
 def test_own_board_by_path_and_by_folder(tmp_path, monkeypatch):
     path = written(tmp_path, changed(name="mine", mhz=100))
     assert board_of(str(path)).mhz == 100
-    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("LUTRA_BOARDS", str(tmp_path))
     assert board_of("mine").mhz == 100
-    assert is_board("mine")
+    assert is_described("mine")
     written(tmp_path, changed(name="stm32h743", mhz=99), "stm32h743")
     assert boards()["stm32h743"].mhz == 99
 
 
 def test_a_folders_file_has_its_boards_name(tmp_path, monkeypatch):
     written(tmp_path, changed(name="other"))
-    monkeypatch.setenv(FOLDERS_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("LUTRA_BOARDS", str(tmp_path))
     with pytest.raises(UsageError, match="describes a board called 'other'"):
         boards()
 

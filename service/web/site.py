@@ -1,0 +1,216 @@
+"""The pages of the service, and the files that they ask for."""
+
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from ...networks import Network, zoo
+from ...networks.errors import LutraError, NotCoveredError, UsageError
+from ...predictors import Prediction
+from ..api.access import COOKIE, require_own_page
+from ..api.knowledge import Setting
+from ..api.problems import status_of
+from ..api.service import Service
+from ..options import split_numbers
+from ..scopes import require_scope
+from .page import DIGEST_DIGITS, Page, SiteLinks
+from .pages import LOGIN, View, error_page, page, shown
+from .rendering import ASSETS, asset
+from .views.comparing import compare_page
+from .views.devices import device_page, devices_page
+from .views.jobs import job_page, jobs_page
+from .views.measured import measured_page, work_page
+from .views.network import network_page, no_network_page
+from .views.searches import search_page
+from .views.table import describe, row_page, table_page
+
+router = APIRouter(include_in_schema=False)
+
+_LINKS: Final = SiteLinks()
+_JOBS: Final = 50
+
+
+@page(router, "/")
+@page(router, "/devices")
+async def devices(view: View) -> Page:
+    """Devices, the one used last first."""
+    return await view.server.read(_devices, view.server)
+
+
+def _devices(server: Service) -> Page:
+    health = {digest: {"heard_at": at} for digest, at in server.presence.last_seen().items()}
+    return devices_page(server.store, _LINKS, health=health)
+
+
+@page(router, "/devices/{device}")
+async def device(view: View, device: str) -> Page:
+    """One device."""
+    return await view.server.read(device_page, view.server.store, device, _LINKS)
+
+
+@page(router, "/tables/{device}")
+async def table(view: View, device: str) -> Page:
+    """Kernels as a heat map; the query's ``family`` chooses one family."""
+    server, family = view.server, view.state("family")
+    return await server.read(lambda: table_page(server.store, device, _LINKS, family=family))
+
+
+@page(router, "/tables/{device}/rows/{kind}/{key:path}")
+async def row(view: View, device: str, kind: str, key: str) -> Page:
+    """One row with its samples."""
+    return await view.server.read(row_page, view.server.store, device, kind, key)
+
+
+@page(router, "/tables/{device}/networks")
+async def measured(view: View, device: str) -> Page:
+    """Whole networks, predicted and measured."""
+    return await view.server.read(measured_page, view.server.store, device, _LINKS)
+
+
+@page(router, "/work")
+async def work(view: View) -> Page:
+    """MACs beside latency across devices."""
+    return await view.server.read(work_page, view.server.store, _LINKS)
+
+
+@page(router, "/compare")
+async def compare(view: View) -> Page:
+    """Two tables side by side; the query's ``left`` and ``right`` name them."""
+    return await view.server.read(_compared, view)
+
+
+def _compared(view: View) -> Page:
+    store = view.server.store
+    known = [record.digest for record in store.devices()]
+    if len(known) < 2:
+        raise NotCoveredError(
+            f"{len(known)} table{'s' * (len(known) != 1)} to compare", (), hint="profile another device or runtime"
+        )
+    return compare_page(store, view.state("left") or known[0], view.state("right") or known[1], _LINKS)
+
+
+@page(router, "/networks")
+async def networks(view: View) -> Page:
+    """A network on a device; the query names ``network`` (of the zoo) or ``upload``, ``resolution`` and ``device``."""
+    return await view.server.read(_network, view)
+
+
+def _network(view: View) -> Page:
+    server = view.server
+    known = server.store.devices()
+    device = view.state("device") or (known[0].digest[:DIGEST_DIGITS] if known else "")
+    name, upload, resolution = view.state("network"), view.state("upload"), view.state("resolution")
+    state: dict[str, Any] = {
+        "devices": [describe(record) for record in known],
+        "device": device,
+        "zoo": list(zoo.names()),
+        "asked": name or "",
+        "resolution": resolution,
+    }
+    if name is None and upload is None:
+        return no_network_page(**state)
+    network = _asked(server, name, upload, resolution)
+    if not device:
+        return network_page(network, [], doubts=["No device has a table yet: lutra profile mobilenet_v2"], **state)
+    doubts, predictions = [], list[Prediction]()
+    try:
+        predictions.append(server.knowledge.known(Setting(device)).predictor.explain(network))
+    except NotCoveredError as error:
+        doubts.append(f"{error.message}. {error.hint or ''}")
+    return network_page(network, predictions, doubts=doubts, **state)
+
+
+def _asked(server: Service, name: str | None, upload: str | None, resolution: str | None) -> Network:
+    if upload is not None:
+        return server.knowledge.checked(server.uploads.network(upload))
+    assert name is not None
+    options = {} if resolution is None else {"resolution": split_numbers(resolution, "resolution")[0]}
+    return server.knowledge.network_of_zoo(name, options)
+
+
+@page(router, "/jobs")
+async def jobs(view: View) -> Page:
+    """Jobs, the newest first; the query chooses by ``kind``, ``state`` and ``device``."""
+    return await view.server.read(_jobs, view)
+
+
+def _jobs(view: View) -> Page:
+    chosen = {name: view.state(name) for name in ("kind", "state", "device")}
+    found = view.server.jobs.list(**chosen, after=view.state("after"), limit=_JOBS)  # type: ignore[arg-type]
+    return jobs_page([job.to_dict() for job in found.jobs], after=found.after, chosen=chosen)
+
+
+@page(router, "/jobs/{job}")
+async def job(view: View, job: str) -> Page:
+    """One job, followed while it runs."""
+    return await view.server.read(_job, view.server, job)
+
+
+def _job(server: Service, job: str) -> Page:
+    found = server.jobs.get(job)
+    files = [file.name for file in server.jobs.files(job)]
+    return job_page(found.to_dict(), _events(server, job), server.jobs.log(job), files)
+
+
+def _events(server: Service, job: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while more := server.jobs.events(job, found[-1]["number"] if found else 0):
+        found += more
+    return found
+
+
+@page(router, "/searches/{job}")
+async def search(view: View, job: str) -> Page:
+    """A search job: its front, followed while it runs."""
+    return await view.server.read(_search, view.server, job)
+
+
+def _search(server: Service, job: str) -> Page:
+    found = server.jobs.get(job)
+    if found.kind != "search":
+        raise UsageError(f"job {job} is a {found.kind}, no search", hint=f"look at it under /jobs/{job}")
+    tried = [item for event in _events(server, job) if event.get("event") == "tried" for item in event["items"]]
+    if not found.is_finished:
+        return search_page({}, tried, live=found.to_dict())
+    names = {file.name for file in server.jobs.files(job)}
+    chosen = Network.from_json(_document(server, job, "best.json")) if "best.json" in names else None
+    result = _document(server, job, "result.json") if "result.json" in names else {}
+    return search_page(result, tried, chosen, live=None if result else found.to_dict())
+
+
+def _document(server: Service, job: str, name: str) -> dict[str, Any]:
+    import json
+
+    document: dict[str, Any] = json.loads(server.jobs.file(job, name))
+    return document
+
+
+@router.post("/jobs/{job}/cancel")
+async def cancel(request: Request, job: str, csrf: Annotated[str, Form(max_length=200)]) -> Response:
+    """Stop a job, as the button of its page asks."""
+    server: Service = request.app.state.service
+    try:
+        principal = server.access.session(request.cookies.get(COOKIE, ""))
+        if principal is None:
+            return RedirectResponse(LOGIN, status_code=303)
+        require_own_page(request, principal, csrf)
+        require_scope(principal.scope, "profile")
+        await server.read(server.jobs.cancel, job)
+    except LutraError as error:
+        return shown(error_page(error), status=status_of(error))
+    return RedirectResponse(f"/jobs/{job}", status_code=303)
+
+
+@router.get("/static/{name}")
+async def static(request: Request, name: str) -> Response:
+    """A file that pages ask for; nobody has to be known for it."""
+    if name not in ASSETS:
+        return Response(status_code=404)
+    content = asset(name)
+    tag = f'"{sha256(content).hexdigest()[:16]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag}  # asked again each time, sent again when it has changed
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=ASSETS[name], headers=headers)
