@@ -18,7 +18,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-slow dev links contracts lint format native firmware check-firmware sanitize \
-	bench-estimation bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service bench-spine bench-tables scoreboard docs clean
+	bench-estimation bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service \
+	bench-sim-cpu bench-spine bench-tables scoreboard docs clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -115,6 +116,9 @@ bench-spine: $(VENV)/.package ## measure this area's figures into benchmarks/res
 
 bench-mcu: $(VENV)/.package ## measure simulated boards beside real ones into benchmarks/results/mcu.json
 	$(BIN)/python -m benchmarks.mcu
+
+bench-sim-cpu: $(VENV)/.package ## simulated CPUs beside measured networks into benchmarks/results/sim_cpu.json
+	$(BIN)/python -m benchmarks.sim_cpu
 
 bench-measuring: $(VENV)/.package ## measure how well sums agree with the clock, and render docs/accuracy.md (two hours)
 	$(BIN)/python -m benchmarks.measuring

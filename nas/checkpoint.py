@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..networks.errors import CheckpointError, FormatVersionError
+from .arrays import read_arrays
 
 FORMAT_VERSION: Final = 1
 """Raised whenever an older reader could misread a newer file."""
@@ -88,13 +88,12 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any], what: str) -> Check
     if not path.exists():
         return None
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+        arrays = read_arrays(path)
         card = json.loads(str(arrays.pop(_CARD)))
         version, saved, progress = card["version"], card["identity"], card["progress"]
         if card["format"] != f"lutra.{what}" or not isinstance(version, int):
             raise ValueError(f"it is no {what}")
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is no checkpoint, or damaged ({error})", hint=_HINT) from None
     if version > FORMAT_VERSION:
         raise FormatVersionError("the checkpoint", version, FORMAT_VERSION)

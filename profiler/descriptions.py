@@ -21,6 +21,8 @@ FOLDERS_VARIABLES: Final = ("LUTRA_DEVICES", "LUTRA_BOARDS")
 """Environment variables with folders of the user's own files, separated as in PATH; the second is the older name."""
 
 SUFFIX: Final = ".yaml"
+CALIBRATION_SUFFIX: Final = ".calibration.json"
+"""Of what lies beside a file where a calibration is too much for it."""
 DEFAULT_KIND: Final = "board"
 _MOST_FILE_BYTES: Final = 1 << 16
 _SHOWN: Final = 5  # problems of a file that are told at once
@@ -77,12 +79,20 @@ class Family(Generic[D]):
             UsageError: the file cannot be read, or describes nothing possible.
         """
         text = os.fspath(name)
+        return self.read(text) if text.endswith(SUFFIX) else self._named(text, self.path(text))
+
+    def path(self, name: str | os.PathLike[str]) -> Path:
+        """The file behind a name, or the path that it is.
+
+        Raises:
+            UnknownNameError: none of that name.
+        """
+        text, files = os.fspath(name), self.files()
         if text.endswith(SUFFIX):
-            return self.read(text)
-        files = self.files()
+            return Path(text).expanduser()
         if text not in files:
             raise UnknownNameError(self.what, text, files)
-        return self._named(text, files[text])
+        return files[text]
 
     def all(self) -> dict[str, D]:
         """Every one by name; the user's own take precedence over those that are shipped.

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from ..networks.errors import UnknownNameError, UsageError
-from .descriptions import NAME_PATTERN, SUFFIX, Family, Hardware, added_folder, kind_of, own_files
+from .descriptions import CALIBRATION_SUFFIX, NAME_PATTERN, SUFFIX, Family, Hardware, added_folder, kind_of, own_files
 
 
 def families() -> Mapping[str, Family[Any]]:
@@ -77,6 +77,7 @@ def add_hardware(path: str | os.PathLike[str], *, replace: bool = False) -> Path
     if not os.fspath(path).endswith(SUFFIX):
         raise UsageError(f"{os.fspath(path)} is no {SUFFIX} file", hint="give the YAML file that describes the device")
     target = require_free(hardware_of(path).name, replace=replace)
+    target.with_suffix(CALIBRATION_SUFFIX).unlink(missing_ok=True)
     return _kept(target, Path(path).expanduser().read_bytes())
 
 
@@ -125,4 +126,5 @@ def remove_hardware(name: str) -> Path:
         added = sorted(path.stem for path in added_folder().glob(f"*{SUFFIX}"))
         raise UsageError(f"{name!r} was not added", hint=f"added are: {', '.join(added) or 'none'}")
     target.unlink()
+    target.with_suffix(CALIBRATION_SUFFIX).unlink(missing_ok=True)
     return target

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..networks.errors import NotSupportedError, UsageError
+from ..networks.errors import UsageError
 from ..networks.lowering.mcu import RUNTIME as MCU
 from ..networks.lowering.sim_cpu import RUNTIME as SIM_CPU
+from .descriptions import CALIBRATION_SUFFIX
 from .hardware import families, family_of, is_described
 
 if TYPE_CHECKING:
@@ -89,9 +90,17 @@ def _analytic(name: str, kind: str, threads: int, precision: str) -> "Device":
     from .cpu_sim.device import CPUS
     from .cpu_sim.simulator import CpuSimulator
     from .devices import Device
+    from .gpu_sim.calibration import Calibration
+    from .gpu_sim.device import GPUS
+    from .gpu_sim.simulator import GpuSimulator
 
-    if kind == "gpu":
-        raise NotSupportedError(f"{name} is a GPU, which cannot be simulated yet", hint="name a board or a CPU")
-    hardware = CPUS.of(name)
-    simulator = CpuSimulator(hardware, precision, threads)
-    return Device(hardware.name, simulator.fingerprint, simulator)
+    if kind == "cpu":
+        cpu = CPUS.of(name)
+        of_cpu = CpuSimulator(cpu, precision, threads)
+        return Device(cpu.name, of_cpu.fingerprint, of_cpu)
+    if threads != 1:
+        raise UsageError(f"{name} is a GPU, which has no threads of a CPU", hint="leave --threads out")
+    gpu = GPUS.of(name)
+    beside = GPUS.path(name).with_suffix(CALIBRATION_SUFFIX)
+    of_gpu = GpuSimulator(gpu, precision, calibration=Calibration.load(beside) if beside.exists() else None)
+    return Device(gpu.name, of_gpu.fingerprint, of_gpu)

@@ -28,6 +28,7 @@ from .commands import (
     search,
     serve,
     spaces,
+    supernet,
     table,
     token,
     transfer,
@@ -56,6 +57,7 @@ app.command("design-spaces", short_help="Which width and size of image to search
 app.command("profile", short_help="Measure the kernels of networks or spaces on a device.")(profile.profile)
 app.command("predict", short_help="Latency of networks on a profiled device.")(predict.predict)
 app.command("search", short_help="The most accurate network within a budget on a device.")(search.search)
+app.command("supernet", short_help="Train one supernet whose parts are all networks of a space.")(supernet.supernet)
 app.command("fit", short_help="Fit predictors to measured networks, and keep the best.")(fit.fit)
 app.command("transfer", short_help="A new device from few samples: which to measure, and what they tell.")(
     transfer.transfer

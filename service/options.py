@@ -62,8 +62,8 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host' is this machine, 'null' a stand-in; a board, GPU or CPU (lutra devices) or its .yaml is"
-        " simulated.",
+        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board, GPU or CPU (lutra devices) or"
+        " its .yaml is simulated.",
     ),
 ]
 EngineOption = Annotated[

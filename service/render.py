@@ -119,6 +119,16 @@ def epoch_progress(total: int) -> "Iterator[Callable[[EpochReport], None]]":
 
     Where standard error is no terminal, a line for each epoch instead.
     """
+    with training_progress(total) as show:
+        yield lambda report: show(report.epoch, _epoch(report))
+
+
+@contextmanager
+def training_progress(total: int) -> "Iterator[Callable[[int, str], None]]":
+    """A progress bar on standard error, told how many epochs are done and what the last one came to; time to go.
+
+    Where standard error is no terminal, a line for each epoch instead.
+    """
     if not sys.stderr.isatty():
         yield _epoch_lines(total)
         return
@@ -133,12 +143,12 @@ def epoch_progress(total: int) -> "Iterator[Callable[[EpochReport], None]]":
     )
     with bar:
         task = bar.add_task("", total=total)
-        yield lambda report: bar.update(task, completed=report.epoch, description=_epoch(report))
+        yield lambda number, text: bar.update(task, completed=number, description=text)
 
 
-def _epoch_lines(total: int) -> "Callable[[EpochReport], None]":
-    def show(report: "EpochReport") -> None:
-        sys.stderr.write(f"epoch {report.epoch}/{total}: {_epoch(report)}\n")
+def _epoch_lines(total: int) -> "Callable[[int, str], None]":
+    def show(number: int, text: str) -> None:
+        sys.stderr.write(f"epoch {number}/{total}: {text}\n")
 
     return show
 
@@ -195,4 +205,13 @@ def _line_printer() -> "Callable[[Progress], None]":
     return show
 
 
-__all__ = ["campaign_progress", "console", "epoch_progress", "escape", "grid", "number", "search_progress"]
+__all__ = [
+    "campaign_progress",
+    "console",
+    "epoch_progress",
+    "escape",
+    "grid",
+    "number",
+    "search_progress",
+    "training_progress",
+]

@@ -13,7 +13,7 @@ from typing import Any
 from .._parts import run_parts
 from .._results import ROOT, Figure, note
 from ..facts import SHARED
-from . import _data, _hypernetwork, _inherited, _net2net, _once_for_all, _proxies, _training, _zen
+from . import _data, _hypernetwork, _inherited, _loops, _net2net, _once_for_all, _proxies, _training, _zen
 
 COMMAND = "make bench-estimation"
 
@@ -23,11 +23,13 @@ PARTS = {
     "proxies": _proxies.measure,
     "net2net": _net2net.measure,
     "data": _data.measure,
-    "training": _training.measure,
-    "training-gpu": _training.measure_gpu,
+    "training": _training.SMALL.measure,
+    "training-gpu": _training.RESNET.measure,
     "inherited": _inherited.measure,
     "once-for-all": _once_for_all.measure,
     "hypernetwork": _hypernetwork.measure,
+    "loop-once-for-all": _loops.ONCE_FOR_ALL.measure,
+    "loop-proxyless": _loops.PROXYLESS.measure,
 }
 _FIGURES = {
     "zen": _zen.figures,
@@ -35,21 +37,26 @@ _FIGURES = {
     "proxies": _proxies.figures,
     "net2net": _net2net.figures,
     "data": _data.figures,
-    "training": _training.figures,
-    "training-gpu": _training.figures_gpu,
+    "training": _training.SMALL.figures,
+    "training-gpu": _training.RESNET.figures,
     "inherited": _inherited.figures,
     "once-for-all": _once_for_all.figures,
     "hypernetwork": _hypernetwork.figures,
+    "loop-once-for-all": _loops.ONCE_FOR_ALL.figures,
+    "loop-proxyless": _loops.PROXYLESS.figures,
 }
 _TABLES = {
     "proxies": _proxies.table,
     "zen": _zen.table,
     "net2net": _net2net.table,
-    "training": _training.table,
+    "training": _training.SMALL.table,
+    "training-gpu": _training.RESNET.table,
     "inherited": _inherited.table,
     "once-for-all": _once_for_all.table,
     "hypernetwork": _hypernetwork.table,
     "data": _data.table,
+    "loop-once-for-all": _loops.ONCE_FOR_ALL.table,
+    "loop-proxyless": _loops.PROXYLESS.table,
 }
 
 _HEAD = """# Figures of estimating accuracy
@@ -71,7 +78,7 @@ def main() -> int:
         return 0
     found = run_parts("accuracy", PARTS, _figures, str(__doc__))
     page = ROOT / "docs" / "estimation-figures.md"
-    tables = [table(found[part]) for part, table in _TABLES.items() if part in found]
+    tables = [text for part, table in _TABLES.items() if part in found and (text := table(found[part]))]
     page.write_text(_page(tables, page.read_text(encoding="utf-8") if page.exists() else ""), encoding="utf-8")
     return 0
 

@@ -1,10 +1,11 @@
 """Scores without training on cells of NAS-Bench-201: beside accuracies, beside published scores, beside parameters."""
 
 import csv
+import json
 import multiprocessing
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike
 from lutra.nas.accuracy import estimator_class, load_images, ranks
 from lutra.networks import zoo
 
+from .._parts import WORK
 from .._results import Figure
 from ..facts import SHARED
 
@@ -76,15 +78,25 @@ def _spearman(first: ArrayLike, second: ArrayLike) -> tuple[float, int]:
 
 
 def measure(cells: int = _CELLS) -> dict[str, Any]:
-    """Rank correlations by estimator: with accuracy, of parameters on the same cells, with the same score elsewhere."""
+    """Rank correlations by estimator: with accuracy, of parameters on the same cells, with the same score elsewhere.
+
+    A measurement that was killed goes on with the scores that it had not finished.
+    """
     rows = _rows(cells)
     accuracy = [float(row["val_accuracy"]) for row in rows]
     params = [float(row["params"]) for row in rows]
     names = [row["arch_str"] for row in rows]
     signed = sum(row["gradsign_noise"] != "" for row in rows)
     counts = {kind: signed if kind == "gradsign" else len(rows) for kind in _SAME}
+    kept = {kind: WORK / f"accuracy-proxies-{len(rows)}-{kind}.json" for kind in _SAME}
     with _pool() as pool:
-        made = dict(zip(_SAME, pool.map(_estimate, _SAME, [names[: counts[kind]] for kind in _SAME]), strict=True))
+        missing = [kind for kind, path in kept.items() if not path.exists()]
+        work = {pool.submit(_estimate, kind, names[: counts[kind]]): kind for kind in missing}
+        for done in as_completed(work):
+            kept[work[done]].write_text(json.dumps(done.result()), encoding="utf-8")
+    made = {kind: json.loads(path.read_text(encoding="utf-8")) for kind, path in kept.items()}
+    for path in kept.values():
+        path.unlink()
     found = {}
     for kind, (values, seconds) in made.items():
         n = counts[kind]

@@ -29,7 +29,11 @@ double dram_bytes(const Device& device, const ProductConstants& constants, const
   const double right = shape.right_bytes * (1 + (rows / height - 1) * missed);
   const double all = shape.batch * (shape.left_bytes + right + out);
   const double footprint = shape.batch * (shape.left_bytes + shape.right_bytes + shape.out_bytes);
-  return all - std::min(footprint, constants.warm_share * device.l2_bytes);
+  // Copies that fit into the L2 together are found there, those that take twice as much never are (least
+  // recently used).
+  const double filled =
+      constants.host.copies * footprint / (constants.warm_share * device.l2_bytes / device.l2_partitions);
+  return all - footprint * std::clamp(2 - filled, 0.0, 1.0);
 }
 
 }  // namespace
@@ -65,8 +69,8 @@ Parts product_parts(const Device& device, const ProductConstants& constants, con
   parts.compute = cycles * weighted / device.clock_ghz;
   parts.dram_bytes = dram_bytes(device, constants, shape, columns, rows, tile.residency, split);
   parts.dram = parts.dram_bytes / (device.bandwidth * constants.dram_efficiency);
-  parts.l2 = blocks * (tile.a + tile.b) * k * kBytes[static_cast<std::size_t>(dtype)] /
-             (constants.l2_bytes_per_clock * device.sm_count * device.clock_ghz);
+  parts.l2_bytes = blocks * (tile.a + tile.b) * k * kBytes[static_cast<std::size_t>(dtype)];
+  parts.l2 = parts.l2_bytes / (constants.l2_bytes_per_clock * device.sm_count * device.clock_ghz);
   parts.serial = k * constants.step_latency_ns + (split > 1 ? constants.split_ns : 0);
   parts.flops = 2 * blocks * tile.a * tile.b * k;
   return parts;

@@ -27,7 +27,11 @@ _CHUNK: Final = 256
 
 
 class _DamageError(Exception):
-    """What is wrong with one picture."""
+    """What is wrong with one picture, and what to do about it."""
+
+    def __init__(self, problem: str, hint: str = "mend or remove the image") -> None:
+        super().__init__(problem)
+        self.hint = hint
 
 
 def decode(source: str, count: int, read: Read, *, size: tuple[int, int] | None = None) -> Pixels:
@@ -49,13 +53,13 @@ def decode(source: str, count: int, read: Read, *, size: tuple[int, int] | None 
         try:
             size, fit = _picture(read(0)).shape[1:], False
         except _DamageError as damage:
-            raise _damaged(source, 0, str(damage), 1) from None
+            raise _damaged(source, 0, damage, 1) from None
     else:
         fit = True
     require_memory(source, count, 3 * size[0] * size[1])
     pixels = np.empty((count, 3, *size), np.uint8)
 
-    def work(start: int) -> list[tuple[int, str]]:
+    def work(start: int) -> list[tuple[int, _DamageError]]:
         wrong = []
         for row in range(start, min(start + _CHUNK, count)):
             try:
@@ -63,7 +67,7 @@ def decode(source: str, count: int, read: Read, *, size: tuple[int, int] | None 
                 _require_size(picture, size)
                 pixels[row] = picture
             except _DamageError as damage:
-                wrong.append((row, str(damage)))
+                wrong.append((row, damage))
         return wrong
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -92,7 +96,7 @@ def _picture(content: bytes, size: tuple[int, int] | None = None) -> Pixels:
         MissingDependencyError: Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise MissingDependencyError("Pillow", "learn", "decoding images") from None
     try:
@@ -100,6 +104,8 @@ def _picture(content: bytes, size: tuple[int, int] | None = None) -> Pixels:
             if opened.width * opened.height > _MOST_PIXELS:
                 raise _DamageError(f"it claims to have {opened.width} x {opened.height} pixels")
             picture: Any = opened.convert("RGB")
+    except UnidentifiedImageError:  # whose own message is the address of a buffer
+        raise _DamageError(f"it is no picture of a form that is read ({', '.join(FORMATS)})") from None
     except (OSError, ValueError, SyntaxError, IndexError, EOFError, Image.DecompressionBombError) as error:
         raise _DamageError(f"it cannot be decoded ({error})") from None
     if size is not None and (picture.height, picture.width) != size:
@@ -111,12 +117,11 @@ def _require_size(picture: Pixels, size: tuple[int, ...]) -> None:
     if picture.shape[1:] != size:
         height, width = picture.shape[1:]
         raise _DamageError(
-            f"it is {height} x {width} pixels, the first {size[0]} x {size[1]}; give the size to scale to"
+            f"it is {height} x {width} pixels, the first {size[0]} x {size[1]}",
+            hint="give the size to which all are scaled: size=(height, width)",
         )
 
 
-def _damaged(source: str, row: int, problem: str, count: int) -> ImageDataError:
+def _damaged(source: str, row: int, damage: _DamageError, count: int) -> ImageDataError:
     more = f" ({count} images are wrong)" if count > 1 else ""
-    return ImageDataError(
-        source, problem + more, row=row, hint="mend or remove the image; pictures of several sizes need size=(h, w)"
-    )
+    return ImageDataError(source, f"{damage}{more}", row=row, hint=damage.hint)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -14,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ...networks.errors import ImageDataError, UsageError
+from ..arrays import read_arrays
 from .data import ImageSet, as_labels, digits
-from .data_decoding import decode, require_memory
+from .data_decoding import decode
 
 Size: TypeAlias = tuple[int, int] | None
 
@@ -145,11 +145,8 @@ def read_npz(path: Path, size: Size = None) -> ImageSet:
     if size is not None:
         raise UsageError("images of an .npz file are not scaled", hint="leave the size out")
     try:
-        with zipfile.ZipFile(path) as archive:
-            require_memory(str(path), 1, sum(entry.file_size for entry in archive.infolist()))
-        with np.load(path, allow_pickle=False) as loaded:
-            arrays = {name: loaded[name] for name in ("images", "labels", "classes") if name in loaded}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        arrays = read_arrays(path, ("images", "labels", "classes"))
+    except (OSError, ValueError) as error:
         raise ImageDataError(path, f"it cannot be read ({error})", hint="write it again with numpy.savez") from None
     if missing := [name for name in ("images", "labels") if name not in arrays]:
         raise ImageDataError(path, f"it has no array {missing[0]!r}", hint="write images=, labels= with numpy.savez")

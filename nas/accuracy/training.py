@@ -158,6 +158,7 @@ def train_module(
     *,
     name: str,
     identity: Mapping[str, Any],
+    part: tuple[int, int] | None = None,
     checkpoint: str | Path | None = None,
     on_progress: OnProgress | None = None,
     device: str | None = None,
@@ -172,15 +173,17 @@ def train_module(
         recipe: how; its ``label_smoothing`` is for the lesson to keep.
         name: what the module is called in messages.
         identity: what tells this training from others besides images and recipe, plain JSON data; for checkpoints.
+        part: epochs before this training, and epochs in all, where it is one of several that follow one curve of the
+            learning rate; None for a curve of its own.
         checkpoint: see `train`.
         on_progress: see `train`.
         device: see `train`.
     """
-    run = _Run(module, lesson, images, held_out, recipe, identity, device)
+    run = _Run(module, lesson, images, held_out, recipe, identity, part or (0, recipe.epochs), device)
     path = None if checkpoint is None else Path(checkpoint)
     if path is not None and (saved := read_checkpoint(path, run.identity, "training")) is not None:
         run.restore(saved)
-    with _memory_explained(name, recipe):
+    with memory_explained(name, recipe.batch):
         while not run.done:
             run.epoch(on_progress)
             if path is not None:
@@ -200,9 +203,10 @@ class _Run:
         held_out: ImageSet,
         recipe: Recipe,
         identity: Mapping[str, Any],
+        part: tuple[int, int],
         device: str | None,
     ) -> None:
-        self.recipe, self.lesson = recipe, lesson
+        self.recipe, self.lesson, self.part = recipe, lesson, part
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.statistics = images.channel_statistics()
         self.epochs: list[Epoch] = []
@@ -213,6 +217,7 @@ class _Run:
             "images": digest(images.images, images.labels),
             "held_out": digest(held_out.images, held_out.labels),
             "recipe": recipe.to_dict(),
+            "part": list(part),
         }
         self.module = module
         self.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -250,7 +255,8 @@ class _Run:
         total, step, rate, loss = 0.0, number * len(self.learned), 0.0, 0.0
         self.module.train()
         for inputs, targets in self.learned.epoch(number):
-            rate = self.recipe.learning_rate_at(step, self.steps)
+            before, in_all = (epochs * len(self.learned) for epochs in self.part)
+            rate = self.recipe.learning_rate_at(before + step, in_all)
             loss = self._step(inputs, targets, rate, step)
             if not math.isfinite(loss):
                 raise self._diverged(step, rate)
@@ -398,14 +404,18 @@ def digest(*arrays: NDArray[Any]) -> str:
 
 
 @contextmanager
-def _memory_explained(name: str, recipe: Recipe) -> Iterator[None]:
-    """Say what to lower where memory runs out."""
+def memory_explained(name: str, batch: int) -> Iterator[None]:
+    """Say what to lower where memory runs out.
+
+    Raises:
+        TrainingError: it did inside.
+    """
     try:
         yield
-    except RuntimeError as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
-        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is one; on CPUs it is a plain one
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
         raise TrainingError(
-            f"{name} does not fit into memory at a batch of {recipe.batch}",
+            f"{name} does not fit into memory at a batch of {batch}",
             hint="lower the batch, the size of the images, or the network's width",
         ) from None

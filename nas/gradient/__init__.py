@@ -11,6 +11,7 @@ from ._registry import gradient_class, gradient_kinds, register
 from .base import Batch, GradientSearch
 from .cells import CellSupernet, DartsCells
 from .darts import Darts
+from .extracting import extract
 from .fbnet import FBNet
 from .latency import FORMS, LatencyTerm
 from .memory import peak_activation_bytes
@@ -32,6 +33,7 @@ __all__ = [
     "ProxylessReinforce",
     "Supernet",
     "Training",
+    "extract",
     "gradient_class",
     "gradient_kinds",
     "peak_activation_bytes",

@@ -19,6 +19,7 @@ from ...networks.errors import CheckpointError, DivergedError, UsageError
 from ..accuracy.augmentation import NO_AUGMENTATION, Augmentation
 from ..accuracy.data import ImageSet
 from ..accuracy.data_augmentation import Batches
+from ..accuracy.training import memory_explained
 from ..checkpoint import read_checkpoint, write_checkpoint
 from ..spaces import Codes, SearchSpace
 from .deriving import drawn_within, most_probable
@@ -177,6 +178,7 @@ class GradientSearch(ABC):
             UsageError: images that the supernet cannot learn from.
             CheckpointError: the checkpoint is of another search, or damaged.
             DivergedError: the loss is no number any more; the checkpoint is of the epoch before.
+            TrainingError: out of memory; says what to lower.
             InfeasibleError: as `derive`.
         """
         learning = self.batches(weights_images, weights_images, self.training.augmentation)
@@ -184,7 +186,8 @@ class GradientSearch(ABC):
         if checkpoint is not None and checkpoint.exists():
             self.load(checkpoint)
         while len(self.reports) < self.training.epochs and self.stopped is None:
-            self.reports.append(self._epoch(learning, choosing))
+            with memory_explained(f"the supernet of {self.space.name}", self.training.batch):
+                self.reports.append(self._epoch(learning, choosing))
             if checkpoint is not None:
                 self.save(checkpoint)
             if on_epoch is not None:

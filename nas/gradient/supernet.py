@@ -1,7 +1,7 @@
 """`Supernet`: one torch module that holds every candidate of every position of a chain."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -12,6 +12,7 @@ from ...networks import Network, TensorType
 from ...networks.errors import NotSupportedError, ShapeError
 from ...networks.exporters import to_torch
 from ...networks.lowering.blocks import Block, BlockSpace
+from ..assembling import assembled
 from ..blocks import block_network
 from ..spaces import SearchSpace
 
@@ -69,6 +70,18 @@ class Supernet(MixedNet):
         self.counts = [len(blocks) for blocks in chain.positions]
         # Depthwise convolutions and their gradients are two to four times as fast on CPUs with the channels last.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def extract(self, network: Network, choices: Sequence[int]) -> nn.Module:
+        """The network with a candidate at each position as a plain module with copies of its weights.
+
+        Running statistics are those that training left, of many networks at once.
+
+        Args:
+            network: what the choices decode to.
+            choices: the candidate at each position.
+        """
+        chosen = [candidates[choice] for candidates, choice in zip(self.positions, choices, strict=True)]  # type: ignore[index]
+        return assembled(network, [(part.network, part.state_dict()) for part in (self.stem, *chosen, self.head)])
 
     def _add(self, number: int, blocks: tuple[Block, ...], incoming: TensorType) -> TensorType:
         """Append a position; returns the type of what it makes."""

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
 _STRATEGY, _ACCURACY, _DEVICE, _OUT, _EVALUATIONS = "evolution", "macs", "host", "lutra-search", 1000
 
-_FOR_EVALUATIONS: Final = ("--also", "--accuracy", "--trade", "--batch", "--margin", "--max-macs", "--max-params")
+_FOR_EVALUATIONS: Final = (
+    "--also",
+    "--accuracy",
+    "--supernet",
+    "--trade",
+    "--batch",
+    "--margin",
+    "--max-macs",
+    "--max-params",
+)
 
 
 def search(
@@ -66,6 +75,12 @@ def search(
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="WHAT", help="Images, for what learns from some: digits, a file, a folder."),
+    ] = None,
+    supernet: Annotated[
+        str | None,
+        typer.Option(
+            "--supernet", metavar="FILE", help="A trained supernet (lutra supernet), for --accuracy once-for-all."
+        ),
     ] = None,
     trade: Annotated[
         str | None,
@@ -132,7 +147,14 @@ def search(
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
-    given |= {"--data": data, "--trade": trade, "--strategy": strategy, "--set": parameters or None, "--batch": batch}
+    given |= {
+        "--supernet": supernet,
+        "--data": data,
+        "--trade": trade,
+        "--strategy": strategy,
+        "--set": parameters or None,
+        "--batch": batch,
+    }
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
     given |= {"--store": store, "--seed": seed, "--also": also or None}
     if resume is not None:
@@ -170,6 +192,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         UsageError: no space, or options that do not go together.
     """
     from ...networks.errors import UsageError
+    from ..searching.accuracy import ONCE_FOR_ALL
     from ..searching.gradient import DIGITS
     from ..searching.settings import Settings
 
@@ -193,8 +216,9 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         store=given["--store"] and _store(given["--store"]),
         strategy=strategy,
         parameters=_parameters(strategy, given["--set"] or []),
-        accuracy=_placed(given["--accuracy"] or _ACCURACY),
+        accuracy=_placed(given["--accuracy"] or (ONCE_FOR_ALL if given["--supernet"] else _ACCURACY)),
         data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
+        supernet=_absolute(given["--supernet"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
         also=_also(given["--also"] or []),

@@ -102,7 +102,7 @@ class SearchJob(JobKind[SearchRequest]):
 
         folder = context.folder / _FOLDER
         known = (folder / FILE).exists()
-        prepared = runs.prepare(Settings.load(folder) if known else _settings(request, context))
+        prepared = runs.prepare(Settings.load(folder) if known else _settings(request, context), folder)
         folder.mkdir(exist_ok=True)
         prepared.settings.save(folder)
         done = _run(prepared, folder, context)

@@ -7,16 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from ..images import images_for, loaded, side_of
 from ..spaces import space_of
+from ..supernets import HOW, estimator_of
 from ..user_code import run_file
 
 if TYPE_CHECKING:
     from ...nas import Objective
     from ...nas.accuracy import AccuracyEstimator
     from ...nas.spaces import Codes, SearchSpace
+    from ...networks import Network
     from ...networks.errors import UsageError
 
 ACCURACY: Final = "accuracy"
+ONCE_FOR_ALL: Final = "once-for-all"
 _COUNTED: Final = {"macs": "MACs", "params": "parameters"}
 _ONE, _MANY = "network", "codes"
 
@@ -47,6 +51,7 @@ def accuracy_of(
     *,
     seed: int = 0,
     data: str | None = None,
+    supernet: str | None = None,
     memory: Path | None = None,
 ) -> Accuracy:
     """What ``--accuracy`` names: ``FILE.py:FUNCTION``, ``params``, ``macs``, or an estimator of `lutra.nas.accuracy`.
@@ -61,19 +66,29 @@ def accuracy_of(
         seed: of estimators that draw something.
         data: images for estimators that learn from some, as `lutra.nas.accuracy.load_images` takes them; None for
             what the estimator takes by itself.
+        supernet: file of a trained supernet, for the estimator that asks one.
         memory: folder for estimators that remember what they trained.
 
     Raises:
         UnknownNameError: no such stand-in.
-        UsageError: the file fails, or has no such function, or the function takes something else; or images for what
-            takes none.
+        UsageError: the file fails, or has no such function, or the function takes something else; or images or a
+            supernet for what takes none, or no supernet for what asks one.
+        CheckpointError: the supernet's file is damaged, or of another space.
     """
-    if data is None or not (".py" in text or text in _COUNTED):
-        if ".py" in text:
-            return _from_file(text, named)
+    if ".py" not in text and text not in _COUNTED:
         kept = None if memory is None else str(memory.absolute())
-        return _counted(text, space) if text in _COUNTED else _estimated(OfEstimator(named, text, seed, data, kept))
-    raise _takes_no_images(text)
+        return _estimated(OfEstimator(named, text, seed, data, supernet, kept), space)
+    if data is not None:
+        raise _takes_no_images(text)
+    if supernet is not None:
+        raise _asks_no_supernet(text)
+    return _from_file(text, named) if ".py" in text else _counted(text, space)
+
+
+def _asks_no_supernet(what: str) -> "UsageError":
+    from ...networks.errors import UsageError
+
+    return UsageError(f"{what} asks no supernet", hint=f"leave --supernet out, or use --accuracy {ONCE_FOR_ALL}")
 
 
 def _takes_no_images(what: str) -> "UsageError":
@@ -177,6 +192,7 @@ class OfEstimator:
         kind: of the estimator.
         seed: of what it draws.
         data: images that it learns from; None for its own.
+        supernet: file of a trained supernet that it asks; None where it asks none.
         memory: folder for what it trained, where it remembers that; None keeps it in each process.
     """
 
@@ -184,49 +200,62 @@ class OfEstimator:
     kind: str
     seed: int
     data: str | None = None
+    supernet: str | None = None
     memory: str | None = None
 
     def __call__(self, code: "Codes") -> float:
-        scores = self.estimator().estimate([_space(self.space).decode(code)])
+        network = _space(self.space).decode(code)
+        scores = self.estimator(network).estimate([network])
         if scores.failures[0] is not None:
             raise ValueError(scores.failures[0])
         return float(scores.values[0])
 
     def how(self, code: "Codes") -> str:
         """How the number of a code that was measured came about."""
-        return self.estimator().note(_space(self.space).decode(code))
+        network = _space(self.space).decode(code)
+        return self.estimator(network).note(network)
 
-    def estimator(self) -> "AccuracyEstimator":
-        """The estimator, made once a process."""
-        return _estimator(self.kind, self.seed, self.data, self.space, self.memory)
+    def estimator(self, network: "Network") -> "AccuracyEstimator":
+        """The estimator for a network: made once a process, of those that learn from images one for each size."""
+        return _estimator(self, None if self.data is None else side_of(network))
 
 
-def _estimated(measure: OfEstimator) -> Accuracy:
+def _estimated(measure: OfEstimator, space: "SearchSpace") -> Accuracy:
     from ...nas import Objective
     from ...nas.accuracy import AccuracyEstimator, estimator_kinds
-    from ...networks.errors import UnknownNameError
+    from ...networks.errors import UnknownNameError, UsageError
 
     kind = measure.kind
     if kind not in estimator_kinds():
         raise UnknownNameError("accuracy", kind, {*estimator_kinds(), *_COUNTED, "FILE.py:FUNCTION"})
-    meaning = measure.estimator().meaning
-    how = None if type(measure.estimator()).note is AccuracyEstimator.note else measure.how
+    if kind == ONCE_FOR_ALL and measure.supernet is None:
+        raise UsageError(f"{kind} needs a trained supernet", hint=HOW.format(space=space.name))
+    if kind != ONCE_FOR_ALL and measure.supernet is not None:
+        raise _asks_no_supernet(kind)
+    first = space.decode([0] * len(space.decisions))
+    estimator = measure.estimator(first)
+    if measure.data is not None and measure.supernet is None:
+        images_for(first, measure.data)  # refuses what does not fit before anything is trained
+    meaning = estimator.meaning
+    how = None if type(estimator).note is AccuracyEstimator.note else measure.how
     note = _NOTES_OF.get(kind, _NOTES[meaning]).format(kind=kind, data=measure.data or "scikit-learn's digits")
     objective = Objective(kind, measure, maximise=True, batched=False)
     return Accuracy(objective, _LABELS[meaning].format(kind), note, how=how)
 
 
 @cache
-def _estimator(kind: str, seed: int, data: str | None, space: str, memory: str | None) -> "AccuracyEstimator":
-    from ...nas.accuracy import estimator_class, load_images
+def _estimator(measure: OfEstimator, side: int | None) -> "AccuracyEstimator":
+    from ...nas.accuracy import estimator_class
 
-    made = estimator_class(kind)
+    if measure.supernet is not None:
+        return estimator_of(measure.supernet, _space(measure.space), measure.data, seed=measure.seed)
+    made = estimator_class(measure.kind)
     taken = inspect.signature(made).parameters
-    options: dict[str, Any] = {"space": _space(space)} if "space" in taken else {}
-    if memory is not None and "memory" in taken:
-        options["memory"] = memory
-    if data is not None:
+    options: dict[str, Any] = {"space": _space(measure.space)} if "space" in taken else {}
+    if measure.memory is not None and "memory" in taken:
+        options["memory"] = measure.memory
+    if measure.data is not None and side is not None:
         if "images" not in taken:
-            raise _takes_no_images(kind)
-        options["images"] = load_images(data)
-    return made(seed=seed, **options)
+            raise _takes_no_images(measure.kind)
+        options["images"] = loaded(measure.data, side)
+    return made(seed=measure.seed, **options)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..images import images_for
+
 if TYPE_CHECKING:
     from threading import Event
 
@@ -170,12 +172,8 @@ def _made(prepared: "Prepared") -> "GradientSearch":
 
 def _images(settings: "Settings", space: "SearchSpace") -> "tuple[ImageSet, ImageSet, ImageSet]":
     """Images that weights learn from, that choices learn from, and that the result is judged by."""
-    from ...nas.accuracy import load_images
-
-    data = settings.data or DIGITS
-    side = space.decode([0] * len(space.decisions)).inputs[0][1].shape[-1]
-    size = None if data.endswith(".npz") else side  # arrays are taken as they are
-    images, held_out = load_images(data, size=size).split(_HELD_OUT, settings.seed)
+    network = space.decode([0] * len(space.decisions))
+    images, held_out = images_for(network, settings.data or DIGITS).split(_HELD_OUT, settings.seed)
     weights, choices = images.split(_FOR_CHOICES, settings.seed)
     return weights, choices, held_out
 

@@ -80,6 +80,7 @@ def prepare(settings: Settings, folder: Path) -> Prepared:
             settings.space,
             seed=settings.seed,
             data=settings.data,
+            supernet=settings.supernet,
             memory=folder / TRAINED,
         )
     latency = latency_of(settings, space)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -35,6 +35,7 @@ class Settings:
         parameters: what it is made with.
         accuracy: what is made large: a file's function, a stand-in, an estimator.
         data: images to learn from; None where nothing is, or for what the estimator takes by itself.
+        supernet: file of a trained supernet; None where none is asked.
         trade: what else is made small beside it, by name.
         bounds: largest allowed values, by name.
         also: other devices that have to keep a budget, each with its ms; named as ``device`` is.
@@ -65,6 +66,7 @@ class Settings:
     batch: int | None
     seed: int
     probe_ms: tuple[float, ...] = ()
+    supernet: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write them into a search's folder."""
@@ -99,9 +101,9 @@ class Settings:
 
     @classmethod
     def _of(cls, path: Path, document: dict[str, Any]) -> Self:
-        wanted = {field.name for field in fields(cls)}
-        if set(document) != wanted:
-            lacking, unknown = sorted(wanted - set(document)), sorted(set(document) - wanted)
+        lacking = sorted(field.name for field in fields(cls) if field.default is MISSING and field.name not in document)
+        unknown = sorted({*document} - {field.name for field in fields(cls)})
+        if lacking or unknown:
             raise _damaged(path, f"it lacks {lacking}, and has {unknown}")
         for name, value in document.items():
             if not _fits(name, value):

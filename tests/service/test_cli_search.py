@@ -574,7 +574,8 @@ def test_an_estimator_that_learns_on_a_space_is_given_the_one_that_is_searched()
     pytest.importorskip("torch")
     from lutra.service.searching.accuracy import OfEstimator
 
-    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator()
+    network = space_of("nasbench201").decode([0] * 6)
+    estimator = OfEstimator("nasbench201", "hypernetwork", 3).estimator(network)
     assert estimator.kind == "hypernetwork"
     assert estimator.seed == 3
 
@@ -585,7 +586,7 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     from lutra.nas.accuracy.data_sources import write_npz
 
     write_npz(digits(32).subset(range(30)), tmp_path / "few.npz")
-    words = ("search", *SPACE, *NULL, "--max-ms", 0.3, "-s", "aging", "--set", "population=1", "--set", "sample=1")
+    words = ("search", *SPACE, *NULL, "--max-ms", 10, "-s", "aging", "--set", "population=1", "--set", "sample=1")
     words += ("--set", "growth=1", "--accuracy", "inherited", "--data", "few.npz", "--out", "run")
     found = lutra(*words, "-n", 2)
     assert found.code == 0, found.err

@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 COMMANDS = (
+    "calibrate",
     "design-spaces",
     "devices",
     "doctor",
@@ -42,6 +43,7 @@ COMMANDS = (
     "search",
     "serve",
     "spaces",
+    "supernet",
     "table",
     "token",
     "transfer",

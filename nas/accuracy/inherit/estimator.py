@@ -20,7 +20,7 @@ from .memory import Account, Entry, Memory
 from .modules import settle, to_module, weights_of
 from .wider import Grown
 
-_LEAST = 0.5  # share of its weights that a network has to find in a relative to begin with them
+_LEAST = 0.5  # share of its weights that a network has to find in a relative whose function it cannot keep
 _LOOKED_AT = 256  # images, for statistics of new batch norms
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,10 @@ class Inherited(FromScratch):
     before (`inherit`), and then for shorter.
 
     So the children of an evolution begin with the weights of the parent that was mutated. Nearest is one whose function
-    the network can begin with, then one with which it has most ops in common, then the more accurate. Where none has
-    half of its weights, it is trained from scratch. A child that begins with the function of its parent is trained for
-    ``shortened`` of the recipe's epochs; another, for the more of them the more of its weights are new.
+    the network can begin with, then one with which it has most ops in common, then the more accurate. Where it can keep
+    none's function and has half of none's weights, it is trained from scratch. A child that begins with the function of
+    its parent is trained for ``shortened`` of the recipe's epochs; another, for the more of them the more of its
+    weights are new.
 
     The score of a network depends on those before it: its weights have been trained for longer than those of its
     relative. It stays what it was found to be; `account` says how.
@@ -151,7 +152,7 @@ class Inherited(FromScratch):
     def _nearest(self, network: Network, memory: Memory) -> tuple[Grown | None, Kinship | None]:
         """The relative to inherit from, and what there is to inherit."""
         found = [(kinship(network, entry.network), entry) for entry in memory.relatives()]
-        fitting = [(kin, entry) for kin, entry in found if kin.share >= _LEAST]
+        fitting = [(kin, entry) for kin, entry in found if kin.same or kin.share >= _LEAST]
         for kin, entry in sorted(
             fitting, key=lambda each: (each[0].same, each[0].alike, each[1].account.accuracy_pct), reverse=True
         ):

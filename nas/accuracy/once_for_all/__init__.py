@@ -1,9 +1,9 @@
 """Once-for-All: one supernet whose parts are all networks of a space, trained by progressive shrinking."""
 
 from .estimator import OnceForAll
-from .phases import Phase, progressive
+from .phases import Phase, plan
 from .predictor import AccuracyPredictor
-from .serving import Calibration, load_supernet, ready_subnet, save_supernet
+from .serving import Calibration, Kept, load_supernet, ready_subnet, save_supernet
 from .shrinking import Shrunk, shrink
 from .supernet import ElasticSupernet, Subnet
 
@@ -11,12 +11,13 @@ __all__ = [
     "AccuracyPredictor",
     "Calibration",
     "ElasticSupernet",
+    "Kept",
     "OnceForAll",
     "Phase",
     "Shrunk",
     "Subnet",
     "load_supernet",
-    "progressive",
+    "plan",
     "ready_subnet",
     "save_supernet",
     "shrink",

@@ -1,7 +1,8 @@
 """Phases of progressive shrinking, and the choices that each allows (arXiv:1908.09791, section 3.3)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
@@ -19,11 +20,13 @@ class Phase:
     Attributes:
         name: of its checkpoint.
         epochs: passes over the images.
-        learning_rate: at its height.
         kernels: how many of the largest kernel sizes of each block are allowed; None for all.
         depths: how many of the largest depths of each stage; None for all.
         widths: how many of the largest widths of each block; None for all.
-        subnets: how many architectures are drawn for each batch; the gradient is the mean of theirs.
+        subnets: how many architectures learn from each batch.
+        sandwich: whether the largest that is allowed is always among two or more of these, the smallest among five or
+            more, and the largest teaches the others (arXiv:2003.11142, section 3.1); else all are drawn, and all learn
+            from the labels.
 
     Raises:
         UsageError: a number that makes no sense.
@@ -31,45 +34,46 @@ class Phase:
 
     name: str
     epochs: int
-    learning_rate: float
     kernels: int | None = None
     depths: int | None = None
     widths: int | None = None
     subnets: int = 1
+    sandwich: bool = True
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.subnets, *(n for n in (self.kernels, self.depths, self.widths) if n is not None)) < 1:
             raise UsageError(f"phase {self.name!r} has a number below 1", hint="leave a phase out rather")
 
-    @property
-    def full(self) -> bool:
-        """Whether it trains the largest network alone."""
-        return self.kernels == self.depths == self.widths == 1
+
+_PHASES: Final = (
+    Phase(name="full", epochs=10, kernels=1, depths=1, widths=1),
+    Phase(name="kernel", epochs=6, depths=1, widths=1, subnets=2),
+    Phase(name="depth-1", epochs=4, depths=2, widths=1, subnets=3),
+    Phase(name="depth-2", epochs=6, widths=1, subnets=3),
+    Phase(name="width-1", epochs=10, widths=2, subnets=5),
+    Phase(name="width-2", epochs=64, subnets=5),
+)
+"""Of a plan of 100 epochs."""
 
 
-def progressive(
-    *, full: int, kernel: int, depth: tuple[int, int], width: tuple[int, int], learning_rate: float, later: float
-) -> tuple[Phase, ...]:
+def plan(epochs: int) -> tuple[Phase, ...]:
     """Once-for-All's phases: the largest network; then all kernels; then shallower, then narrower in two steps each.
 
+    Most epochs are those in which all networks learn.
+
     Args:
-        full: epochs of the largest network.
-        kernel: epochs of elastic kernels.
-        depth: epochs with the two largest depths, and with all.
-        width: epochs with the two largest widths, and with all.
-        learning_rate: of the first phase.
-        later: that of the others; a third of it where the second choice of depths or widths comes in, as in the
-            paper's code (github.com/mit-han-lab/once-for-all, train_ofa_net.py: 2.5e-3 and 7.5e-3).
+        epochs: passes over the images in all phases together, 6 or more.
+
+    Raises:
+        UsageError: fewer epochs than phases.
     """
-    third = later / 3
-    return (
-        Phase(name="full", epochs=full, learning_rate=learning_rate, kernels=1, depths=1, widths=1),
-        Phase(name="kernel", epochs=kernel, learning_rate=later, depths=1, widths=1),
-        Phase(name="depth-1", epochs=depth[0], learning_rate=third, depths=2, widths=1, subnets=2),
-        Phase(name="depth-2", epochs=depth[1], learning_rate=later, widths=1, subnets=2),
-        Phase(name="width-1", epochs=width[0], learning_rate=third, widths=2, subnets=4),
-        Phase(name="width-2", epochs=width[1], learning_rate=later, subnets=4),
-    )
+    if epochs < len(_PHASES):
+        raise UsageError(f"{epochs} epochs for {len(_PHASES)} phases", hint=f"give {len(_PHASES)} epochs or more")
+    shares = np.array([phase.epochs for phase in _PHASES])
+    wanted = shares / shares.sum() * (epochs - len(_PHASES))
+    counts = 1 + wanted.astype(int)
+    counts[np.argsort(counts - 1 - wanted, kind="stable")[: epochs - counts.sum()]] += 1
+    return tuple(replace(phase, epochs=count) for phase, count in zip(_PHASES, counts.tolist(), strict=True))
 
 
 class Allowed:

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, softmax
 
@@ -16,12 +16,13 @@ from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
 from ..lessons import Lesson, evaluate, mixed_precision
 from ..recipe import Recipe
-from ..training import Epoch, OnProgress, train_module, weights_digest
+from ..training import Epoch, OnProgress, Progress, train_module, weights_digest
 from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
 from .supernet import ElasticSupernet
 
 _CALIBRATED: Final = 500  # images for batch norms' statistics
+_WITH_SMALLEST: Final = 5  # of fewer networks in a step, the smallest would take the place of one that is drawn
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,21 @@ def shrink(
 ) -> Shrunk:
     """Train a supernet phase by phase, in place.
 
-    Each step draws architectures uniformly from what the phase allows, and their gradients are averaged. Once the
-    largest network has been trained alone, it teaches the others: cross entropy with its outputs is added to that with
-    the labels. Channels are sorted by importance before a phase that allows narrower blocks than the one before.
+    In each step the largest network that the phase allows and others, which are drawn uniformly, learn from one batch:
+    the largest from the labels, the others half from these and half from what the largest makes of the same images.
+    (The paper's teacher is the largest network as the first phase left it; where training is short, it would be a weak
+    one.) Their gradients are added up and divided by the root of their number. One curve of the learning rate goes
+    through all phases, so that none undoes what was learned before.
+    Channels are sorted by importance before a phase that allows narrower blocks than the one before.
 
     Args:
         net: with the weights to begin from.
         images: to learn from, of the largest size.
         held_out: to judge by.
-        phases: in order (`progressive`); without one that trains the largest network alone there is no teacher.
-        recipe: how; epochs and learning rate are those of the phases.
+        phases: in order (`plan`).
+        recipe: how; the epochs are those of the phases.
         folder: for a checkpoint of each phase; a training that was killed goes on from there, bit for bit on a CPU.
-        on_progress: see `train`.
+        on_progress: see `train`; told of steps and epochs of all phases together.
         device: see `train`.
 
     Raises:
@@ -81,38 +85,48 @@ def shrink(
     """
     recipe = recipe or Recipe()
     if not phases or len({phase.name for phase in phases}) < len(phases):
-        raise UsageError("phases lack, or have one name", hint="use progressive(...), or name each of them")
+        raise UsageError("phases lack, or have one name", hint="use plan(...), or name each of them")
     for each in (images, held_out):
         each.require_fit(net.largest_network)
     some = np.random.default_rng(recipe.seed).permutation(len(images))[:_CALIBRATED]  # sets may be in order of class
     calibration = Calibration(images.subset(some), images.channel_statistics())
-    teacher: nn.Module | None = None
+    in_all = sum(phase.epochs for phase in phases)
     epochs: list[tuple[Epoch, ...]] = []
     for number, phase in enumerate(phases):
         if number and _narrower(phase, phases[number - 1]):
             net.sort_channels()
-        if epochs and phases[number - 1].full:
-            teacher = ready_subnet(net, net.largest, calibration).module.requires_grad_(False)
-        own = replace(recipe, epochs=phase.epochs, learning_rate=phase.learning_rate, seed=recipe.seed + number)
-        identity = net.identity | {
-            "phase": asdict(phase),
-            "initial": weights_digest(net),
-            "teacher": "" if teacher is None else weights_digest(teacher),
-        }
+        own = replace(recipe, epochs=phase.epochs, seed=recipe.seed + number)
         trained = train_module(
             net,
-            Subnets(Allowed(net, phase), phase.subnets, own, calibration, teacher),
+            Subnets(Allowed(net, phase), phase, own, calibration),
             images,
             held_out,
             own,
             name=f"the supernet of {net.space.name}",
-            identity=identity,
+            identity=net.identity | {"phase": asdict(phase), "initial": weights_digest(net)},
+            part=(sum(earlier.epochs for earlier in phases[:number]), in_all),
             checkpoint=None if folder is None else Path(folder) / f"{number}-{phase.name}.npz",
-            on_progress=on_progress,
+            on_progress=_of_all(on_progress, phases, number, epochs),
             device=device,
         )
         epochs.append(trained.epochs)
     return Shrunk(net, images.channel_statistics(), calibration, tuple(epochs))
+
+
+def _of_all(
+    on_progress: OnProgress | None, phases: Sequence[Phase], number: int, earlier: Sequence[tuple[Epoch, ...]]
+) -> OnProgress | None:
+    """What tells the progress of a phase as that of all phases."""
+    if on_progress is None:
+        return None
+    done, total = tuple(chain.from_iterable(earlier)), sum(phase.epochs for phase in phases)
+
+    def tell(progress: Progress) -> None:
+        steps = progress.steps // phases[number].epochs  # of an epoch
+        told = replace(progress, step=progress.step + len(done) * steps, steps=total * steps)
+        on_progress(replace(told, epochs=(*done, *progress.epochs)))
+
+    return tell
 
 
 class Subnets(Lesson):
@@ -120,46 +134,43 @@ class Subnets(Lesson):
 
     Args:
         allowed: those that are drawn.
-        count: how many for each batch.
+        phase: how many for each batch, and which are always among them.
         recipe: its seed and its smoothing of labels.
         calibration: for judging.
-        teacher: module in evaluation mode whose outputs they learn, too.
     """
 
-    def __init__(
-        self, allowed: Allowed, count: int, recipe: Recipe, calibration: Calibration, teacher: nn.Module | None
-    ) -> None:
-        self._allowed, self._count, self._recipe = allowed, count, recipe
-        self._calibration, self._teacher = calibration, teacher
+    def __init__(self, allowed: Allowed, phase: Phase, recipe: Recipe, calibration: Calibration) -> None:
+        self._allowed, self._phase, self._recipe, self._calibration = allowed, phase, recipe, calibration
 
     def drawn(self, step: int) -> Codes:
-        """The architectures of a step, [count, d]."""
-        return self._allowed.sample(self._count, np.random.default_rng((self._recipe.seed, step)))
+        """The architectures of a step, [n, d]: of two in a sandwich the largest first, of five the smallest last."""
+        codes = self._allowed.sample(self._phase.subnets, np.random.default_rng((self._recipe.seed, step)))
+        if self._phase.sandwich and len(codes) > 1:
+            codes[0] = self._allowed.largest
+        if self._phase.sandwich and len(codes) >= _WITH_SMALLEST:
+            codes[-1] = self._allowed.smallest
+        return codes
 
     def gradients(self, module: nn.Module, inputs: Tensor, targets: Tensor, step: int) -> float:
-        taught, total = self._taught(inputs, targets.shape[1]), 0.0
+        taught: Tensor | None = None
+        total, share = 0.0, self._phase.subnets**-0.5
         for code in self.drawn(step):
             with mixed_precision(inputs):
                 outputs = module(inputs, code)
             outputs = outputs[:, : targets.shape[1]].float()
             loss = cross_entropy(outputs, targets, label_smoothing=self._recipe.label_smoothing)
             if taught is not None:
-                loss = loss + cross_entropy(outputs, taught)
-            (loss / self._count).backward()  # type: ignore[no-untyped-call]
+                loss = (loss + cross_entropy(outputs, taught)) / 2
+            elif self._phase.sandwich:
+                taught = softmax(outputs.detach(), dim=1)
+            (share * loss).backward()
             total += loss.item()
-        return total / self._count
+        return total / self._phase.subnets
 
     def accuracy_pct(self, module: nn.Module, batches: Batches) -> float:
         assert isinstance(module, ElasticSupernet)
         codes = (self._allowed.largest, self._allowed.smallest)
         return sum(evaluate(ready_subnet(module, code, self._calibration).module, batches) for code in codes) / 2
-
-    def _taught(self, inputs: Tensor, classes: int) -> Tensor | None:
-        if self._teacher is None:
-            return None
-        with torch.no_grad(), mixed_precision(inputs):
-            outputs = self._teacher(inputs)
-        return softmax(outputs[:, :classes].float(), dim=1)
 
 
 def _narrower(phase: Phase, before: Phase) -> bool:

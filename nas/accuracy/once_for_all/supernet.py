@@ -11,8 +11,8 @@ from torch.nn.functional import interpolate
 
 from ....networks import Network, TensorType
 from ....networks.errors import NotSupportedError, ShapeError
-from ....networks.exporters import to_torch
 from ....networks.lowering.blocks import Block
+from ...assembling import assembled
 from ...blocks import block_network
 from ...spaces import SearchSpace, StagedSpace
 from .elastic import ElasticBlock
@@ -100,19 +100,8 @@ class ElasticSupernet(nn.Module):
         """
         network = self.space.decode(code)
         _, choices = self.space.chain_of(self.space.canonical(self.space.validate(code)))
-        parts = [(part, choice) for part, choice in self._chosen(choices[0].tolist()) if part.networks[choice].nodes]
-        names = iter([node.name for node in network.nodes])  # part by part, in the same order
-        state: dict[str, Tensor] = {}
-        for part, choice in parts:
-            renamed = {node.name: next(names) for node in part.networks[choice].nodes}
-            for name, value in part.weights(choice).items():
-                node, _, weight = name.rpartition(".")
-                state[f"{renamed[node]}.{weight}"] = value.detach().clone()
-        with torch.device("meta"):  # no random weights are drawn, which would be replaced at once
-            module = to_torch(network)
-        module.load_state_dict(state, assign=True)
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return Subnet(network, module.eval())
+        parts = [(part.networks[choice], part.weights(choice)) for part, choice in self._chosen(choices[0].tolist())]
+        return Subnet(network, assembled(network, parts))
 
     def candidates(self, position: int) -> tuple[Network, ...]:
         """The candidates of a block, by its position in the chains."""

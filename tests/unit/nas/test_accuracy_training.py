@@ -16,7 +16,7 @@ from lutra.nas.accuracy import estimator_class  # noqa: E402
 from lutra.nas.accuracy.augmentation import NO_AUGMENTATION, Augmentation  # noqa: E402
 from lutra.nas.accuracy.data import digits  # noqa: E402
 from lutra.nas.accuracy.recipe import Recipe  # noqa: E402
-from lutra.nas.accuracy.training import Progress, train  # noqa: E402
+from lutra.nas.accuracy.training import Progress, memory_explained, train  # noqa: E402
 from lutra.nas.checkpoint import differences  # noqa: E402
 from lutra.nas.testing import small_classifier  # noqa: E402
 from lutra.networks import zoo  # noqa: E402
@@ -219,6 +219,10 @@ def test_out_of_memory_says_what_to_lower():
     module.register_forward_pre_hook(fail)
     with pytest.raises(TrainingError, match=r"does not fit into memory at a batch of 50\n.*lower the batch"):
         train(NET, FEW, JUDGED, QUICK, module=module)
+    with pytest.raises(TrainingError, match="lower the batch"), memory_explained("a net", 8):
+        torch.empty(2**60)  # what a processor's allocator says by itself
+    with pytest.raises(TrainingError, match="lower the batch"), memory_explained("a net", 8):
+        np.empty(2**58)
     module = to_torch(NET)
     module.register_forward_pre_hook(lambda m, _: (_ for _ in ()).throw(RuntimeError("bug")) if m.training else None)
     with pytest.raises(RuntimeError, match="bug"):

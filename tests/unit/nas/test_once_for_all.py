@@ -1,5 +1,6 @@
 """Once-for-all: parts of one set of weights, shrinking that goes on bit for bit, networks that are taken out."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from torch.nn.functional import conv2d, hardtanh  # noqa: E402
+from torch.nn.functional import conv2d, cross_entropy, hardtanh  # noqa: E402
 
 from lutra.nas import spaces  # noqa: E402
 from lutra.nas.accuracy import estimator_class  # noqa: E402
 from lutra.nas.accuracy.augmentation import Augmentation  # noqa: E402
 from lutra.nas.accuracy.data import digits  # noqa: E402
+from lutra.nas.accuracy.data_augmentation import Batches  # noqa: E402
 from lutra.nas.accuracy.inherit import weights_of  # noqa: E402
 from lutra.nas.accuracy.once_for_all import (  # noqa: E402
     AccuracyPredictor,
@@ -24,13 +26,15 @@ from lutra.nas.accuracy.once_for_all import (  # noqa: E402
     OnceForAll,
     Phase,
     load_supernet,
-    progressive,
+    plan,
     ready_subnet,
     save_supernet,
     shrink,
 )
 from lutra.nas.accuracy.once_for_all.elastic import ElasticBlock  # noqa: E402
 from lutra.nas.accuracy.once_for_all.phases import Allowed  # noqa: E402
+from lutra.nas.accuracy.once_for_all.serving import Scaled  # noqa: E402
+from lutra.nas.accuracy.once_for_all.shrinking import Subnets  # noqa: E402
 from lutra.nas.accuracy.once_for_all.supernet import resized  # noqa: E402
 from lutra.nas.accuracy.recalibration import recalibrate  # noqa: E402
 from lutra.nas.accuracy.recipe import Recipe  # noqa: E402
@@ -39,7 +43,12 @@ from lutra.nas.spaces._mobile import chains  # noqa: E402
 from lutra.nas.spaces.staged import positions  # noqa: E402
 from lutra.networks import NetworkBuilder  # noqa: E402
 from lutra.networks.blocks import conv_norm_act, inverted_bottleneck  # noqa: E402
-from lutra.networks.errors import CheckpointError, NotSupportedError, UsageError  # noqa: E402
+from lutra.networks.errors import (  # noqa: E402
+    CheckpointError,
+    FormatVersionError,
+    NotSupportedError,
+    UsageError,
+)
 
 CHOICES = tuple((kernel, mid) for kernel in (3, 5, 7) for mid in (8, 16, 24))
 
@@ -69,7 +78,7 @@ SPACE = toy_space()
 LEARNED, JUDGED = digits(16).split(0.25)
 FEW, SOME = LEARNED.subset(range(240)), JUDGED.subset(range(100))
 QUICK = Recipe(batch=60, augmentation=Augmentation(padding=1, flip=False))
-PHASES = progressive(full=2, kernel=1, depth=(1, 1), width=(1, 1), learning_rate=0.1, later=0.04)
+PHASES = plan(7)
 CALIBRATION = Calibration(FEW, FEW.channel_statistics())
 
 
@@ -215,6 +224,26 @@ def test_statistics_are_those_of_the_images(net: ElasticSupernet):
     assert torch.allclose(subnet.module.eval()(batch), inside, atol=2e-2)
 
 
+def test_statistics_are_those_of_the_whole_set_of_images(net: ElasticSupernet):
+    """Also behind other norms, which no batch of its own has changed."""
+    code = SPACE.canonical(np.array([[1, 1, 3, 8]]))[0]
+    subnet = ready_subnet(net, code, CALIBRATION)
+    assert isinstance(subnet.module, Scaled)
+    seen: dict[str, torch.Tensor] = {}
+    norms = {name: norm for name, norm in subnet.module.named_modules() if isinstance(norm, torch.nn.BatchNorm2d)}
+    for name, norm in norms.items():
+        norm.register_forward_pre_hook(lambda _, inputs, name=name: seen.update({name: inputs[0]}))
+    whole = Batches(FEW, len(FEW), statistics=CALIBRATION.statistics)
+    with torch.no_grad():
+        subnet.module(next(iter(whole.in_order()))[0])
+    assert len(norms) > 4
+    for name, norm in norms.items():
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert torch.allclose(norm.running_mean, seen[name].mean(dim=(0, 2, 3)), atol=1e-3)
+        assert torch.allclose(norm.running_var, seen[name].var(dim=(0, 2, 3)), rtol=1e-2, atol=1e-5)
+
+
 # -- phases -----------------------------------------------------------------------------------------------
 
 
@@ -239,7 +268,7 @@ def test_sampling_is_uniform_over_what_is_allowed():
 
 def test_numbers_below_one_are_refused():
     with pytest.raises(UsageError, match="'x' has a number below 1"):
-        Phase(name="x", epochs=0, learning_rate=0.1)
+        Phase(name="x", epochs=0)
     with pytest.raises(UsageError, match="phases lack, or have one name"):
         shrink(ElasticSupernet(SPACE), FEW, SOME, [PHASES[0], PHASES[0]])
 
@@ -249,15 +278,68 @@ def test_numbers_below_one_are_refused():
 
 def test_shrinking_learns():
     net = ElasticSupernet(SPACE)
-    phases = progressive(full=4, kernel=1, depth=(1, 1), width=(1, 2), learning_rate=0.1, later=0.05)
-    shrunk = shrink(net, LEARNED, JUDGED, phases, QUICK)
+    shrunk = shrink(net, LEARNED, JUDGED, plan(12), QUICK)
     losses = [epoch.loss for epoch in shrunk.epochs[0]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.8 * losses[0]
     assert shrunk.epochs[-1][-1].accuracy_pct > 70
-    assert [len(epochs) for epochs in shrunk.epochs] == [4, 1, 1, 1, 1, 2]
+    assert [len(epochs) for epochs in shrunk.epochs] == [2, 1, 1, 1, 2, 5]
     assert shrunk.seconds > 0
     estimator = OnceForAll(net, shrunk.calibration, JUDGED)
     assert estimator.measured_pct(SPACE.sample(6, np.random.default_rng(0))).min() > 40
+
+
+def test_smaller_networks_are_parts_of_one_that_was_trained_alone():
+    """After the first phase nothing but the largest network has changed: the others are cut out of it."""
+    net = ElasticSupernet(SPACE)
+    shrink(net, FEW, SOME, PHASES[:1], QUICK)
+    for block in net.blocks:
+        assert isinstance(block, ElasticBlock)
+        assert all(torch.equal(matrix, torch.eye(len(matrix))) for matrix in block.transforms.values())
+        whole, part = block.weights(block.largest), block.weights(0)  # 3 x 3, 8 channels
+        assert torch.equal(part["depthwise.conv.weight"], whole["depthwise.conv.weight"][:8, :, 2:5, 2:5])
+        assert torch.equal(part["project.conv.weight"], whole["project.conv.weight"][:, :8])
+        assert torch.equal(part["expand.norm.weight"], whole["expand.norm.weight"][:8])
+    deep, shallow = (net.extract(code).module.state_dict() for code in ([1, 1, 8, 8], [1, 0, 8, 0]))
+    assert all(torch.equal(value, deep[name]) for name, value in shallow.items())
+
+
+def test_one_curve_of_the_learning_rate_goes_through_all_phases():
+    recipe = replace(QUICK, learning_rate=0.08)
+    shrunk = shrink(ElasticSupernet(SPACE), FEW, SOME, PHASES, recipe)
+    found = [epoch.learning_rate for phase in shrunk.epochs for epoch in phase]
+    assert found == [recipe.learning_rate_at(4 * epoch + 3, 28) for epoch in range(7)]  # four steps an epoch
+    assert found == sorted(found, reverse=True)
+
+
+def test_the_largest_teaches_the_others_and_the_smallest_is_always_there():
+    net, images_ = ElasticSupernet(SPACE).train(), images()
+    labels = torch.eye(10)[:5]
+    phases = [
+        Phase(name="x", epochs=1, subnets=n, sandwich=sandwich)
+        for n, sandwich in ((1, True), (2, True), (5, True), (4, False))
+    ]
+    one, two, five, others = (Subnets(Allowed(net, phase), phase, QUICK, CALIBRATION) for phase in phases)
+    for step in range(5):
+        assert two.drawn(step)[0].tolist() == net.largest.tolist()
+        first, *_, last = five.drawn(step).tolist()
+        assert (first, last) == (net.largest.tolist(), [0, 0, 0, 0])
+    assert len({tuple(one.drawn(step)[0]) for step in range(20)}) > 5
+    assert len({tuple(others.drawn(step)[0]) for step in range(20)}) > 5
+    found = two.gradients(net, images_, labels, 0)
+    gradients = {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+    net.zero_grad()
+    big, other = (net(images_, code) for code in two.drawn(0))
+    losses = (
+        cross_entropy(big, labels, label_smoothing=QUICK.label_smoothing),
+        (
+            cross_entropy(other, labels, label_smoothing=QUICK.label_smoothing)
+            + cross_entropy(other, big.detach().softmax(1))
+        )
+        / 2,
+    )
+    (sum(losses) / 2**0.5).backward()
+    assert found == pytest.approx(sum(loss.item() for loss in losses) / 2, rel=1e-5)
+    assert all(torch.allclose(p.grad, gradients[n], atol=1e-5) for n, p in net.named_parameters() if p.grad is not None)
 
 
 class _StopError(Exception):
@@ -287,7 +369,7 @@ def test_checkpoints_of_another_space_or_another_plan_are_refused(tmp_path: Path
     shrink(ElasticSupernet(SPACE), FEW, SOME, PHASES[:1], QUICK, folder=tmp_path)
     with pytest.raises(CheckpointError, match=r"of another training: .*space was 'toy', is 'other'"):
         shrink(ElasticSupernet(toy_space("other")), FEW, SOME, PHASES[:1], QUICK, folder=tmp_path)
-    changed = Phase(name="full", epochs=2, learning_rate=0.1, kernels=1, depths=1, widths=1, subnets=2)
+    changed = Phase(name="full", epochs=1, kernels=1, depths=1, widths=1, subnets=2)
     with pytest.raises(CheckpointError, match=r"phase\.subnets was 1, is 2"):
         shrink(ElasticSupernet(SPACE), FEW, SOME, [changed], QUICK, folder=tmp_path)
 
@@ -297,16 +379,93 @@ def test_images_of_another_size_are_refused():
         shrink(ElasticSupernet(SPACE), digits(24), digits(24), PHASES, QUICK)
 
 
+def test_progress_is_that_of_all_phases():
+    seen = []
+    shrink(ElasticSupernet(SPACE), FEW, SOME, PHASES, QUICK, on_progress=seen.append)
+    ends = [progress for progress in seen if progress.step == len(progress.epochs) * 4]  # 240 images of 60 in a step
+    assert [len(progress.epochs) for progress in ends] == [1, 2, 3, 4, 5, 6, 7]
+    assert {progress.steps for progress in seen} == {28}
+    assert [progress.step for progress in seen if progress not in ends[:-1]] == [*range(1, 29), 28]
+
+
+def test_a_plan_has_all_epochs_and_each_phase_some():
+    for epochs in (6, 7, 13, 40, 60, 199):
+        phases = plan(epochs)
+        assert sum(phase.epochs for phase in phases) == epochs
+        assert [phase.name for phase in phases] == [phase.name for phase in PHASES]
+    with pytest.raises(UsageError, match="5 epochs for 6 phases"):
+        plan(5)
+
+
 def test_a_kept_supernet_is_the_same(net: ElasticSupernet, tmp_path: Path):
     save_supernet(net, CALIBRATION, tmp_path / "net.npz")
     other = ElasticSupernet(SPACE, seed=9)
-    calibration = load_supernet(other, tmp_path / "net.npz")
-    assert np.array_equal(calibration.images.images, FEW.images)
+    kept = load_supernet(other, tmp_path / "net.npz")
+    assert np.array_equal(kept.calibration.images.images, FEW.images)
+    assert kept.held_out is None
     assert torch.equal(other.eval()(images(), net.largest), net(images(), net.largest))
     with pytest.raises(CheckpointError, match="of another supernet: space was 'toy', is 'other'"):
         load_supernet(ElasticSupernet(toy_space("other")), tmp_path / "net.npz")
     with pytest.raises(CheckpointError, match="there is no supernet at"):
         load_supernet(other, tmp_path / "none.npz")
+
+
+def test_images_to_judge_by_are_kept_with_it(net: ElasticSupernet, tmp_path: Path):
+    save_supernet(net, CALIBRATION, tmp_path / "net.npz", held_out=SOME)
+    kept = load_supernet(ElasticSupernet(SPACE, seed=9), tmp_path / "net.npz")
+    assert kept.held_out is not None
+    assert np.array_equal(kept.held_out.images, SOME.images)
+    assert np.array_equal(kept.held_out.labels, SOME.labels)
+    with pytest.raises(UsageError, match=r"images of 'digits' are \(3, 24, 24\)"):
+        save_supernet(net, CALIBRATION, tmp_path / "other.npz", held_out=digits(24))
+
+
+@pytest.fixture(scope="module")
+def kept_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("kept") / "net.npz"
+    few = FEW.subset(range(4))
+    save_supernet(ElasticSupernet(SPACE), Calibration(few, few.channel_statistics()), path, held_out=few)
+    return path.read_bytes()
+
+
+@given(share=st.floats(0, 0.99), bits=st.integers(1, 255), at_end=st.booleans(), cut=st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_a_damaged_file_is_refused_or_is_the_same(kept_file, tmp_path_factory, share, bits, at_end, cut):
+    """Cut off anywhere, or with any byte changed: never another error, never other weights."""
+    path, length = tmp_path_factory.getbasetemp() / "damaged.npz", len(kept_file)
+    place = length - 1 - int(share * 7000) if at_end else int(share * length)  # at the end is the list of arrays
+    changed = bytearray(kept_file)
+    changed[place] ^= bits
+    path.write_bytes(kept_file[:place] if cut else bytes(changed))
+    net = ElasticSupernet(SPACE, seed=9)
+    try:
+        load_supernet(net, path)
+    except (CheckpointError, FormatVersionError):
+        return
+    whole = ElasticSupernet(SPACE)
+    assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), whole.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state/mean": np.zeros(2, np.float32)},
+        {"state/deviation": np.full(3, np.nan, np.float32)},
+        {"state/images": np.zeros((4, 3, 8, 8), np.uint8)},
+        {"state/labels": np.full(4, 10)},
+        {"state/held_out/labels": np.full(4, -1)},
+        {"state/held_out/images": np.zeros((4, 3, 16, 16), np.float32)},
+        {"state/weights/head.shared.classifier.weight": np.zeros(3, np.float32)},
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_damaged(kept_file: bytes, tmp_path: Path, change):
+    path = tmp_path / "net.npz"
+    path.write_bytes(kept_file)
+    with np.load(path) as loaded:
+        arrays = {name: loaded[name] for name in loaded.files}
+    np.savez(path, **(arrays | change))
+    with pytest.raises(CheckpointError, match=r"is damaged \(.*\n.*train the supernet again"):
+        load_supernet(ElasticSupernet(SPACE), path)
 
 
 # -- accuracies -------------------------------------------------------------------------------------------
