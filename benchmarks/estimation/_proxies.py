@@ -21,7 +21,7 @@ from .._parts import WORK
 from .._results import Figure
 from ..facts import SHARED
 
-_CELLS: Final = 200
+_CELLS: Final = 150
 _PROCESSES: Final = 2
 _CHUNK: Final = 29  # 725 cells in 25 parts
 _IMAGES: Final = 512  # training images that batches are drawn of

@@ -1,5 +1,6 @@
 """Zen-scores of residual networks beside the published ones."""
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -19,8 +20,9 @@ def measure() -> dict[str, Any]:
     """Scores by network, with seconds."""
     found = {}
     for name in _EXACT:
+        begin = time.process_time()  # what else the machine does has no part in it
         scores = Zen().estimate([zoo.build(name)])
-        found[name] = {"zen": float(scores.values[0]), "seconds": float(scores.seconds[0])}
+        found[name] = {"zen": float(scores.values[0]), "seconds": time.process_time() - begin}
     return found
 
 
@@ -49,7 +51,7 @@ def figures(found: Mapping[str, Any], command: str) -> Iterator[Figure]:
 
 def table(found: Mapping[str, Any]) -> str:
     """All five, as Markdown."""
-    lines = ["## Zen-scores of residual networks\n", "| network | here | exact variances | paper | s |"]
+    lines = ["## Zen-scores of residual networks\n", "| network | here | exact variances | paper | CPU s |"]
     lines.append("| --- | ---: | ---: | ---: | ---: |")
     for name, exact in _EXACT.items():
         row = found[name]

@@ -591,7 +591,7 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     found = lutra(*words, "-n", 2)
     assert found.code == 0, found.err
     assert "accuracy (inherited, %)" in found.out
-    files = sorted(path.name for path in (tmp_path / "run" / "trained").iterdir())
+    files = sorted(path.name for path in (tmp_path / "run" / "trained" / "3x32x32").iterdir())
     assert len(files) == 2
     assert all(name.endswith(".trained.npz") for name in files)
     with (tmp_path / "run" / "tried.csv").open() as file:
@@ -600,4 +600,4 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     assert " of its weights from mine/" in how[1]
     more = lutra("search", "--resume", "run", "-n", 3, "--json")
     assert "with the weights of a relative" in json.dumps(more.document)
-    assert len(list((tmp_path / "run" / "trained").iterdir())) == 3
+    assert len(list((tmp_path / "run" / "trained" / "3x32x32").iterdir())) == 3
