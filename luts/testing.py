@@ -4,6 +4,7 @@ A store of one's own is tested by subclassing `StoreContract` in a test module a
 ``open_store``. Needs pytest.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -288,6 +289,27 @@ class StoreContract:
             assert store.delete_device("other") == 30
             assert [summary.counts for summary in store.summaries()] == [{"kernel": 91, "network": 3}]
             assert store.check().ok
+
+    def test_marks_tell_whether_something_has_changed(self, open_store: OpenStore) -> None:
+        with open_store() as store, open_store() as another:
+            store.register_device(make_fingerprint(), "host")
+            changes, contents = [store.change_mark()], [store.content_mark("host")]
+            assert store.change_mark() == changes[0]
+            for write in (
+                lambda: store.record("host", make_measurement()),
+                lambda: another.record("host", make_measurement("k1")),
+                lambda: another.record("host", make_failed("k1"), replace=True),
+                lambda: store.set_document("host", "note", {"x": 1}),
+                lambda: another.set_document("host", "note", {"x": 2}),
+            ):
+                write()
+                changes.append(store.change_mark())
+                contents.append(store.content_mark("host"))
+                assert another.content_mark("host") == contents[-1]
+            assert all(before != after for before, after in itertools.pairwise(changes))
+            assert len(set(contents)) == len(contents)
+            store.register_device(make_fingerprint(), "host")
+            assert store.content_mark("host") == contents[-1]
 
     def test_table_carries_fingerprint_and_rows(self, open_store: OpenStore) -> None:
         with open_store() as store:
