@@ -226,9 +226,7 @@ def _generation(ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
 
 def _set_floor(part: dict[str, Any], measured: Sequence[Measured], quantile: float) -> None:
     """A new GPU's host is taken to be as quick as the middle one of those that are known."""
-    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(
-        np.median(list(floors(measured, quantile).values()))
-    )
+    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(np.median(list(floors(measured, quantile).values())))
 
 
 def _band(parts: dict[str, Any], part: str, measured: Sequence[Measured], **how: Any) -> list[float]:

@@ -142,9 +142,7 @@ def _speed_rows(count: int = 100_000) -> Mapping[str, Integers]:
         elif op.op_class == "conv":
             rows[:, 3], rows[:, 6] = sizes[:, 0], sizes[:, 1]
         else:
-            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[
-                :, : 1 if op.op_class == "elementwise" else 2
-            ]
+            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[:, : 1 if op.op_class == "elementwise" else 2]
         made[f"{op.op_class} {op.dtype}"] = rows
     return made
 
@@ -157,3 +155,5 @@ def table(path: str, gpu: GpuDevice, splits: Sequence[str] = ()) -> dict[str, di
         if len(chosen):
             made[f"{name} {op_class}"] = errors(chosen, gpu)
     return made
+
+

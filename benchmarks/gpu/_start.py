@@ -86,7 +86,7 @@ def _conv(*, tensor: bool) -> dict[str, Any]:
     )
     return {
         "product": _product(named, tensor=tensor, floor_ns=60e3),
-        "winograd_efficiency": 0.9,
+                "winograd_efficiency": 0.9,
         "winograd_bandwidth": 0.75,
         "winograd_ns": 10e3,
         "fused_winograd_efficiency": 0.7,
