@@ -62,7 +62,8 @@ def _new(found: Mapping[str, Any]) -> str:
         + _table(header, rows)
         + (
             "\nThe data have no element-wise kernels, softmax or layer norm of the H100, and an A100-80 is a close "
-            "relative of the\nA100-40. NeuSight's are its published errors on GPUs beyond its training, an L4 among them.\n"
+            "relative of the\nA100-40. NeuSight's are its published errors on GPUs beyond its training, an L4 among "
+            "them.\n"
         )
     )
 
