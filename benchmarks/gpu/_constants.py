@@ -6,7 +6,7 @@ on bf16 products of four GPUs. The forms of the model were chosen on the same GP
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -283,6 +283,3 @@ def _rounded(content: Any) -> Any:
     if isinstance(content, dict):
         return {key: _rounded(value) for key, value in content.items()}
     return [_rounded(value) for value in content] if isinstance(content, list | tuple) else content
-
-
-Fitter = Callable[[Mapping[str, Any], Ops, Sequence[str]], dict[str, Any]]
