@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy import Connection, Select, func, select
 
-from ..networks.errors import UsageError
 from . import schema
 from .database import Database
 from .measurement import Measurement
@@ -113,6 +112,20 @@ def stream_numbers(database: Database, device_id: int, kind: str | None) -> Iter
         last = end
 
 
+def page_of_numbers(
+    connection: Connection, device_id: int, kind: str | None, *, after: int, limit: int
+) -> tuple[list[RowNumbers], int | None]:
+    """Return at most ``limit`` rows whose subjects come after number ``after``, and the number of the last one of them;
+    None instead where no row follows."""
+    position = schema.measurement.c.subject_id
+    query = _numbers(device_id).add_columns(position).where(position > after).limit(limit + 1)
+    query = query.where(*of_kind(connection, device_id, kind, after, limit + 1))
+    found = connection.execute(query).all()
+    shown = found[:limit]
+    rows = [row for found in shown for row in NumberColumns(*((value,) for value in found[:-1])).rows()]
+    return rows, int(shown[-1][-1]) if len(found) > limit else None
+
+
 def _stream_rare(database: Database, device_id: int, kind: str) -> Iterator[NumberColumns]:
     """Yield the numbers of a kind of which the device has few rows."""
     position = schema.measurement.c.subject_id
@@ -126,33 +139,6 @@ def _stream_rare(database: Database, device_id: int, kind: str) -> Iterator[Numb
         if len(rows) < _ROWS:
             return
         last = rows[-1][-1]
-
-
-def number_page(
-    connection: Connection, device_id: int, kind: str | None, after: tuple[str, str] | None, limit: int
-) -> list[RowNumbers]:
-    """The numbers of some rows of a device, in the order of the subjects.
-
-    Args:
-        connection: in a transaction.
-        device_id: whose rows.
-        kind: only this subject kind.
-        after: kind and key of the subject before the first of them; None to begin at the beginning.
-        limit: how many at most.
-
-    Raises:
-        UsageError: there is no subject ``after``.
-    """
-    last: int | None = 0
-    if after is not None:
-        named = (schema.subject.c.kind == after[0]) & (schema.subject.c.key == after[1])
-        last = connection.execute(select(schema.subject.c.id).where(named)).scalar_one_or_none()
-    if last is None:
-        raise UsageError(f"there is no subject {after}", hint="begin again with the first page")
-    query = _numbers(device_id).where(schema.measurement.c.subject_id > last).limit(limit)
-    query = query.where(*of_kind(connection, device_id, kind, last, limit))
-    rows = [row._asdict() for row in connection.execute(query)]
-    return [RowNumbers(**row | {"flags": tuple(json.loads(row["flags"]))}) for row in rows]
 
 
 def _numbers(device_id: int) -> Select[Any]:

@@ -19,7 +19,7 @@ from .leases import STALE_AFTER_S, Lease
 from .location import Location, check_file, default_store_path, locate
 from .measurement import Measurement, utc_now
 from .migrate import require_current_schema
-from .numbers import NumberColumns, RowNumbers, number_page, stream_numbers
+from .numbers import NumberColumns, RowNumbers, page_of_numbers, stream_numbers
 from .queries import DeviceSummary, by_kind, content_mark, select_keys, select_one, select_some, stream_rows
 from .records import DeviceLike, DeviceRecord, all_devices, device_record, find_device
 from .rows import measurement_from
@@ -263,6 +263,26 @@ class Store:
         for columns in self.number_columns(device, kind):
             yield from columns.rows()
 
+    def number_page(
+        self, device: DeviceLike, kind: str | None = None, *, after: int = 0, limit: int = 100
+    ) -> tuple[list[RowNumbers], int | None]:
+        """Return the numbers of some rows in the order of `numbers`, and where the next ones begin.
+
+        It takes as long wherever the page is, and however many rows there are.
+
+        Args:
+            device: a registered device.
+            kind: only this subject kind.
+            after: 0, or what the page before gave.
+            limit: the most rows.
+
+        Returns:
+            The rows, and what ``after`` has to be for the next page; None behind the last one.
+        """
+        with self._database.read() as connection:
+            found = find_device(connection, device)
+            return page_of_numbers(connection, found["id"], kind, after=after, limit=limit)
+
     def content_mark(self, device: DeviceLike) -> str:
         """Return text that changes whenever a row or a document of a device does; equal text means equal content.
 
@@ -283,25 +303,6 @@ class Store:
         with self._database.read() as connection:
             found = find_device(connection, device)
         return stream_numbers(self._database, found["id"], kind)
-
-    def page(
-        self, device: DeviceLike, kind: str | None = None, *, after: tuple[str, str] | None = None, limit: int = 100
-    ) -> list[RowNumbers]:
-        """Return some rows of a device without their samples, in the order in which the store met their subjects.
-
-        It takes as long wherever the page is, and however many rows there are.
-
-        Args:
-            device: whose rows.
-            kind: only this subject kind.
-            after: kind and key of the last row of the page before; None for the first page.
-            limit: how many at most.
-
-        Raises:
-            UsageError: the store knows no subject ``after``.
-        """
-        with self._database.read() as connection:
-            return number_page(connection, find_device(connection, device)["id"], kind, after, limit)
 
     def table(self, device: DeviceLike) -> Table:
         """Return all rows of a device in memory, with its documents."""

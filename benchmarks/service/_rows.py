@@ -50,14 +50,17 @@ def measured(path: Path, subjects: int) -> dict[str, Any]:
     def key() -> str:
         return f"{rng.integers(1, subjects + 1):032x}"
 
+    def subject() -> int:
+        return int(rng.integers(subjects))
+
     with Store.open(path, read_only=True) as store:
         rows = sum(sum(summary.counts.values()) for summary in store.summaries())
         assert rows == DEVICES * (subjects + 1), rows  # beside the row that it was copied from
         asked: dict[str, Callable[[], object]] = {
             "one row": lambda: store.get(device(), "kernel", key()),
             f"{_SEVERAL} rows": lambda: store.get_many(device(), [("kernel", key()) for _ in range(_SEVERAL)]),
-            f"a page of {_PAGE} rows": lambda: store.page(device(), after=("kernel", key()), limit=_PAGE),
-            f"a page of {_PAGE} kernels": lambda: store.page(device(), "kernel", after=("kernel", key()), limit=_PAGE),
+            f"a page of {_PAGE} rows": lambda: store.number_page(device(), after=subject(), limit=_PAGE),
+            f"a page of {_PAGE} kernels": lambda: store.number_page(device(), "kernel", after=subject(), limit=_PAGE),
             "whole networks of a device": lambda: list(store.numbers(device(), _RARE)),
             "names of whole networks": lambda: store.keys(device(), _RARE),
             "tables with their counts": store.summaries,

@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from ..jobs.job import Job
     from ..jobs.queue import JobQueue
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Jobs of the store or a server: submit, list, show, cancel, clone, read logs, fetch files.",
-)
+app = typer.Typer(no_args_is_help=True, help="Jobs in the store: submit, list, show, cancel, clone, read logs.")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the first digits of it.")]
 
@@ -29,7 +26,7 @@ _SHOWN: Final = 8  # digits of an id
 
 @contextmanager
 def _queue(store: str | None, server: str | None, *, create: bool = False) -> "Iterator[JobQueue | RemoteJobs]":
-    """The jobs of the store, or of a server."""
+    """The jobs of the store, which is made where there is none if ``create``, or of a server."""
     from ..jobs.queue import JobQueue
     from ..stores import open_server, open_store, require_store
 
@@ -48,7 +45,7 @@ def _found(queue: "JobQueue | RemoteJobs", text: str) -> str:
 
 @app.command()
 def submit(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit or search.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit, search, or a plug-in's.")],
     request: Annotated[
         str, typer.Argument(metavar="REQUEST", help="What to do: JSON, the .json file that holds it, or - for stdin.")
     ],
@@ -74,6 +71,7 @@ def submit(
 def _request(text: str) -> dict[str, Any]:
     """The JSON object that an argument is, or names."""
     import json
+    from pathlib import Path
 
     from ...networks.errors import UsageError
 

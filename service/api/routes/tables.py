@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 from pydantic import Field
 from starlette.background import BackgroundTask
 
-from ....luts import DeviceSummary
+from ....luts import DeviceSummary, RowNumbers
 from ....networks.errors import UnknownNameError
 from ..access import Principal, requires
 from ..etags import etag, is_unchanged, require_match
@@ -184,19 +184,18 @@ async def list_rows(
     device: DevicePath,
     paging: PagingOption,
     kind: Kind | None = None,
-    after: Annotated[
-        str | None,
-        Query(max_length=20_100, pattern=r"^[a-z_]{1,16}:", description="From the address of the page before"),
-    ] = None,
+    after: Annotated[int, Query(ge=0, le=2**62, description="From the address of the page before")] = 0,
 ) -> dict[str, Any]:
     """List the rows of a table, without samples. `after` leads on; `offset` does not apply."""
-    before = None if after is None else (after.partition(":")[0], after.partition(":")[2])
-    found = await server.read(lambda: server.store.page(device, kind, after=before, limit=paging.limit + 1))
-    shown = found[: paging.limit]
-    follows = None
-    if len(found) > len(shown):
-        follows = paging.next(after=f"{shown[-1].subject_kind}:{shown[-1].subject_key}")
-    return {"items": shown, "next": follows}
+    found = await server.read(_rows, server, device, kind, after, paging.limit)
+    follows = None if found[1] is None else paging.next(after=found[1])
+    return {"items": found[0], "next": follows}
+
+
+def _rows(
+    server: Service, device: str, kind: str | None, after: int, limit: int
+) -> tuple[list[RowNumbers], int | None]:
+    return server.store.number_page(device, kind, after=after, limit=limit)
 
 
 @router.get("/{device}/row", response_model=dict[str, Any], responses=problems(404))
