@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet
+
 from lutra.profiler.gpu_sim.constants import SHIPPED, VERSION
 from lutra.profiler.gpu_sim.ops import CLASSES, SIZES, OpClass
 
@@ -25,7 +26,7 @@ GENERATIONS: Final = {6.0: ("p4", "p100_pcie_16gb"), 7.0: ("v100_pcie_32gb", "t4
 """From which compute capability on, and which GPUs tell of it."""
 
 BF16: Final = ("a100_sxm", "l40s", "h100_sxm", "b200_sxm")
-_ROWS: Final = 400  # of a class on a GPU that constants are fitted to
+_ROWS: Final = 500  # of a class on a GPU that constants are fitted to
 _TREE_LEAVES: Final = 40
 
 _SHARED_PARAMETERS: Final = (
@@ -226,7 +227,9 @@ def _generation(ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
 
 def _set_floor(part: dict[str, Any], measured: Sequence[Measured], quantile: float) -> None:
     """A new GPU's host is taken to be as quick as the middle one of those that are known."""
-    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(np.median(list(floors(measured, quantile).values())))
+    part.get("product", part)["hosts"]["eager"]["floor_ns"] = float(
+        np.median(list(floors(measured, quantile).values()))
+    )
 
 
 def _band(parts: dict[str, Any], part: str, measured: Sequence[Measured], **how: Any) -> list[float]:

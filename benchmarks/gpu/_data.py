@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
-from lutra.profiler.gpu_sim.ops import CLASSES, SIZES, OpClass
 from numpy.typing import NDArray
+
+from lutra.profiler.gpu_sim.ops import CLASSES, SIZES, OpClass
 
 from ..facts import SHARED
 from ._start import SIMT_TILES

@@ -4,6 +4,7 @@ import csv
 from typing import Any, Final
 
 import numpy as np
+
 from lutra.profiler import _native
 from lutra.profiler.gpu_sim.constants import generation_of, native_constants, native_device, read_constants
 from lutra.profiler.gpu_sim.device import GpuDevice
@@ -78,7 +79,7 @@ def _roofline(kind: str, rows: Integers, peaks: Floats) -> Floats:
         b, c, h, w, f, kh, kw, sh, sw, ph, pw = sizes[:, :11].T
         out = b * f * np.floor((h + 2 * ph - kh) / sh + 1) * np.floor((w + 2 * pw - kw) / sw + 1)
         flops, numbers = 2 * out * c * kh * kw, b * c * h * w + f * c * kh * kw + out
-    return np.maximum(flops / peaks[0], 4 * numbers / peaks[1])
+    return np.asarray(np.maximum(flops / peaks[0], 4 * numbers / peaks[1]), np.float64)
 
 
 def measure() -> dict[str, Any]:

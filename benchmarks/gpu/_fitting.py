@@ -7,11 +7,12 @@ from functools import cache
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
 from lutra.profiler import _native
 from lutra.profiler.gpu_sim.constants import Launch, native_constants, native_device
 from lutra.profiler.gpu_sim.device import GpuDevice, read_gpu
-from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from .._results import ROOT
 from ._data import Measured
@@ -133,7 +134,9 @@ def fit(
         for parameter, value in zip(parameters, _from_free(free, logit), strict=True):
             for path in parameter.paths:
                 put(made, path, float(value))
-        columns = [_errors(made, task, one, noise) * np.sqrt(share / len(one)) for task in tasks for one in task.measured]
+        columns = [
+            _errors(made, task, one, noise) * np.sqrt(share / len(one)) for task in tasks for one in task.measured
+        ]
         # The prior counts as much as a hundredth of the data: measurements decide where they can tell.
         return np.concatenate([*columns, np.sqrt(count / 100) * (free - start) / spread])
 
@@ -144,9 +147,7 @@ def fit(
 
 def _errors(parts: dict[str, Any], task: Task, measured: Measured, noise: float) -> Floats:
     floor = None if task.floors_ns is None else task.floors_ns[measured.gpu]
-    latency = estimate(
-        parts, task.part, measured, known_tiles=task.known_tiles, floor_ns=floor, launch=task.launch
-    )
+    latency = estimate(parts, task.part, measured, known_tiles=task.known_tiles, floor_ns=floor, launch=task.launch)
     return (np.log(latency) - np.log(measured.latency_ns)) / noise
 
 

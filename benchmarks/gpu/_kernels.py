@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+
 from lutra.profiler.gpu_sim.calibrate import calibrate
 from lutra.profiler.gpu_sim.constants import generation_of, part_of, read_constants
 from lutra.profiler.gpu_sim.device import DTYPES, GpuDevice
@@ -37,7 +38,7 @@ def roofline(measured: Measured, gpu: GpuDevice) -> Floats:
     else:
         flops, numbers = sizes[:, 0] * sizes[:, 1], 2 * sizes[:, 0] * sizes[:, 1]
     peak = gpu.peak_tflops[DTYPES[int(measured.rows[0, 1])]]
-    return np.maximum(flops / (1e3 * peak), element * numbers / gpu.bandwidth_gb_s)
+    return np.asarray(np.maximum(flops / (1e3 * peak), element * numbers / gpu.bandwidth_gb_s), np.float64)
 
 
 def errors(measured: Measured, gpu: GpuDevice) -> dict[str, float]:
@@ -70,7 +71,7 @@ def measure_conv() -> dict[str, Any]:
     floor = floors(list(ops.values()), 0.001)
     made = {}
     for out in CONV_GPUS:
-        parts = fit_conv(start(), ops, [gpu for gpu in CONV_GPUS if gpu != out], most=15)
+        parts = fit_conv(start(), ops, [gpu for gpu in CONV_GPUS if gpu != out], most=30)
         measured = ops["conv", out].sample(MOST)
         unseen = float(np.median([value for gpu, value in floor.items() if gpu != out]))
         latency = estimate(parts, "conv.simt", measured, floor_ns=unseen)
@@ -142,7 +143,9 @@ def _speed_rows(count: int = 100_000) -> Mapping[str, Integers]:
         elif op.op_class == "conv":
             rows[:, 3], rows[:, 6] = sizes[:, 0], sizes[:, 1]
         else:
-            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[:, : 1 if op.op_class == "elementwise" else 2]
+            rows[:, 2 : 2 + (1 if op.op_class == "elementwise" else 2)] = sizes[
+                :, : 1 if op.op_class == "elementwise" else 2
+            ]
         made[f"{op.op_class} {op.dtype}"] = rows
     return made
 
@@ -155,5 +158,3 @@ def table(path: str, gpu: GpuDevice, splits: Sequence[str] = ()) -> dict[str, di
         if len(chosen):
             made[f"{name} {op_class}"] = errors(chosen, gpu)
     return made
-
-

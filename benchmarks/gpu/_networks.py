@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from lutra.profiler.gpu_sim.calibration import Calibration
 from lutra.profiler.gpu_sim.device import GpuDevice
 from lutra.profiler.gpu_sim.model import GpuModel
 from lutra.profiler.gpu_sim.ops import GpuOp
@@ -98,13 +99,17 @@ def measured_networks() -> Iterator[tuple[str, str, int, int, float]]:
                 yield GPUS[row["gpu"]], row["model"], int(row["batch"]), int(row["seqlen"]), float(row["e2e_latency"])
 
 
-def network_errors(devices: Mapping[str, GpuDevice], names: Sequence[str]) -> list[dict[str, Any]]:
+def network_errors(
+    devices: Mapping[str, GpuDevice], names: Sequence[str], calibration: Calibration | None = None
+) -> list[dict[str, Any]]:
     """Simulated beside measured latencies of the networks on some GPUs."""
     made = []
     for gpu, network, batch, length, measured_ms in measured_networks():
         if gpu not in names:
             continue
-        answers = GpuModel(devices[gpu]).estimate(kernels(TRANSFORMERS[network], batch, length))
+        answers = GpuModel(devices[gpu], calibration=calibration).estimate(
+            kernels(TRANSFORMERS[network], batch, length)
+        )
         simulated_ms = float(answers.latency_ns.sum()) / 1e6
         made.append(
             {

@@ -4,6 +4,7 @@ Tiles are those that kernels of cuBLAS name themselves by (``volta_sgemm_128x64_
 thread of theirs has follows from the block they are launched with, which the measured data have.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 # name of the kernel's tile: n, m, warps, blocks that a multiprocessor holds, results of a thread
@@ -36,7 +37,7 @@ TENSOR_TILES: Final = {
 _TILE_NAMES: Final = ("a", "b", "warps", "residency", "outputs")
 
 
-def tiles(named: dict[str, tuple[int, ...]], efficiency: float) -> list[dict[str, Any]]:
+def tiles(named: Mapping[str, tuple[int, ...]], efficiency: float) -> list[dict[str, Any]]:
     """Tiles as constants."""
     return [
         {"name": name, **dict(zip(_TILE_NAMES, sizes, strict=True)), "efficiency": efficiency}
@@ -52,7 +53,7 @@ def hosts(floor_ns: float, unhidden: float) -> dict[str, Any]:
     }
 
 
-def _product(named: dict[str, tuple[int, ...]], *, tensor: bool, floor_ns: float) -> dict[str, Any]:
+def _product(named: Mapping[str, tuple[int, ...]], *, tensor: bool, floor_ns: float) -> dict[str, Any]:
     return {
         "step": 32 if tensor else 8,
         "prologue_steps": 60.0 if tensor else 8.0,
@@ -86,7 +87,7 @@ def _conv(*, tensor: bool) -> dict[str, Any]:
     )
     return {
         "product": _product(named, tensor=tensor, floor_ns=60e3),
-                "winograd_efficiency": 0.9,
+        "winograd_efficiency": 0.9,
         "winograd_bandwidth": 0.75,
         "winograd_ns": 10e3,
         "fused_winograd_efficiency": 0.7,

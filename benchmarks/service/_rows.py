@@ -14,7 +14,7 @@ from .._parts import WORK
 from .._results import Figure, note
 from .._tables_store import DEVICES, SUBJECTS, fill
 
-_QUERIES: Final = 200
+_QUERIES: Final = 50
 _SEVERAL: Final = 200  # rows asked for at once
 _PAGE: Final = 100
 _SPACE_BYTES: Final = 12 << 30

@@ -6,7 +6,7 @@ namespace {
 
 /// Bytes that are not in the L2 when they are asked for.
 double missed(const Device& device, double bytes, double share) {
-  return bytes * std::clamp(1 - share * device.l2_bytes / bytes, 0.0, 1.0);
+  return std::max(0.0, bytes - share * device.l2_bytes);
 }
 
 /// Threads of the block that works on a row: a power of two from a warp to half of 1024 (as PyTorch's softmax

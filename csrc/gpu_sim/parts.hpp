@@ -29,10 +29,15 @@ struct Parts {
 inline double square(double x) { return x * x; }
 /// The smooth maximum (x^4 + y^4 + z^4)^(1/4): parts overlap, but not wholly where they are alike.
 inline double norm4(double x, double y, double z = 0) {
-  return std::sqrt(std::sqrt(square(square(x)) + square(square(y)) + square(square(z))));
+  const double most = std::max({x, y, z});
+  if (most <= 0) return 0;
+  const auto fourth = [most](double part) { return square(square(part / most)); };
+  return most * std::sqrt(std::sqrt(fourth(x) + fourth(y) + fourth(z)));
 }
 inline double norm8(double x, double y) {
-  return std::sqrt(std::sqrt(std::sqrt(square(square(square(x))) + square(square(square(y))))));
+  const double most = std::max(x, y);
+  if (most <= 0) return 0;
+  return most * std::sqrt(std::sqrt(std::sqrt(1 + square(square(square(std::min(x, y) / most))))));
 }
 
 /// Time of the parts together, before power and launch, ns.

@@ -6,7 +6,7 @@ namespace lutra::gpu_sim {
 
 namespace {
 
-constexpr std::array<double, 11> kSplits{1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24};
+constexpr std::array<double, 8> kSplits{2, 3, 4, 6, 8, 12, 16, 24};
 constexpr double kLeastSplitK = 64;
 
 /// Share of a multiprocessor's peak that so many warps keep busy.
@@ -93,9 +93,11 @@ Parts chosen_parts(const Device& device, const ProductConstants& constants, cons
   const auto consider = [&](const Tile& candidate, double parts_of_k) {
     const Parts parts = product_parts(device, constants, shape, dtype, candidate, parts_of_k);
     const double time = kernel_ns(parts);
-    if (least >= 0 && time >= least) return;
-    best = parts;
-    least = time;
+    if (least < 0 || time < least) {
+      best = parts;
+      least = time;
+    }
+    return time;
   };
   for (std::size_t i = first; i < end; ++i) {
     if (split > 0) {
@@ -103,11 +105,14 @@ Parts chosen_parts(const Device& device, const ProductConstants& constants, cons
       continue;
     }
     const double blocks = shape.batch * std::ceil(shape.n / tiles[i].a) * std::ceil(shape.m / tiles[i].b);
+    double before = consider(tiles[i], 1);
     for (const double parts_of_k : kSplits) {
-      if (parts_of_k > 1 && (shape.k < parts_of_k * kLeastSplitK ||
-                             blocks * parts_of_k > 2 * device.sm_count * tiles[i].residency))
+      if (shape.k < parts_of_k * kLeastSplitK ||
+          blocks * parts_of_k > 2 * device.sm_count * tiles[i].residency)
         break;
-      consider(tiles[i], parts_of_k);
+      const double time = consider(tiles[i], parts_of_k);
+      if (time > before) break;  // more parts are not quicker again
+      before = time;
     }
   }
   return best;

@@ -28,7 +28,9 @@ _MULTIPLIED: Final = {
     "compute": ("efficiency", "depthwise_efficiency"),
     "memory": ("dram_efficiency", "l2_bytes_per_clock", "winograd_bandwidth", "depthwise_bandwidth"),
 }
-_DIVIDED: Final = {"compute": ("element_cycles", "window_cycles", "row_ns", "vector_round_ns", "scalar_round_ns", "step_latency_ns")}
+_DIVIDED: Final = {
+    "compute": ("element_cycles", "window_cycles", "row_ns", "vector_round_ns", "scalar_round_ns", "step_latency_ns")
+}
 _NOT_SCALED: Final = ("hosts", "power", "trees")
 
 Floats = NDArray[np.float64]

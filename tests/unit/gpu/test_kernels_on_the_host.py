@@ -3,7 +3,9 @@
 The kernels are the very text that is compiled for GPUs; only the threads are the processor's (`fake_gpu`).
 """
 
+import ctypes
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,12 @@ def runtimes(fake_gpu_folder: object) -> dict[str, Runtime]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LUTRA_CUDA_PATH", str(fake_gpu_folder))
         return {precision: runtime_class("cuda")(1, precision) for precision in MATH}
+
+
+@pytest.fixture(autouse=True)
+def _computing(fake_gpu_folder: Path) -> None:
+    """Other tests of this process may have told the stand-in not to compute."""
+    ctypes.CDLL(str(fake_gpu_folder / "libcuda.so.1")).lutra_fake_set(b"compute=1,fail_after=-1,hang=0")
 
 
 @pytest.mark.parametrize("precision", MATH)

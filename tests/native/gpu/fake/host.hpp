@@ -32,8 +32,9 @@ namespace fake {
 
 /// Lets all other threads of the block come to the same place.
 void barrier();
-/// Calls `kernel` as every thread of every block.
-void run(const std::function<void()>& kernel, Index grid, Index block);
+/// Calls `kernel` as every thread of every block; `waits` where its threads wait for each other, which takes
+/// fibers.
+void run(const std::function<void()>& kernel, Index grid, Index block, bool waits);
 /// The GPU's own time, in ns, and cycles since its start; reading either takes a moment.
 unsigned long long now_ns();
 unsigned long long cycles();
