@@ -40,6 +40,7 @@ COMMANDS = (
     "ops",
     "predict",
     "profile",
+    "report",
     "search",
     "serve",
     "spaces",
