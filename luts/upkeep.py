@@ -77,7 +77,7 @@ def check(database: Database) -> CheckReport:
         except StoreError as error:
             unreadable = True
             problems.append(f"rows of {device['name']} from number {rows + 1} on: {error.message}")
-    if not unreadable and devices:
+    if not problems:  # else the rows cannot be counted, or are miscounted for the same reason
         problems += _tally_problems(database, devices)
     path = database.location.path
     if not problems or path is None:
