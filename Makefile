@@ -18,7 +18,7 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 .PHONY: help quickstart test test-slow dev links contracts lint format native firmware check-firmware sanitize \
-	bench-estimation bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service \
+	bench-estimation bench-gpu bench-gpu-real bench-kernels bench-mcu bench-measuring bench-predictors bench-search bench-service \
 	bench-sim-cpu bench-spine bench-tables scoreboard docs clean
 
 help: ## list the commands
@@ -107,6 +107,12 @@ define cmake
 endef
 
 # --- figures and pages ---
+
+bench-gpu: $(VENV)/.package ## score simulated GPUs by others' data into benchmarks/results/gpu.json, render docs/gpu-figures.md
+	$(BIN)/python -m benchmarks.gpu
+
+bench-gpu-real: $(VENV)/.package ## measure an NVIDIA GPU, where there is one, into benchmarks/results/gpu_real (half an hour)
+	$(BIN)/python -m benchmarks.gpu_real
 
 bench-kernels: $(VENV)/.package ## measure our kernels beside oneDNN's into benchmarks/results/kernels.json
 	$(BIN)/python -m benchmarks.kernels

@@ -188,6 +188,7 @@ def fill(path: Path, subjects: int) -> None:
                 " WHERE device_id = ? AND subject_id = 1 ORDER BY n",
                 (device,),
             )
+        connection.execute("UPDATE tally SET rows = rows + ?", (subjects,))
 
 
 @contextmanager

@@ -45,6 +45,7 @@ REMEDIES = {
     "LUTRA-E500": "Run `lutra doctor`, then the same command again; rows that were measured are kept.",
     "LUTRA-E501": "Run the same command again. If the same kernel crashes again, report it with the kernel's name.",
     "LUTRA-E502": "Run the same command again on a quieter machine.",
+    "LUTRA-E503": "Look at `nvidia-smi` and the system's log, then run the same command again; rows so far are kept.",
     "LUTRA-E600": "Point `--store` or `LUTRA_STORE` at another file.",
     "LUTRA-E601": "Make the file and its folder writable, or point `--store` or `LUTRA_STORE` elsewhere.",
     "LUTRA-E602": "Free some space and run the same command again; it goes on where it stopped.",

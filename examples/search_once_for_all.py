@@ -19,7 +19,7 @@ from lutra.nas.accuracy.once_for_all import (
 )
 from lutra.nas_bridge import LatencyBudget
 
-loop = Loop(str(__doc__), epochs=30)
+loop = Loop(str(__doc__), epochs=50)
 space = spaces.build("ofa-small@8,16" if loop.quick else "ofa-small@16,24")
 net = ElasticSupernet(space)
 

@@ -16,7 +16,7 @@ from lutra.nas.accuracy.lessons import evaluate
 from lutra.nas.gradient import LatencyTerm, Proxyless, Training, extract
 from lutra.nas.spaces import ChainSpace
 
-loop = Loop(str(__doc__), epochs=30)
+loop = Loop(str(__doc__), epochs=50)
 (chain,) = spaces.build("ofa-small@16" if loop.quick else "ofa-small@24").chains()
 # Kernels of 3, 5 and 7 times expansions of 3, 4 and 6; behind them, where a block may be left out, that it is.
 space = ChainSpace("small-chain", [chain])

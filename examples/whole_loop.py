@@ -53,7 +53,9 @@ class Loop:
         parser = argparse.ArgumentParser(description=description)
         parser.add_argument("--images", default="digits", help="a Parquet file, a folder, or digits")
         parser.add_argument("--test", help="images to report on; a quarter of --images if omitted")
-        parser.add_argument("--count", type=int, default=6250, help="images to learn from and to choose by, at most")
+        parser.add_argument(
+            "--count", type=int, default=2000, help="images to learn from, at most; half as many to choose by"
+        )
         parser.add_argument("--epochs", type=int, default=epochs, help="of the supernet, and of each network alone")
         parser.add_argument("--out", type=Path, help="where everything is kept; a new folder if omitted")
         parser.add_argument("--quick", action="store_true", help="a stand-in for a device, and next to no training")
@@ -65,9 +67,10 @@ class Loop:
         self.device = resolve_device("null" if given.quick else "host")
         digits = given.images == "digits"
         augmentation = Augmentation(padding=1 if digits else 2, flip=not digits)
-        self.recipe = Recipe(epochs=self.epochs, batch=64, weight_decay=1e-4, augmentation=augmentation)
+        # Few images and many passes: what all networks of a supernet share takes long to learn.
+        self.recipe = Recipe(epochs=self.epochs, batch=50, label_smoothing=0.0, augmentation=augmentation)
         self._images, self._test = given.images, given.test
-        self._count: int = 400 if given.quick else given.count
+        self._count: int = 200 if given.quick else given.count
         self._decoded: dict[int, tuple[ImageSet, ImageSet, ImageSet]] = {}
         self._times = self.folder / "times.json"
         if given.quick:
@@ -78,8 +81,8 @@ class Loop:
         if side not in self._decoded:
             loaded = load_images(self._images, size=side)
             loaded, test = loaded.split(0.25) if self._test is None else (loaded, load_images(self._test, size=side))
-            some = loaded.subset(np.random.default_rng(0).permutation(len(loaded))[: self._count])
-            self._decoded[side] = (*some.split(0.2), test)
+            some = loaded.subset(np.random.default_rng(0).permutation(len(loaded))[: 3 * self._count // 2])
+            self._decoded[side] = (*some.split(1 / 3), test)
         return self._decoded[side]
 
     def oracle(self, space: SearchSpace, store: Store) -> LatencyOracle:

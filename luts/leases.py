@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
 from sqlalchemy import ColumnElement, RowMapping, delete, select, update
 
 from ..networks.errors import StoreError, StoreLockedError
@@ -163,12 +164,10 @@ def _holder(row: RowMapping) -> Holder:
 
 
 def _alive(pid: int) -> bool:
-    if os.name != "posix":
-        return True  # no way to ask without harm; the heartbeat decides
+    """Whether a process of this machine lives; one that has ended, and that nobody has waited for, does not."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
         return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    except (psutil.AccessDenied, OverflowError):
+        return True  # it is there; the heartbeat decides

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, exists, false, func, select
 
 from . import schema
 from .database import Database
@@ -148,4 +148,5 @@ def of_kind(
     measurement, subject = schema.measurement.c, schema.subject.c
     mine = exists().where(measurement.device_id == device_id, measurement.subject_id == subject.id)
     first = select(subject.id).where(subject.kind == kind, subject.id > after, mine).order_by(subject.id).limit(limit)
-    return (measurement.subject_id.in_(connection.execute(first).scalars().all()),)
+    found = connection.execute(first).scalars().all()
+    return (measurement.subject_id.in_(found) if found else false(),)

@@ -250,12 +250,17 @@ class Table:
 
         The prediction is ``spec["predicted_ns"]`` of the network's row. Failed networks have none.
         """
+        return list(self._self_checks)
+
+    @cached_property
+    def _self_checks(self) -> tuple[SelfCheck, ...]:
+        """Worked out once: every interval asks for them, and a table's rows do not change."""
         checks = []
         for row in self.rows("network"):
             predicted_ns = row.spec.get("predicted_ns")
             if row.status != "failed" and isinstance(predicted_ns, int | float):
                 checks.append(_self_check(row, float(predicted_ns)))
-        return checks
+        return tuple(checks)
 
     def require_fingerprint(self, expected: Fingerprint) -> None:
         """Refuse a table of another device.

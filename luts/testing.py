@@ -4,6 +4,7 @@ A store of one's own is tested by subclassing `StoreContract` in a test module a
 ``open_store``. Needs pytest.
 """
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -259,6 +260,56 @@ class StoreContract:
                     store.record("host", make_measurement("late", subject_kind="constant"))
             assert seen == keys
             assert len(store.table("host")) == 602
+
+    def test_pages_and_counts_of_kinds(self, open_store: OpenStore) -> None:
+        with open_store() as store:
+            store.register_device(make_fingerprint(threads=1), "host")
+            store.register_device(make_fingerprint(threads=2), "other")
+            keys = [f"k{number:03d}" for number in range(90)]
+            store.record_many("other", [make_measurement(f"n{n}", subject_kind="network") for n in range(30)])
+            store.record_many("host", [make_measurement(key, samples_ns=[5], rounds=[0]) for key in keys])
+            store.record_many("host", [make_measurement(f"n{n}", subject_kind="network") for n in (5, 25, 1)])
+            store.record_many("host", [make_measurement(keys[3]), make_failed("late")], replace=True)
+            assert not store.record("host", make_measurement(keys[4]))
+            counts = {summary.device.name: summary.counts for summary in store.summaries()}
+            assert counts == {"host": {"kernel": 91, "network": 3}, "other": {"network": 30}}
+            whole = [(row.subject_kind, row.subject_key) for row in store.measurements("host")]
+            assert len(whole) == 94
+            for kind in (None, "kernel", "network", "constant"):
+                wanted = [subject for subject in whole if kind in (None, subject[0])]
+                assert [(r.subject_kind, r.subject_key) for r in store.measurements("host", kind)] == wanted
+                assert [(r.subject_kind, r.subject_key) for r in store.numbers("host", kind)] == wanted
+                found: list[tuple[str, str]] = []
+                after: int | None = 0
+                while after is not None:
+                    page, after = store.number_page("host", kind, after=after, limit=7)
+                    assert len(page) == min(7, len(wanted) - len(found))
+                    found += [(row.subject_kind, row.subject_key) for row in page]
+                assert found == wanted
+            assert store.delete_device("other") == 30
+            assert [summary.counts for summary in store.summaries()] == [{"kernel": 91, "network": 3}]
+            assert store.check().ok
+
+    def test_marks_tell_whether_something_has_changed(self, open_store: OpenStore) -> None:
+        with open_store() as store, open_store() as another:
+            store.register_device(make_fingerprint(), "host")
+            changes, contents = [store.change_mark()], [store.content_mark("host")]
+            assert store.change_mark() == changes[0]
+            for write in (
+                lambda: store.record("host", make_measurement()),
+                lambda: another.record("host", make_measurement("k1")),
+                lambda: another.record("host", make_failed("k1"), replace=True),
+                lambda: store.set_document("host", "note", {"x": 1}),
+                lambda: another.set_document("host", "note", {"x": 2}),
+            ):
+                write()
+                changes.append(store.change_mark())
+                contents.append(store.content_mark("host"))
+                assert another.content_mark("host") == contents[-1]
+            assert all(before != after for before, after in itertools.pairwise(changes))
+            assert len(set(contents)) == len(contents)
+            store.register_device(make_fingerprint(), "host")
+            assert store.content_mark("host") == contents[-1]
 
     def test_table_carries_fingerprint_and_rows(self, open_store: OpenStore) -> None:
         with open_store() as store:

@@ -22,6 +22,7 @@
     │   └── ModelTooLargeError        over the size, node or memory cap
     ├── FormatVersionError            data written by a newer version of Lutra
     ├── FingerprintMismatchError      rows of one machine offered for another
+    ├── GpuLostError                  the GPU is gone in the middle of the work
     ├── MeasurementError              a measurement that did not happen
     │   ├── WorkerCrashedError        the runtime's process died
     │   └── WorkerTimeoutError        the runtime's process hung and was killed
@@ -320,6 +321,12 @@ class WorkerTimeoutError(MeasurementError):
     """The runtime's process hung and was killed."""
 
     code = "LUTRA-E502"
+
+
+class GpuLostError(LutraError):
+    """The GPU is gone, or in a state from which only a new process recovers; rows that were committed stand."""
+
+    code = "LUTRA-E503"
 
 
 class StoreError(LutraError):

@@ -124,6 +124,7 @@ class _Campaign:
         self._settings, self._cancel = settings, cancel
         self._metric = metric_for(plan.device.threads)
         self._in_sequence = runtime_class(plan.device.runtime).in_sequence
+        self._rotation = runtime_class(plan.device.runtime).rotation
         self._rotates = plan.device.cache == DEFAULT_CACHE and not self._in_sequence
         self._started_s = time.monotonic()
         self._patience = Patience(plan.device, settings.patience_s, cancel, partial(announcer.waiting, "others"))
@@ -183,7 +184,7 @@ class _Campaign:
         """Kernels in groups, in order, for as long as there is time."""
         left = dict(kernels)
         while left and (most := self._affordable()):
-            group = groups(left, most)[0]
+            group = groups(left, most, self._rotation)[0]
             left = {key: kernel for key, kernel in left.items() if key not in group}
             yield group
 
@@ -244,7 +245,7 @@ class _Campaign:
 
     def _has_resident_row(self, kernel: Kernel) -> bool:
         """Only where copies rotate: in the sequence of its own network, a kernel finds its weights where they are."""
-        return self._rotates and has_resident_row(kernel)
+        return self._rotates and has_resident_row(kernel, self._rotation)
 
     def _run_subject(self, session: Session, subject: Subject, kernels: dict[str, Kernel], check: bool) -> None:
         """Measure a network's kernels in groups, the whole network among each group, and commit what comes of it."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..networks import Network
-from ..networks.errors import MeasurementError, WorkerCrashedError, WorkerTimeoutError
+from ..networks.errors import GpuLostError, MeasurementError, WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import runtime_class
@@ -40,12 +40,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class EntrySamples:
-    """What came of one entry: its samples, and why they ended."""
+    """What came of one entry: its samples, why they ended, and what else is known of them."""
 
     samples: Samples
     converged: bool
     error: str | None
     finite: bool
+    observed: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,11 +79,13 @@ class PreparedInfo:
         executions: how often the subject runs in one call.
         overheads: how often each constant of the runtime occurs in one call, by name.
         implementation: what the library calls the code that runs; "" where it does not say.
+        own_cold: samples on cold caches are taken in the runtime's own way, of one execution alone.
     """
 
     executions: int
     overheads: dict[str, int]
     implementation: str = ""
+    own_cold: bool = False
 
 
 class WorkerClient:
@@ -209,7 +212,7 @@ class WorkerClient:
 
     def _prepared(self, request: dict[str, Any], blob: bytes = b"") -> PreparedInfo:
         answer = self._ask(request, blob)[0]
-        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"])
+        return PreparedInfo(answer["executions"], answer["overheads"], answer["implementation"], answer["own_cold"])
 
     def _ask(
         self, message: dict[str, Any], blob: bytes = b"", progress: Callable[[dict[str, Any]], None] | None = None
@@ -240,6 +243,11 @@ class WorkerClient:
             ) from None
         if frame is None:
             raise self._death()
+        if frame[0].get("lost"):
+            raise GpuLostError(
+                frame[0]["error"],
+                hint="look at nvidia-smi and the system's log; then give the same command again: rows so far are kept",
+            )
         if "error" in frame[0]:
             raise MeasurementError(frame[0]["error"], hint=frame[0]["hint"])
         return frame

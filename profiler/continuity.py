@@ -40,7 +40,7 @@ class Watch:
     """What may not change while a campaign runs, as it was when it began: frequency settings, and the cores allowed.
 
     Args:
-        device: what is profiled; of a simulated one nothing is watched.
+        device: what is profiled; of simulated ones and GPUs nothing is watched.
     """
 
     def __init__(self, device: Device) -> None:
@@ -67,7 +67,7 @@ class Watch:
             )
 
     def _look(self) -> dict[str, str]:
-        if self._device.kind != "real":
+        if not self._device.on_host:
             return {}
         seen = {name: str(value) for name, value in frequency_settings().items()}
         if hasattr(os, "sched_getaffinity"):

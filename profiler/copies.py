@@ -9,6 +9,8 @@ The number follows from the kernel alone. Were it chosen by timing the kernel fi
 differently in different moments, and disagree by what the caches make of it: a tenth and more.
 """
 
+from dataclasses import dataclass
+
 import psutil
 
 from ..luts.residency import RESIDENT_BYTES
@@ -16,32 +18,56 @@ from ..networks.errors import MeasurementError
 from ..networks.lowering import Kernel
 
 ROTATED_BYTES = 64 << 20
-"""Weights that pass by between two uses of the same copy."""
+"""Weights that pass by between two uses of the same copy, on a processor."""
 
-_FEWEST, _MOST, _MOST_WITHOUT_WEIGHTS = 4, 64, 8
+_FEWEST, _MOST_WITHOUT_WEIGHTS = 4, 8
 _SMALL_WEIGHTS_BYTES = 2048
 _LONGEST_SAMPLE_NS = 8_000_000
-_MEMORY_BYTES = 1 << 30
-_MACS_PER_NS, _BYTES_PER_NS = 32, 8  # of a middling core: the roofline behind `typical_run_ns`
 
 
-def copies_of(kernel: Kernel) -> int:
+@dataclass(frozen=True)
+class Rotation:
+    """How copies of weights take turns on one kind of hardware.
+
+    Attributes:
+        rotated_bytes: weights that pass by between two uses of the same copy.
+        most: copies at most.
+        memory_bytes: of the copies together, at most.
+        macs_per_ns: of middling hardware: with ``bytes_per_ns`` the roofline that bounds the length of a sample.
+        bytes_per_ns: likewise.
+        group_bytes: of what is timed against each other, at most.
+    """
+
+    rotated_bytes: int
+    most: int
+    memory_bytes: int
+    macs_per_ns: int
+    bytes_per_ns: int
+    group_bytes: int
+
+
+HOST_ROTATION = Rotation(ROTATED_BYTES, 64, 1 << 30, 32, 8, 2 << 30)
+"""On a processor: a core takes 32 MACs and 8 bytes in a nanosecond."""
+
+
+def copies_of(kernel: Kernel, rotation: Rotation = HOST_ROTATION) -> int:
     """Copies of ``kernel`` in one sample."""
-    return choose_copies(kernel.weight_bytes, typical_run_ns(kernel.macs, kernel.bytes_moved))
+    run_ns = max(kernel.macs // rotation.macs_per_ns, kernel.bytes_moved // rotation.bytes_per_ns)
+    return choose_copies(kernel.weight_bytes, run_ns, rotation)
 
 
-def resident_copies_of(kernel: Kernel) -> int:
+def resident_copies_of(kernel: Kernel, rotation: Rotation = HOST_ROTATION) -> int:
     """Copies of ``kernel`` in a sample that finds its weights in the last cache, but not in a nearer one."""
-    return max(1, min(RESIDENT_BYTES // max(kernel.weight_bytes, 1), _MOST))
+    return max(1, min(RESIDENT_BYTES // max(kernel.weight_bytes, 1), rotation.most))
 
 
-def has_resident_row(kernel: Kernel) -> bool:
+def has_resident_row(kernel: Kernel, rotation: Rotation = HOST_ROTATION) -> bool:
     """Whether where the weights are makes a difference that a second row can tell.
 
     Not where they are so small, or its runs so long, that the ordinary copies stay in the last cache as well, nor
     where one copy alone is too large for it.
     """
-    return kernel.weight_bytes <= RESIDENT_BYTES < kernel.weight_bytes * copies_of(kernel)
+    return kernel.weight_bytes <= RESIDENT_BYTES < kernel.weight_bytes * copies_of(kernel, rotation)
 
 
 def require_memory(kernel: Kernel, copies: int) -> None:
@@ -63,17 +89,17 @@ def require_memory(kernel: Kernel, copies: int) -> None:
 
 def typical_run_ns(macs: int, bytes_moved: int) -> int:
     """What a kernel takes on a middling core, from its costs: good enough to bound the length of a sample."""
-    return max(macs // _MACS_PER_NS, bytes_moved // _BYTES_PER_NS)
+    return max(macs // HOST_ROTATION.macs_per_ns, bytes_moved // HOST_ROTATION.bytes_per_ns)
 
 
-def choose_copies(weight_bytes: int, run_ns: int) -> int:
+def choose_copies(weight_bytes: int, run_ns: int, rotation: Rotation = HOST_ROTATION) -> int:
     """Copies for a kernel with so many bytes of weights that takes about ``run_ns`` once.
 
-    At least 4 where memory allows, at most 64; fewer for kernels so long that a sample would pass 8 ms (their
-    weights are large, or their arithmetic hides the difference).
+    At least 4 where memory allows, at most ``rotation.most``; fewer for kernels so long that a sample would pass 8 ms
+    (their weights are large, or their arithmetic hides the difference).
     """
-    most = _MOST if weight_bytes > _SMALL_WEIGHTS_BYTES else _MOST_WITHOUT_WEIGHTS
-    wanted = -(-ROTATED_BYTES // max(weight_bytes, 1))
+    most = rotation.most if weight_bytes > _SMALL_WEIGHTS_BYTES else _MOST_WITHOUT_WEIGHTS
+    wanted = -(-rotation.rotated_bytes // max(weight_bytes, 1))
     in_time = max(_FEWEST, _LONGEST_SAMPLE_NS // max(run_ns, 1))
-    in_memory = max(1, _MEMORY_BYTES // max(weight_bytes, 1))
+    in_memory = max(1, rotation.memory_bytes // max(weight_bytes, 1))
     return max(1, min(max(wanted, _FEWEST), most, in_time, in_memory))

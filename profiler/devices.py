@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ..luts import Fingerprint
 from ..luts.host import DEFAULT_CACHE, default_runtime, host_fingerprint
-from ..networks.errors import MissingDependencyError, UnknownNameError, UsageError
+from ..networks.errors import MissingDependencyError, NotSupportedError, UnknownNameError, UsageError
 from .runtimes import RuntimeInfo, runtime_class, runtime_classes
 from .simulation import Simulator
 
@@ -48,6 +48,11 @@ class Device:
         return self.simulator is None and runtime_class(self.runtime).in_sequence
 
     @property
+    def on_host(self) -> bool:
+        """Whether this machine's processor is what is timed, so that other programs disturb it."""
+        return self.kind == "real" and runtime_class(self.runtime).device == "host"
+
+    @property
     def kind(self) -> str:
         """What stands behind it: "real", "simulated" or "null"."""
         return self.fingerprint.kind
@@ -88,7 +93,7 @@ def devices() -> list[DeviceInfo]:
 
     listed = []
     for info in runtimes():
-        name = "null" if info.kind == "null" else "host"
+        name = "null" if info.kind == "null" else runtime_class(info.name).device
         note = f"{info.note}, version {info.version}" if info.available else info.note
         listed.append(DeviceInfo(name, info.kind, info.name, info.available, note))
     listed += [DeviceInfo(*told) for told in simulated_devices()]
@@ -107,8 +112,9 @@ def resolve_device(
     """The device called ``name``.
 
     Args:
-        name: "host" for this machine, "null", or what is simulated: the name of a board, GPU or CPU (``stm32f746``,
-            ``h100_sxm``), one of a board with an engine (``stm32f746:tflm-like``), or the path of a device's YAML file.
+        name: "host" for this machine, "cuda" for its NVIDIA GPU, "null", or what is simulated: the name of a board,
+            GPU or CPU (``stm32f746``, ``h100_sxm``), one of a board with an engine (``stm32f746:tflm-like``), or the
+            path of a device's YAML file.
         runtime: what runs the networks; None takes the best one installed.
         threads: how many threads it may use.
         precision: number format that networks are run in.
@@ -127,8 +133,8 @@ def resolve_device(
 
     if is_simulated(name):
         return simulated_device(name, engine=engine, runtime=runtime, threads=threads, precision=precision)
-    if name not in ("host", "null"):
-        raise UnknownNameError("device", name, ("host", "null", *described_names()))
+    if name not in ("host", "cuda", "null"):
+        raise UnknownNameError("device", name, ("host", "cuda", "null", *described_names()))
     if engine is not None:
         raise UsageError(f"device {name!r} has no engines", hint="leave --engine out, or name a board with --device")
     if name == "null":
@@ -136,11 +142,18 @@ def resolve_device(
             raise UsageError(f"device 'null' has no runtime {runtime!r}", hint="leave --runtime out")
         runtime_class("null").check_precision(precision)
         return Device(name, host_fingerprint("null", threads=threads, precision=precision, cache=cache))
-    runtime = runtime or default_runtime()
+    runtime = runtime or ("cuda" if name == "cuda" else default_runtime())
     info = runtime_class(runtime).info()
     if info.kind == "null":
-        raise UsageError("device 'host' has no runtime 'null'", hint="use --device null")
+        raise UsageError(f"device {name!r} has no runtime 'null'", hint="use --device null")
+    if runtime_class(runtime).device != name:
+        right = runtime_class(runtime).device
+        raise UsageError(f"device {name!r} has no runtime {runtime!r}", hint=f"use --device {right}")
     if not info.available:
+        if name == "cuda":
+            raise NotSupportedError(
+                f"no GPU can be profiled here: {info.note}", hint="lutra doctor says what is missing"
+            )
         raise MissingDependencyError(runtime, runtime_class(runtime).extra, f"runtime {runtime!r}")
     if threads > runtime_class(runtime).max_threads:
         most = runtime_class(runtime).max_threads
@@ -151,5 +164,16 @@ def resolve_device(
             f"runtime {runtime!r} times kernels in the order of their network, where weights are never warm",
             hint="leave --cache out",
         )
+    if name == "cuda":
+        return _gpu_device(runtime, precision, cache)
     fingerprint = host_fingerprint(runtime, threads=threads, precision=precision, cache=cache, version=info.version)
     return Device(name, fingerprint)
+
+
+def _gpu_device(runtime: str, precision: str, cache: str) -> Device:
+    """The first GPU that the driver shows (``CUDA_VISIBLE_DEVICES`` chooses another)."""
+    from .nvidia.discovery import gpu_fingerprint, gpu_report
+
+    report = gpu_report()
+    version = runtime_class(runtime).device_version()
+    return Device("cuda", gpu_fingerprint(report, runtime, version=version, precision=precision, cache=cache))

@@ -8,7 +8,7 @@ import psutil
 from ..networks.errors import WorkerCrashedError, WorkerTimeoutError
 from ..networks.lowering import Kernel
 from .client import GroupResult
-from .copies import ROTATED_BYTES
+from .copies import HOST_ROTATION, Rotation
 from .devices import Device
 from .environment import read_environment
 from .machine import MachineState, conditions_between, worst_conditions
@@ -19,16 +19,15 @@ from .runtimes import runtime_class
 from .session import Session
 from .settings import Settings
 
-_MOST_BYTES = 2 << 30
 
-
-def groups(kernels: dict[str, Kernel], most: int) -> list[dict[str, Kernel]]:
+def groups(kernels: dict[str, Kernel], most: int, rotation: Rotation = HOST_ROTATION) -> list[dict[str, Kernel]]:
     """Kernels in order, cut where a group would grow too large for memory or too long to interleave."""
-    budget = min(_MOST_BYTES, psutil.virtual_memory().available // 3)
+    budget = min(rotation.group_bytes, psutil.virtual_memory().available // 3)
     cut: list[dict[str, Kernel]] = []
     used = budget + 1
     for key, kernel in kernels.items():
-        need = min(max(ROTATED_BYTES, 4 * kernel.weight_bytes), 64 * kernel.weight_bytes) + kernel.bytes_moved
+        rotated = max(rotation.rotated_bytes, 4 * kernel.weight_bytes)
+        need = min(rotated, rotation.most * kernel.weight_bytes) + kernel.bytes_moved
         if used + need > budget or len(cut[-1]) >= most:
             cut.append({})
             used = 0
@@ -78,10 +77,14 @@ class GroupTimer:
             part = self._time_once(session, process, most_s, progress)
             if part is None:
                 return None
-            # A simulated device does not care how busy this machine is.
-            if self._device.kind == "real":
+            # Simulated devices and GPUs do not care how busy this machine is.
+            if self._device.on_host:
                 seen = conditions_between(before, MachineState.now(session.pid))
                 conditions.append(seen | {"priority": part.priority} | self._surroundings())
+            elif self._device.kind == "real":
+                seconds = MachineState.now(session.pid).at_s - before.at_s
+                conditions.append({"load1": before.load1, "seconds": round(seconds, 3), "cache": self._device.cache})
+            if self._device.kind == "real":
                 self.sampled_s += part.sampled_s
             parts.append(with_process(with_references(part), session.pid))
             if part.interrupted:

@@ -134,6 +134,7 @@ def measured_row(
             "copies": prepared.executions,
             "left_out": len(entry.samples) - len(samples),
             "outliers": _outliers(normalised_ns),
+            **entry.observed,
             **({"implementation": prepared.implementation} if prepared.implementation else {}),
         },
         versions=context.versions,

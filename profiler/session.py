@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from ..luts.host import DEFAULT_CACHE
@@ -11,6 +12,7 @@ from ..networks.lowering import Kernel
 from .client import GroupResult, PreparedInfo, WorkerClient
 from .copies import ROTATED_BYTES, copies_of, resident_copies_of
 from .plan import Plan
+from .runtimes import runtime_class
 
 CONSTANT, KERNEL, NETWORK = "constant", "kernel", "network"
 COPIES = {KERNEL: copies_of, RESIDENT: resident_copies_of}
@@ -86,12 +88,18 @@ class Session:
         if name in self.prepared:
             return
         try:
-            self.prepared[name] = self._prepare(name)
+            self.prepared[name] = self._prepare_as_timed(name)
         except MeasurementError as error:
             self._sequence = [other for other in self._sequence if other != name]
             if isinstance(error, WorkerCrashedError | WorkerTimeoutError):
                 self.restart(self.prepared)
             raise
+
+    def _prepare_as_timed(self, name: str) -> PreparedInfo:
+        """Make it ready. Where the runtime has its own way to cold caches, one execution is timed by itself."""
+        info = self._prepare(name)
+        alone = info.own_cold and self._device.cache == "cold-all"
+        return replace(info, executions=1, overheads={}) if alone else info
 
     def _prepare(self, name: str) -> PreparedInfo:
         kind, _, key = name.partition(" ")
@@ -133,7 +141,8 @@ class Session:
         """How many copies of a kernel one call runs, or of how many the calls of a sequence take the next."""
         if self._sequence:
             return self._sequence.count(name)
-        return COPIES[kind](kernel) if self._device.cache == DEFAULT_CACHE else 1
+        rotation = runtime_class(self._device.runtime).rotation
+        return COPIES[kind](kernel, rotation) if self._device.cache == DEFAULT_CACHE else 1
 
     def _sequences(self, names: list[str]) -> list[list[int]]:
         """Where the runtime wants kernels in order: those that are ready, and the constants, as indices of names."""
@@ -170,7 +179,7 @@ class Session:
         if self.overheads:
             self.prepare_constants()
         for name in wanted:
-            self.prepared[name] = self._prepare(name)
+            self.prepared[name] = self._prepare_as_timed(name)
 
     def release(self, kinds: Iterable[str]) -> None:
         """Forget what is prepared of these kinds."""

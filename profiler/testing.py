@@ -63,15 +63,18 @@ class RuntimeContract:
         for kernel in lowered.distinct.values():
             prepared = runtime.prepare(kernel, 3, seed=0)
             prepared.runnable.run()
-            assert prepared.executions == (1 if runtime.in_sequence else 3)
+            # Where samples must be longer than a round of all copies, each copy runs as often as the others.
+            assert prepared.executions == 1 if runtime.in_sequence else prepared.executions % 3 == 0
             assert prepared.finite()
 
     def test_more_copies_take_longer(self, runtime: Runtime, lowered: LoweredNetwork) -> None:
         if runtime.in_sequence:
             pytest.skip("one call runs one copy")
         kernel = max(lowered.kernels, key=lambda k: k.macs)
-        few, many = (self._total_ns(runtime, runtime.prepare(kernel, copies, seed=0)) for copies in (1, 32))
-        assert many > few
+        few, many = (runtime.prepare(kernel, copies, seed=0) for copies in (1, 32))
+        if many.executions < 2 * few.executions:
+            pytest.skip("samples are as long with few copies as with many")
+        assert self._total_ns(runtime, many) > self._total_ns(runtime, few)
 
     def test_whole_networks_run(self, runtime: Runtime) -> None:
         prepared = runtime.prepare_network(small_network(), None, seed=0)
@@ -97,6 +100,13 @@ class RuntimeContract:
     @staticmethod
     def _total_ns(runtime: Runtime, prepared: Prepared) -> float:
         """Least time of a call: of two amounts of work that differ 32-fold, noise cannot swap the order."""
-        measured = measure_interleaved([prepared.runnable], seed=0, max_rounds=8, metric="cpu", clock=runtime.clock)
+        measured = measure_interleaved(
+            [prepared.runnable],
+            seed=0,
+            max_rounds=8,
+            metric="cpu",
+            clock=runtime.clock,
+            references=runtime.references(),
+        )
         samples = measured.entries[0].samples
         return float(samples.cpu_ns.min() / samples.batch)

@@ -52,7 +52,7 @@ class Patience:
     """Waits for other programs to leave the machine, as long as it lasts.
 
     Args:
-        device: what is profiled; a simulated one does not care who else is there.
+        device: what is profiled; simulated ones and GPUs do not care who else is there.
         patience_s: the longest wait, all waits together.
         cancel: set it to stop waiting.
         tell: gets what is waited for.
@@ -62,7 +62,7 @@ class Patience:
     """
 
     def __init__(self, device: Device, patience_s: float, cancel: Event, tell: Callable[[str], None]) -> None:
-        self._left_s = patience_s if device.kind == "real" else 0.0
+        self._left_s = patience_s if device.on_host else 0.0
         self._cancel, self._tell = cancel, tell
         self.waited_s = 0.0
 

@@ -9,6 +9,7 @@ import queue
 import signal
 import sys
 import threading
+from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -24,9 +25,9 @@ from ._native import (
     ScrubbedRunnable,
     Scrubber,
     Series,
+    gpu,
     measure_interleaved,
 )
-from .copies import require_memory
 from .priority import measuring_priority
 from .protocol import SAMPLE_COLUMNS, receive, send
 from .runtimes import Prepared, Runtime, runtime_class
@@ -39,6 +40,8 @@ class Worker:
         self._runtime = runtime
         self._answers = answers
         self._prepared: dict[str, Prepared] = {}
+        self._reference_pair: tuple[Runnable, Runnable] | None = None
+        self._has_references = False
         self.cancel = CancelFlag()
 
     def serve(self, requests: "queue.Queue[tuple[dict[str, Any], bytes] | None]") -> None:
@@ -57,6 +60,8 @@ class Worker:
                 answer, data = handlers[message["do"]](message, blob)
             except LutraError as error:
                 answer, data = {"error": error.message, "hint": error.hint}, b""
+            except gpu.GpuLost as error:
+                answer, data = {"error": str(error), "hint": None, "lost": True}, b""
             except Exception as error:  # a library's own error: the campaign records it and goes on
                 answer, data = {"error": f"{type(error).__name__}: {error}", "hint": None}, b""
             send(self._answers, answer, data)
@@ -69,8 +74,7 @@ class Worker:
         del blob
         kernel = Kernel.from_json(message["kernel"])
         copies = message["copies"]
-        if self._runtime.clock is None:  # a simulated runtime allocates nothing
-            require_memory(kernel, copies)
+        self._runtime.require_memory(kernel, copies)
         prepared = self._runtime.prepare(kernel, copies, message["seed"])
         return self._keep(message["id"], prepared)
 
@@ -102,18 +106,25 @@ class Worker:
 
     def _measure(self, message: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         del blob
-        prepared = [self._prepared[name] for name in message["ids"]]
+        prepared = _on_caches([self._prepared[name] for name in message["ids"]], message["scrub_bytes"])
         wanted = message["priority"] if self._runtime.clock is None else "normal"
         with self._runtime.measuring(), measuring_priority(wanted, self._runtime.threads) as priority:
             measured = measure_interleaved(
-                _scrubbed([p.runnable for p in prepared], message["scrub_bytes"]),
+                [p.runnable for p in prepared],
                 progress=self._report,
                 cancel=self.cancel,
                 clock=self._runtime.clock,
+                references=self._references(),
                 **message["options"],
             )
             finite = [p.finite() for p in prepared]
-        return _pack(measured, finite, priority)
+        return _pack(measured, finite, [p.observed() for p in prepared], priority)
+
+    def _references(self) -> tuple[Runnable, Runnable] | None:
+        """Those of the runtime, made once."""
+        if not self._has_references:
+            self._reference_pair, self._has_references = self._runtime.references(), True
+        return self._reference_pair
 
     def _report(self, converged: int, entries: int, current: int, round_: int, elapsed_s: float) -> None:
         progress = {"converged": converged, "entries": entries, "current": current, "round": round_}
@@ -122,22 +133,25 @@ class Worker:
     def _keep(self, name: str, prepared: Prepared) -> tuple[dict[str, Any], bytes]:
         self._prepared[name] = prepared
         answer = {"executions": prepared.executions, "overheads": prepared.overheads}
-        return answer | {"implementation": prepared.implementation}, b""
+        own_cold = prepared.cold is not None
+        return answer | {"implementation": prepared.implementation, "own_cold": own_cold}, b""
 
 
-def _scrubbed(runnables: list[Runnable], scrub_bytes: int) -> list[Runnable]:
+def _on_caches(prepared: list[Prepared], scrub_bytes: int) -> list[Prepared]:
     """The same with cold caches in front of each sample, if that is asked for."""
     if scrub_bytes == 0:
-        return runnables
+        return prepared
     scrubber = Scrubber(scrub_bytes)
-    return [ScrubbedRunnable(runnable, scrubber) for runnable in runnables]
+    return [p.cold() if p.cold else replace(p, runnable=ScrubbedRunnable(p.runnable, scrubber)) for p in prepared]
 
 
-def _pack(measured: Measured, finite: list[bool], priority: str) -> tuple[dict[str, Any], bytes]:
+def _pack(
+    measured: Measured, finite: list[bool], observed: list[dict[str, Any]], priority: str
+) -> tuple[dict[str, Any], bytes]:
     """The result as JSON plus one block of int64 columns."""
     series = [entry.samples for entry in measured.entries]
     series += [measured.compute_reference, measured.memory_reference]
-    entries = [_entry(entry, ok) for entry, ok in zip(measured.entries, finite, strict=True)]
+    entries = [_entry(*entry) for entry in zip(measured.entries, finite, observed, strict=True)]
     answer = {
         "entries": entries,
         "lengths": [len(s) for s in series],
@@ -157,8 +171,8 @@ def _pack(measured: Measured, finite: list[bool], priority: str) -> tuple[dict[s
     return answer, b"".join(_column(s, name) for s in series for name in SAMPLE_COLUMNS)
 
 
-def _entry(entry: EntryResult, finite: bool) -> dict[str, Any]:
-    return {"converged": entry.converged, "error": entry.error, "finite": finite}
+def _entry(entry: EntryResult, finite: bool, observed: dict[str, Any]) -> dict[str, Any]:
+    return {"converged": entry.converged, "error": entry.error, "finite": finite, "observed": observed}
 
 
 def _column(series: Series, name: str) -> bytes:

@@ -41,14 +41,14 @@ def _present(record: "DeviceRecord") -> "Device":
     from ..networks.errors import NotSupportedError
     from ..profiler import resolve_device
     from ..profiler.devices import Device
+    from ..profiler.runtimes import runtime_class
 
-    names = {"real": "host", "null": "null"}
     known = record.fingerprint
-    if known.kind not in names:
+    if known.kind not in ("real", "null"):
         raise NotSupportedError(f"the device {record.name} is {known.kind}: it cannot be measured", hint="name another")
     settings = Device(record.name, known)
     return resolve_device(
-        names[known.kind],
+        "null" if known.kind == "null" else runtime_class(settings.runtime).device,
         runtime=settings.runtime,
         threads=settings.threads,
         precision=settings.precision,

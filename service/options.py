@@ -62,8 +62,8 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="NAME",
-        help="Device: 'host' is this machine, 'null' a stand-in; a board, GPU or CPU (lutra devices) or its .yaml is"
-        " simulated.",
+        help="Device: 'host', 'cuda' for an NVIDIA GPU, 'null' for a stand-in; a board, GPU or CPU (lutra devices) or"
+        " its .yaml is simulated.",
     ),
 ]
 EngineOption = Annotated[
@@ -276,6 +276,11 @@ def subject_of(source: "Network | Path") -> "Network | tuple[Network, bytes]":
     from ..networks import load_network
 
     return (load_network(source), source.read_bytes()) if isinstance(source, Path) else source
+
+
+def is_file_name(name: str) -> bool:
+    """Whether an argument names a model's file, rather than a network of the zoo."""
+    return Path(name).suffix.lower() in _FILES
 
 
 def _expanded(names: list[str]) -> list[str]:

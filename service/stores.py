@@ -32,12 +32,23 @@ def open_source(store: str | None, server: str | None) -> "Iterator[Store | Clie
     Raises:
         UsageError: both are given.
     """
-    from ..networks.errors import UsageError
-
     if server is None:
         with open_store(store) as opened:
             yield opened
         return
+    with open_server(server, store) as client:
+        yield client
+
+
+@contextmanager
+def open_server(server: str, store: str | None) -> "Iterator[Client]":
+    """A server.
+
+    Raises:
+        UsageError: a store is given too.
+    """
+    from ..networks.errors import UsageError
+
     if store is not None:
         raise UsageError("--server and --store", hint="the server has a store of its own; give one of the two")
     from .client import Client

@@ -21,6 +21,7 @@ PARTS = {
     "zen": _zen.measure,
     "synflow": _proxies.measure_synflow,
     "proxies": _proxies.measure,
+    "proxies-others": _proxies.measure_others,
     "net2net": _net2net.measure,
     "data": _data.measure,
     "training": _training.SMALL.measure,
@@ -35,6 +36,7 @@ _FIGURES = {
     "zen": _zen.figures,
     "synflow": _proxies.figures_synflow,
     "proxies": _proxies.figures,
+    "proxies-others": _proxies.figures,
     "net2net": _net2net.figures,
     "data": _data.figures,
     "training": _training.SMALL.figures,
@@ -47,6 +49,7 @@ _FIGURES = {
 }
 _TABLES = {
     "proxies": _proxies.table,
+    "proxies-others": _proxies.table,
     "zen": _zen.table,
     "net2net": _net2net.table,
     "training": _training.SMALL.table,

@@ -41,7 +41,8 @@ class Loop:
         folder = WORK / f"accuracy-{self.script}"
         files = (str(SHARED / "images" / f"cifar10-{part}.parquet") for part in ("train", "test"))
         command = [sys.executable, f"{self.script}.py", "--images", next(files), "--test", next(files)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))  # it runs in another folder
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         subprocess.run(
             [*command, "--out", str(folder)], cwd=ROOT / "examples", env=environment, stdout=sys.stderr, check=True
         )

@@ -4,6 +4,7 @@ Tiles are those that kernels of cuBLAS name themselves by (``volta_sgemm_128x64_
 thread of theirs has follows from the block they are launched with, which the measured data have.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 # name of the kernel's tile: n, m, warps, blocks that a multiprocessor holds, results of a thread
@@ -36,7 +37,7 @@ TENSOR_TILES: Final = {
 _TILE_NAMES: Final = ("a", "b", "warps", "residency", "outputs")
 
 
-def tiles(named: dict[str, tuple[int, ...]], efficiency: float) -> list[dict[str, Any]]:
+def tiles(named: Mapping[str, tuple[int, ...]], efficiency: float) -> list[dict[str, Any]]:
     """Tiles as constants."""
     return [
         {"name": name, **dict(zip(_TILE_NAMES, sizes, strict=True)), "efficiency": efficiency}
@@ -47,12 +48,12 @@ def tiles(named: dict[str, tuple[int, ...]], efficiency: float) -> list[dict[str
 def hosts(floor_ns: float, unhidden: float) -> dict[str, Any]:
     """How a class is launched: in a graph, and by a host that waits."""
     return {
-        "graph": {"floor_ns": 0.0, "unhidden": 0.6},
-        "eager": {"floor_ns": floor_ns, "unhidden": unhidden},
+        "graph": {"floor_ns": 0.0, "unhidden": 0.6, "copies": 6.0, "pause_ns": 0.0},
+        "eager": {"floor_ns": floor_ns, "unhidden": unhidden, "copies": 1.0, "pause_ns": 100e3},
     }
 
 
-def _product(named: dict[str, tuple[int, ...]], *, tensor: bool, floor_ns: float) -> dict[str, Any]:
+def _product(named: Mapping[str, tuple[int, ...]], *, tensor: bool, floor_ns: float) -> dict[str, Any]:
     return {
         "step": 32 if tensor else 8,
         "prologue_steps": 60.0 if tensor else 8.0,
@@ -62,15 +63,14 @@ def _product(named: dict[str, tuple[int, ...]], *, tensor: bool, floor_ns: float
         "dram_efficiency": 0.8,
         "l2_bytes_per_clock": 60.0 if tensor else 32.0,
         "retained_share": 0.5,
-        "warm_share": 0.3,
+        "warm_share": 1.0,
         "split_ns": 1500.0,
-        "narrow_penalty": 0.0,
         "power": {
-            "pj_per_flop": 0.0 if tensor else 1.3,
-            "node_exponent": 0.9,
-            "pj_per_byte": 0.0,
+            "pj_per_flop": 0.15 if tensor else 2.9,
+            "node_exponent": 0.68,
+            "pj_per_byte": 40.0,
+            "pj_per_l2_byte": 2.0 if tensor else 8.0,
             "idle_share": 0.2,
-            "pause_ns": 60e3,
         },
         "tiles": tiles(named, 0.8 if tensor else 0.9),
         "trees": [],
@@ -87,7 +87,6 @@ def _conv(*, tensor: bool) -> dict[str, Any]:
     )
     return {
         "product": _product(named, tensor=tensor, floor_ns=60e3),
-        "gather_cycles": 0.0,
         "winograd_efficiency": 0.9,
         "winograd_bandwidth": 0.75,
         "winograd_ns": 10e3,
@@ -111,17 +110,19 @@ def _stream(window_cycles: float) -> dict[str, Any]:
     }
 
 
-def _rows(floor_ns: float) -> dict[str, Any]:
+def _rows(floor_ns: float, *, warp_width: int, block_threads: int, rereads: float) -> dict[str, Any]:
     return {
-        "dram_efficiency": 0.8,
-        "l2_bytes_per_clock": 32.0,
-        "warm_share": 0.5,
-        "register_width": 1024,
-        "passes": 2.0,
-        "retained_share": 0.7,
-        "rows_in_flight": 8.0,
-        "row_latency_ns": 100.0,
-        "row_rate": 16.0,
+        "dram_efficiency": 0.85,
+        "l2_bytes_per_clock": 40.0,
+        "warm_share": 0.3,
+        "warp_width": warp_width,
+        "block_threads": block_threads,
+        "rereads": rereads,
+        "kept_share": 0.4,
+        "loss_width": 0.35,
+        "row_ns": 5000.0,
+        "vector_round_ns": 1000.0,
+        "scalar_round_ns": 1500.0,
         "hosts": hosts(floor_ns, 0.5),
         "band": [0.85, 1.2],
     }
@@ -139,6 +140,6 @@ def start() -> dict[str, Any]:
         "elementwise": _stream(0.0),
         "pooling": _stream(2.0),
         "movement": _stream(0.0),
-        "softmax": _rows(35e3),
-        "norm": _rows(50e3),
+        "softmax": _rows(35e3, warp_width=1024, block_threads=0, rereads=2.0),
+        "norm": _rows(50e3, warp_width=0, block_threads=128, rereads=1.0),
     }

@@ -11,7 +11,7 @@ from typing import Any
 
 from .._parts import run_parts
 from .._results import Figure
-from . import _fuzz, _http, _kills
+from . import _fuzz, _http, _kills, _rows
 
 COMMAND = "make bench-service"
 
@@ -19,6 +19,7 @@ MODULES: dict[str, ModuleType] = {
     "http": _http,
     "fuzz": _fuzz,
     "kills": _kills,
+    "rows": _rows,
 }
 
 

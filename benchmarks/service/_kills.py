@@ -39,7 +39,7 @@ WORKERS: Final = 2
 _EARLY: Final = 0.2  # share of the kills that wait for no row
 _SOON_S: Final = 1.5  # these come within this time
 _LATER_S: Final = 0.4  # the others within this time of a row
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 600.0
 _LOOK_S: Final = 0.1
 
 
@@ -122,7 +122,7 @@ class Hunt:
     def _victims(self) -> dict[str, Callable[[], None]]:
         """What can be killed now, and how."""
         victims: dict[str, Callable[[], None]] = {}
-        for role, process in self._processes.items():
+        for role, process in self._random.sample([*self._processes.items()], len(self._processes)):
             victims["server" if role == "server" else "worker"] = lambda pid=process.pid: _kill(pid)  # type: ignore[misc]
             with suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(process.pid).children():

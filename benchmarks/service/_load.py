@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from itertools import cycle
-from typing import Any
+from typing import Any, cast
 
 
 class _Connection(asyncio.Protocol):
@@ -23,8 +23,7 @@ class _Connection(asyncio.Protocol):
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is not derived from it
         self._next()
 
     def data_received(self, data: bytes) -> None:

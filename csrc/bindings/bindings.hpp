@@ -13,6 +13,7 @@ void bind_xnnpack(pybind11::module_& module);
 void bind_onednn(pybind11::module_& module);
 void bind_gpu_sim(pybind11::module_& module);
 void bind_mcu(pybind11::module_& module);
+void bind_gpu(pybind11::module_& module);
 void bind_cpu_sim(pybind11::module_& module);
 #if LUTRA_HAVE_CPU
 void bind_cpu(pybind11::module_& module);

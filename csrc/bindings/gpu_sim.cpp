@@ -99,8 +99,10 @@ Device device_of(const py::dict& dict) {
   device.clock_ghz = number(dict, where, "clock_ghz");
   device.bandwidth = number(dict, where, "bandwidth");
   device.l2_bytes = number(dict, where, "l2_bytes");
+  device.l2_partitions = number(dict, where, "l2_partitions");
   device.tdp_w = number(dict, where, "tdp_w");
   device.node_nm = number(dict, where, "node_nm");
+  device.threads_per_sm = number(dict, where, "threads_per_sm");
   device.launch_ns = number(dict, where, "launch_ns");
   device.capability = number(dict, where, "capability");
   device.shared_issue = entry(dict, where, "shared_issue").cast<bool>();

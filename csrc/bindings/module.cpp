@@ -10,6 +10,7 @@ PYBIND11_MODULE(_native, module) {
   bind_onednn(module);
   bind_gpu_sim(module);
   bind_mcu(module);
+  bind_gpu(module);
   bind_cpu_sim(module);
 #if LUTRA_HAVE_CPU
   bind_cpu(module);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -34,16 +35,15 @@ class CancelFlag {
   std::atomic<bool> flag_{false};
 };
 
-/// The two references as they are named in Python. Under a fake clock they are fakes as well.
-struct References {
-  std::unique_ptr<Runnable> compute;
-  std::unique_ptr<Runnable> memory;
-};
+/// The two references as they are named in Python, compute and memory. Under a fake clock they are fakes as
+/// well.
+using References = std::pair<std::shared_ptr<Runnable>, std::shared_ptr<Runnable>>;
 
-References make_references(const std::shared_ptr<FakeClock>& fake) {
-  if (!fake) return {std::make_unique<ComputeReference>(), std::make_unique<MemoryReference>()};
-  return {std::make_unique<NullRunnable>(fake, 100'000, 0.0, 0),
-          std::make_unique<NullRunnable>(fake, 1'000'000, 0.0, 0)};
+References make_references(const std::shared_ptr<Clock>& clock) {
+  if (const auto fake = std::dynamic_pointer_cast<FakeClock>(clock))
+    return {std::make_shared<NullRunnable>(fake, 100'000, 0.0, 0),
+            std::make_shared<NullRunnable>(fake, 1'000'000, 0.0, 0)};
+  return {std::make_shared<ComputeReference>(), std::make_shared<MemoryReference>()};
 }
 
 /// Called by the measuring thread without the GIL. Signals are handled here too, because no other Python code
@@ -64,7 +64,7 @@ std::int64_t seconds_to_ns(double seconds) {
 
 Measured measure(const std::vector<std::shared_ptr<Runnable>>& entries, const MeasureOptions& options,
                  const py::object& progress, const std::shared_ptr<CancelFlag>& cancel,
-                 const std::shared_ptr<FakeClock>& fake) {
+                 const std::shared_ptr<Clock>& given, const std::optional<References>& chosen) {
   // The shared pointers keep every entry, the flag and the clock alive while the GIL is released.
   std::vector<Runnable*> pointers;
   for (const auto& entry : entries) {
@@ -73,9 +73,9 @@ Measured measure(const std::vector<std::shared_ptr<Runnable>>& entries, const Me
   }
   const py::gil_scoped_release released;
   SystemClock system;
-  Clock& clock = fake ? static_cast<Clock&>(*fake) : system;
-  const References references = make_references(fake);
-  Runnable* const reference_pointers[] = {references.compute.get(), references.memory.get()};
+  Clock& clock = given ? *given : system;
+  const References references = chosen ? *chosen : make_references(given);
+  Runnable* const reference_pointers[] = {references.first.get(), references.second.get()};
   Control control;
   control.cancel = cancel ? cancel->flag() : nullptr;
   control.report_progress = [&progress](const Progress& now) { report(progress, now); };
@@ -97,7 +97,8 @@ void bind_clocks(py::module_& module) {
     SystemClock clock;
     return calibrate(clock);
   });
-  py::class_<FakeClock, std::shared_ptr<FakeClock>>(module, "FakeClock")
+  py::class_<Clock, std::shared_ptr<Clock>>(module, "Clock");
+  py::class_<FakeClock, Clock, std::shared_ptr<FakeClock>>(module, "FakeClock")
       .def(py::init<std::int64_t>(), py::kw_only(), py::arg("tick_ns") = 0)
       .def("advance", &FakeClock::advance, py::arg("ns"))
       .def_property_readonly("now_ns", &FakeClock::now_ns);
@@ -189,7 +190,9 @@ void bind_measure(py::module_& module) {
          const std::string& metric, std::int64_t min_sample_ns, double reference_interval_s,
          std::vector<std::size_t> every_round, std::vector<std::vector<std::size_t>> sequences,
          std::uint64_t seed, const py::object& progress, const std::shared_ptr<CancelFlag>& cancel,
-         const std::shared_ptr<FakeClock>& clock) {
+         const std::shared_ptr<Clock>& clock, const std::optional<References>& references) {
+        if (references && (!references->first || !references->second))
+          throw py::type_error("references must not hold None");
         MeasureOptions options;
         options.min_rounds = min_rounds;
         options.max_rounds = max_rounds;
@@ -203,7 +206,7 @@ void bind_measure(py::module_& module) {
         options.every_round = std::move(every_round);
         options.sequences = std::move(sequences);
         options.seed = seed;
-        return measure(entries, options, progress, cancel, clock);
+        return measure(entries, options, progress, cancel, clock, references);
       },
       py::arg("entries"), py::kw_only(), py::arg("min_rounds") = defaults.min_rounds,
       py::arg("max_rounds") = defaults.max_rounds, py::arg("samples_per_visit") = defaults.samples_per_visit,
@@ -214,7 +217,8 @@ void bind_measure(py::module_& module) {
       py::arg("reference_interval_s") = static_cast<double>(defaults.reference_interval_ns) * 1e-9,
       py::arg("every_round") = std::vector<std::size_t>(),
       py::arg("sequences") = std::vector<std::vector<std::size_t>>(), py::arg("seed"),
-      py::arg("progress") = py::none(), py::arg("cancel") = py::none(), py::arg("clock") = py::none());
+      py::arg("progress") = py::none(), py::arg("cancel") = py::none(), py::arg("clock") = py::none(),
+      py::arg("references") = py::none());
 }
 
 }  // namespace

@@ -12,13 +12,20 @@ namespace lutra::gpu_sim {
 template <class Constants>
 using Names = std::vector<std::pair<const char*, double Constants::*>>;
 
-/// What the host adds to a kernel that is launched alone and waited for: t = norm8(floor, hidden * floor +
+/// What the host adds to a kernel that is launched alone and waited for: t = norm8(floor, unhidden * floor +
 /// kernel).
 struct Host {
   double floor_ns = 0;  ///< least time between two events around a launch; 0: in a graph, the device's own
   double unhidden = 1;  ///< share of the floor that the kernel waits for
+  double copies = 1;    ///< sets of operands that are used in turns
+  double pause_ns = 0;  ///< how long the device rests, and draws little, before each run
 
-  static Names<Host> names() { return {{"floor_ns", &Host::floor_ns}, {"unhidden", &Host::unhidden}}; }
+  static Names<Host> names() {
+    return {{"floor_ns", &Host::floor_ns},
+            {"unhidden", &Host::unhidden},
+            {"copies", &Host::copies},
+            {"pause_ns", &Host::pause_ns}};
+  }
 };
 
 /// Energy and power: a kernel cannot be quicker than its energy allows at the power that is left for
@@ -26,16 +33,16 @@ struct Host {
 struct Power {
   double pj_per_flop = 0;  ///< at a node of 1 nm; grows with node^exponent
   double node_exponent = 1;
-  double pj_per_byte = 0;  ///< of DRAM traffic
-  double idle_share = 0;   ///< of the TDP that goes into anything else
-  double pause_ns = 0;     ///< how long the device rests before each measured run
+  double pj_per_byte = 0;     ///< of DRAM traffic
+  double pj_per_l2_byte = 0;  ///< of traffic within the L2, at a node of 1 nm
+  double idle_share = 0;      ///< of the TDP that goes into anything else
 
   static Names<Power> names() {
     return {{"pj_per_flop", &Power::pj_per_flop},
             {"node_exponent", &Power::node_exponent},
             {"pj_per_byte", &Power::pj_per_byte},
-            {"idle_share", &Power::idle_share},
-            {"pause_ns", &Power::pause_ns}};
+            {"pj_per_l2_byte", &Power::pj_per_l2_byte},
+            {"idle_share", &Power::idle_share}};
   }
 };
 
@@ -68,9 +75,8 @@ struct ProductConstants {
   double dram_efficiency = 1;
   double l2_bytes_per_clock = 1;  ///< for each multiprocessor
   double retained_share = 0;      ///< of the L2 that keeps an operand which is read again
-  double warm_share = 0;          ///< of the L2 that holds operands before the kernel starts
+  double warm_share = 0.5;        ///< of the L2: operands that take less, in all copies, are found there
   double split_ns = 0;            ///< for adding up the parts of a split k
-  double narrow_penalty = 0;      ///< relative cost of rows that vector loads cannot take
   Host host;
   Power power;
   std::vector<Tile> tiles;
@@ -86,15 +92,13 @@ struct ProductConstants {
             {"l2_bytes_per_clock", &ProductConstants::l2_bytes_per_clock},
             {"retained_share", &ProductConstants::retained_share},
             {"warm_share", &ProductConstants::warm_share},
-            {"split_ns", &ProductConstants::split_ns},
-            {"narrow_penalty", &ProductConstants::narrow_penalty}};
+            {"split_ns", &ProductConstants::split_ns}};
   }
 };
 
 /// Of convolutions: products as of matrices whose left operand is never written, and what else libraries do.
 struct ConvConstants {
   ProductConstants product;
-  double gather_cycles = 0;              ///< added to each step of a tile for finding the input
   double winograd_efficiency = 1;        ///< of the products of F(4x4, 3x3), relative to the others
   double winograd_bandwidth = 1;         ///< share of the DRAM's that the transforms reach
   double winograd_ns = 0;                ///< for launching them
@@ -103,8 +107,7 @@ struct ConvConstants {
   double depthwise_bandwidth = 1;        ///< of the DRAM's
 
   static Names<ConvConstants> names() {
-    return {{"gather_cycles", &ConvConstants::gather_cycles},
-            {"winograd_efficiency", &ConvConstants::winograd_efficiency},
+    return {{"winograd_efficiency", &ConvConstants::winograd_efficiency},
             {"winograd_bandwidth", &ConvConstants::winograd_bandwidth},
             {"winograd_ns", &ConvConstants::winograd_ns},
             {"fused_winograd_efficiency", &ConvConstants::fused_winograd_efficiency},
@@ -133,29 +136,35 @@ struct StreamConstants {
   }
 };
 
-/// Of kernels that reduce rows and then write them: softmax, norms.
+/// Of kernels that reduce rows and then write them: softmax, norms. A row is read again for each further
+/// phase, from the L2 while the rows that are worked on at once fit there. A block works on a row, in rounds
+/// of four elements a thread and, for what is left, of one.
 struct RowConstants {
   double dram_efficiency = 1;
   double l2_bytes_per_clock = 1;  ///< for each multiprocessor
-  double warm_share = 0;          ///< of the L2
-  double register_width = 1024;   ///< rows up to this are read once and kept in registers
-  double passes = 2;              ///< readings of a row that is wider
-  double retained_share = 0;      ///< of the L2 that keeps rows for further readings
-  double rows_in_flight = 4;      ///< of such width, on a multiprocessor
-  double row_latency_ns = 0;      ///< of one row on a multiprocessor, whatever its width
-  double row_rate = 1;            ///< elements of a row in a clock of a multiprocessor
+  double warm_share = 0;          ///< of the L2 that holds inputs before the kernel starts
+  double warp_width = 0;          ///< rows up to this are a warp's and stay in registers
+  double block_threads = 0;  ///< that work on a wider row; 0: a quarter of its width, down to a power of two
+  double rereads = 0;        ///< of a row that is not in registers
+  double kept_share = 0;     ///< of the L2: rows that are worked on at once and take less are all found there
+  double loss_width = 0.4;   ///< shares above that until none is
+  double row_ns = 0;         ///< of a row, whatever its width
+  double vector_round_ns = 0;
+  double scalar_round_ns = 0;
   Host host;
 
   static Names<RowConstants> names() {
     return {{"dram_efficiency", &RowConstants::dram_efficiency},
             {"l2_bytes_per_clock", &RowConstants::l2_bytes_per_clock},
             {"warm_share", &RowConstants::warm_share},
-            {"register_width", &RowConstants::register_width},
-            {"passes", &RowConstants::passes},
-            {"retained_share", &RowConstants::retained_share},
-            {"rows_in_flight", &RowConstants::rows_in_flight},
-            {"row_latency_ns", &RowConstants::row_latency_ns},
-            {"row_rate", &RowConstants::row_rate}};
+            {"warp_width", &RowConstants::warp_width},
+            {"block_threads", &RowConstants::block_threads},
+            {"rereads", &RowConstants::rereads},
+            {"kept_share", &RowConstants::kept_share},
+            {"loss_width", &RowConstants::loss_width},
+            {"row_ns", &RowConstants::row_ns},
+            {"vector_round_ns", &RowConstants::vector_round_ns},
+            {"scalar_round_ns", &RowConstants::scalar_round_ns}};
   }
 };
 

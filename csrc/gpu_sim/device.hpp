@@ -19,8 +19,10 @@ struct Device {
   double clock_ghz = 0;
   double bandwidth = 0;  ///< of DRAM, bytes/ns
   double l2_bytes = 0;
+  double l2_partitions = 1;  ///< each of which keeps a copy of what its multiprocessors read
   double tdp_w = 0;
   double node_nm = 0;
+  double threads_per_sm = 0;
   double launch_ns = 0;   ///< of an empty kernel in a graph
   double capability = 0;  ///< compute capability, as in 9.0
   bool shared_issue =

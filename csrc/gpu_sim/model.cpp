@@ -15,7 +15,7 @@ void require(bool condition, const char* what) {
 }
 
 void check(const Host& host) {
-  require(host.floor_ns >= 0 && host.unhidden >= 0 && host.unhidden <= 1,
+  require(host.copies > 0 && host.floor_ns >= 0 && host.unhidden >= 0 && host.unhidden <= 1,
           "host: floor_ns >= 0, unhidden in 0..1");
 }
 
@@ -29,7 +29,8 @@ void check(const ProductConstants& constants) {
     require(tile.a >= 1 && tile.b >= 1 && tile.warps >= 1 && tile.residency >= 1 && tile.outputs >= 1 &&
                 tile.efficiency > kLeast,
             "a tile needs positive sizes and efficiency");
-  require(constants.step >= 1 && constants.dram_efficiency > kLeast && constants.l2_bytes_per_clock > kLeast,
+  require(constants.step >= 1 && constants.dram_efficiency > kLeast && constants.warm_share > kLeast &&
+              constants.l2_bytes_per_clock > kLeast,
           "products: step, dram_efficiency and l2_bytes_per_clock must be positive");
   for (const Tree& tree : constants.selection.trees) tree.check(constants.tiles.size());
   check(constants.host);
@@ -52,14 +53,15 @@ void check(const StreamConstants& constants) {
 
 void check(const RowConstants& constants) {
   require(constants.dram_efficiency > kLeast && constants.l2_bytes_per_clock > kLeast &&
-              constants.row_rate > kLeast && constants.passes >= 1,
-          "rows: dram_efficiency, l2_bytes_per_clock, row_rate must be positive, passes at least 1");
+              constants.rereads >= 0 && constants.loss_width > kLeast && constants.block_threads >= 0,
+          "rows: dram_efficiency and l2_bytes_per_clock must be positive, as loss_width");
   check(constants.host);
 }
 
 void check(const Device& device) {
   require(device.sm_count >= 1 && device.clock_ghz > 0 && device.bandwidth > 0 && device.l2_bytes > 0 &&
-              device.tdp_w > 0 && device.node_nm > 0 && device.launch_ns >= 0 && device.peak[0] > 0,
+              device.l2_partitions >= 1 && device.tdp_w > 0 && device.threads_per_sm >= 32 &&
+              device.node_nm > 0 && device.launch_ns >= 0 && device.peak[0] > 0,
           "a device needs positive multiprocessors, clock, bandwidth, L2, power, node and fp32 peak");
 }
 
@@ -107,7 +109,11 @@ void check(const Op& op, const Device& device) {
 
 double at(const Op& op, std::size_t index) { return static_cast<double>(op.size[index]); }
 
-void to_node(Power& power, double node_nm) { power.pj_per_flop *= std::pow(node_nm, power.node_exponent); }
+void to_node(Power& power, double node_nm) {
+  const double factor = std::pow(node_nm, power.node_exponent);
+  power.pj_per_flop *= factor;
+  power.pj_per_l2_byte *= factor;
+}
 
 }  // namespace
 

@@ -6,7 +6,7 @@ namespace lutra::gpu_sim {
 
 namespace {
 
-constexpr std::array<double, 11> kSplits{1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24};
+constexpr std::array<double, 8> kSplits{2, 3, 4, 6, 8, 12, 16, 24};
 constexpr double kLeastSplitK = 64;
 
 /// Share of a multiprocessor's peak that so many warps keep busy.
@@ -29,7 +29,11 @@ double dram_bytes(const Device& device, const ProductConstants& constants, const
   const double right = shape.right_bytes * (1 + (rows / height - 1) * missed);
   const double all = shape.batch * (shape.left_bytes + right + out);
   const double footprint = shape.batch * (shape.left_bytes + shape.right_bytes + shape.out_bytes);
-  return all - std::min(footprint, constants.warm_share * device.l2_bytes);
+  // Copies that fit into the L2 together are found there, those that take twice as much never are (least
+  // recently used).
+  const double filled =
+      constants.host.copies * footprint / (constants.warm_share * device.l2_bytes / device.l2_partitions);
+  return all - footprint * std::clamp(2 - filled, 0.0, 1.0);
 }
 
 }  // namespace
@@ -65,8 +69,8 @@ Parts product_parts(const Device& device, const ProductConstants& constants, con
   parts.compute = cycles * weighted / device.clock_ghz;
   parts.dram_bytes = dram_bytes(device, constants, shape, columns, rows, tile.residency, split);
   parts.dram = parts.dram_bytes / (device.bandwidth * constants.dram_efficiency);
-  parts.l2 = blocks * (tile.a + tile.b) * k * kBytes[static_cast<std::size_t>(dtype)] /
-             (constants.l2_bytes_per_clock * device.sm_count * device.clock_ghz);
+  parts.l2_bytes = blocks * (tile.a + tile.b) * k * kBytes[static_cast<std::size_t>(dtype)];
+  parts.l2 = parts.l2_bytes / (constants.l2_bytes_per_clock * device.sm_count * device.clock_ghz);
   parts.serial = k * constants.step_latency_ns + (split > 1 ? constants.split_ns : 0);
   parts.flops = 2 * blocks * tile.a * tile.b * k;
   return parts;
@@ -89,9 +93,11 @@ Parts chosen_parts(const Device& device, const ProductConstants& constants, cons
   const auto consider = [&](const Tile& candidate, double parts_of_k) {
     const Parts parts = product_parts(device, constants, shape, dtype, candidate, parts_of_k);
     const double time = kernel_ns(parts);
-    if (least >= 0 && time >= least) return;
-    best = parts;
-    least = time;
+    if (least < 0 || time < least) {
+      best = parts;
+      least = time;
+    }
+    return time;
   };
   for (std::size_t i = first; i < end; ++i) {
     if (split > 0) {
@@ -99,11 +105,14 @@ Parts chosen_parts(const Device& device, const ProductConstants& constants, cons
       continue;
     }
     const double blocks = shape.batch * std::ceil(shape.n / tiles[i].a) * std::ceil(shape.m / tiles[i].b);
+    double before = consider(tiles[i], 1);
     for (const double parts_of_k : kSplits) {
-      if (parts_of_k > 1 && (shape.k < parts_of_k * kLeastSplitK ||
-                             blocks * parts_of_k > 2 * device.sm_count * tiles[i].residency))
+      if (shape.k < parts_of_k * kLeastSplitK ||
+          blocks * parts_of_k > 2 * device.sm_count * tiles[i].residency)
         break;
-      consider(tiles[i], parts_of_k);
+      const double time = consider(tiles[i], parts_of_k);
+      if (time > before) break;  // more parts are not quicker again
+      before = time;
     }
   }
   return best;

@@ -136,6 +136,8 @@ class Measurement {
   static void guarded(EntryResult& entry, Work&& work) {
     try {
       work();
+    } catch (const Fatal&) {
+      throw;
     } catch (const std::exception& error) {
       entry.error = error.what();
       if (entry.error.empty()) entry.error = "unknown error";

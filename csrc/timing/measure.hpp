@@ -83,7 +83,8 @@ struct Control {
 ///
 /// An entry that throws is given up, keeping its samples; the others go on.
 ///
-/// @throws std::invalid_argument for options out of range; whatever the progress callback throws.
+/// @throws std::invalid_argument for options out of range; `Fatal` as an entry throws it; whatever the
+/// progress callback throws.
 Measured measure_interleaved(std::span<Runnable* const> entries, std::span<Runnable* const> references,
                              const MeasureOptions& options, Clock& clock, const Control& control);
 

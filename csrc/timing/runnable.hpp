@@ -1,6 +1,14 @@
 #pragma once
 
+#include <stdexcept>
+
 namespace lutra::timing {
+
+/// Ends a whole measurement, not just the entry that threw it: there is nothing left to measure on.
+class Fatal : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
 
 /// Something that can be timed. One call of `run` is one timed execution.
 ///

@@ -28,6 +28,7 @@ from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
+from .torch_gpu import EAGER, GRAPH, lower_torch_gpu
 from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
@@ -156,6 +157,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
+    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
     "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
@@ -171,11 +173,18 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "sim-cpu": partial(lower_sim_cpu, precision="int8"),
 }
 
+
+def _on_gpus(precision: str) -> dict[str, Callable[[Network], LoweredNetwork]]:
+    """The lowerings of what runs on GPUs, in one of their precisions."""
+    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in (EAGER, GRAPH)}
+    return {"cuda": partial(lower_cuda, precision=precision), **torch}
+
+
 _Lowerings = dict[str, Callable[[Network], LoweredNetwork]]
 _BY_PRECISION: dict[str, _Lowerings] = {
     "float32": _LOWERINGS,
     "int8": _INT8_LOWERINGS,
-    **{name: {"cuda": partial(lower_cuda, precision=name)} for name in ("tf32", "float16", "bfloat16")},
+    **{precision: _on_gpus(precision) for precision in ("tf32", "float16", "bfloat16")},
 }
 _BY_PRECISION["float16"]["sim-cpu"] = partial(lower_sim_cpu, precision="float16")
 

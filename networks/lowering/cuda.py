@@ -32,10 +32,12 @@ _BINARY = frozenset({"add", "sub", "mul", "div", "pow"})
 _POOLS = frozenset({"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "global_avg_pool2d"})
 _REDUCTIONS = frozenset({"mean", "sum", "max"})
 _MOVES = frozenset({"concat", "split", "slice", "pad", "channel_shuffle", "upsample"})
-_EITHER_LAYOUT = _POINTWISE | _BINARY | _POOLS | _MOVES | {"batch_norm", "group_norm"}
+_EITHER_LAYOUT = _POINTWISE | _BINARY | _POOLS | _MOVES | {"batch_norm"}
 """Ops that run on images in the layout in which they find them."""
 
-_PLAIN = frozenset({"softmax", "layer_norm", "rms_norm", "transpose", "expand", "embedding", "reshape", "cast"})
+_PLAIN = frozenset(
+    {"softmax", "layer_norm", "rms_norm", "group_norm", "transpose", "expand", "embedding", "reshape", "cast"}
+)
 _OPS = _PRODUCTS | _EITHER_LAYOUT | _PLAIN | _REDUCTIONS
 
 
@@ -57,7 +59,7 @@ def lower_cuda(network: Network, precision: str = "float32") -> LoweredNetwork:
         images = {name: type_ for name, type_ in network.inputs if type_.rank == 4}
         kernels = _channels_last(kernels, roots, images, outputs)
     if precision in _ELEMENT:
-        kernels = [_retyped(kernel, _ELEMENT[precision]) for kernel in kernels]
+        kernels = [retyped(kernel, _ELEMENT[precision]) for kernel in kernels]
     return LoweredNetwork(RUNTIME, network.fingerprint, tuple(kernels))
 
 
@@ -142,7 +144,7 @@ def _padded(kernel: Kernel) -> tuple[Kernel, ...]:
     return before, after
 
 
-def _retyped(kernel: Kernel, dtype: str) -> Kernel:
+def retyped(kernel: Kernel, dtype: str) -> Kernel:
     """``kernel`` with all real numbers of another type."""
 
     def of(type_: TensorType) -> TensorType:

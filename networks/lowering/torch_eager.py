@@ -21,7 +21,7 @@ RUNTIME = "torch"
 DOMAIN = "torch.nn"
 """Domain of nodes that stand for one module of the catalogue."""
 
-_OWN_ATTRS = frozenset({"dispatches", "strides"})
+_OWN_ATTRS = frozenset({"dispatches", "math", "strides"})
 
 
 def lower_torch(network: Network) -> LoweredNetwork:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import cpu_sim as cpu_sim
+from . import gpu as gpu
 from . import gpu_sim as gpu_sim
 from . import mcu as mcu
 
@@ -33,7 +34,10 @@ class ClockCalibration:
 def calibrate_clock() -> ClockCalibration:
     """Measures the machine's clocks; takes well under a millisecond."""
 
-class FakeClock:
+class Clock:
+    """Where a measurement takes its time from."""
+
+class FakeClock(Clock):
     """A clock that moves only when told to, so that a measurement takes no time and is exact."""
 
     def __init__(self, *, tick_ns: int = 0) -> None:
@@ -173,7 +177,8 @@ def measure_interleaved(
     seed: int,
     progress: Callable[[int, int, int, int, float], Any] | None = None,
     cancel: CancelFlag | None = None,
-    clock: FakeClock | None = None,
+    clock: Clock | None = None,
+    references: tuple[Runnable, Runnable] | None = None,
 ) -> Measured:
     """Times all entries against each other, in rounds of random order, with the GIL released.
 
@@ -187,8 +192,8 @@ def measure_interleaved(
     execution each; the sequence takes one place in the random order, and goes on until all in it are converged.
 
     `progress(converged, entries, current, round, seconds)` is called at most five times a second, between entries;
-    signal handlers run there as well. What it raises ends the measurement. With `clock`, time is the fake
-    clock's, and the references are fakes of 0.1 and 1 ms.
+    signal handlers run there as well. What it raises ends the measurement. With `clock`, time is that
+    clock's; under a fake one the references are fakes of 0.1 and 1 ms. `references` takes the place of the two.
 
     Raises `ValueError` for an option out of range.
     """

@@ -18,7 +18,7 @@ from .calibration import (
     apply_factors,
     residual_features,
 )
-from .constants import Launch, native_constants, native_device, part_of, read_constants
+from .constants import Launch, generation_of, native_constants, native_device, part_of, read_constants
 from .device import GpuDevice
 from .ops import GpuOp, encode
 
@@ -69,14 +69,14 @@ def calibrate(
             f"{len(ops)} ops with latencies of shape {measured.shape}",
             hint="give one positive number of ns for each op",
         )
-    found = constants if constants is not None else read_constants()
+    found = generation_of(constants if constants is not None else read_constants(), device)
     names = np.array([part_of(op.op_class, op.dtype, device) for op in ops])
     rows = encode(ops)
     parts = {}
     for name in sorted(set(names.tolist())):
         chosen = names == name
         if chosen.sum() >= LEAST_SAMPLES:
-            fit = _PartFit(device, found["parts"], name, launch)
+            fit = _PartFit(device, found, name, launch)
             parts[name] = fit.calibrated(rows[chosen], measured[chosen], np.random.default_rng(seed))
     if not parts:
         raise UsageError(
@@ -88,10 +88,10 @@ def calibrate(
 class _PartFit:
     """The fit of one part of the constants."""
 
-    def __init__(self, device: GpuDevice, parts: dict[str, Any], name: str, launch: Launch) -> None:
-        self._device = native_device(device)
-        self._parts, self._name, self._launch = parts, name, launch
-        host = _hosts(parts[name])[launch]
+    def __init__(self, device: GpuDevice, generation: dict[str, Any], name: str, launch: Launch) -> None:
+        self._device = native_device(device, gddr_efficiency=generation["gddr_efficiency"])
+        self._parts, self._name, self._launch = generation["parts"], name, launch
+        host = _hosts(self._parts[name])[launch]
         self._floor_ns = host["floor_ns"] or self._device["launch_ns"] or 1.0
 
     def latency_ns(self, logs: Floats, rows: NDArray[np.int64]) -> Floats:

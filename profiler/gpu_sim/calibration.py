@@ -25,10 +25,12 @@ LEAST_RESIDUAL_SAMPLES: Final = 300
 """Measurements of a class from which trees learn what the factors leave over."""
 
 _MULTIPLIED: Final = {
-    "compute": ("efficiency", "depthwise_efficiency", "row_rate"),
+    "compute": ("efficiency", "depthwise_efficiency"),
     "memory": ("dram_efficiency", "l2_bytes_per_clock", "winograd_bandwidth", "depthwise_bandwidth"),
 }
-_DIVIDED: Final = {"compute": ("element_cycles", "window_cycles", "row_latency_ns", "step_latency_ns")}
+_DIVIDED: Final = {
+    "compute": ("element_cycles", "window_cycles", "row_ns", "vector_round_ns", "scalar_round_ns", "step_latency_ns")
+}
 _NOT_SCALED: Final = ("hosts", "power", "trees")
 
 Floats = NDArray[np.float64]

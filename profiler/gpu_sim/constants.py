@@ -5,7 +5,6 @@ The constants that ship were fitted by ``python -m benchmarks.gpu fit`` on measu
 """
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from copy import deepcopy
@@ -63,10 +62,26 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} holds no constants of simulated GPUs", hint="give a JSON file with a version")
     if content["version"] > VERSION:
         raise FormatVersionError(str(path), content["version"], VERSION)
-    missing = [part for part in PARTS if part not in content.get("parts", {})]
-    if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)}", hint="fit constants of every class")
+    generations = content.get("generations")
+    if not isinstance(generations, list) or not generations:
+        raise UsageError(f"{path} has constants of no generation", hint="fit constants of every class")
+    for generation in generations:
+        if missing := [part for part in PARTS if part not in generation.get("parts", {})]:
+            raise UsageError(f"{path} lacks {', '.join(missing)}", hint="fit constants of every class")
     return content
+
+
+def generation_of(constants: Mapping[str, Any], device: GpuDevice) -> dict[str, Any]:
+    """The constants of the newest generation that is no newer than the device: its "parts" and "gddr_efficiency".
+
+    Libraries have kernels of their own for Pascal and older, and others from Volta on.
+    """
+    generations: list[dict[str, Any]] = sorted(constants["generations"], key=lambda one: float(one["capability"]))
+    chosen = generations[0]
+    for generation in generations:
+        if float(generation["capability"]) <= float(device.compute_capability):
+            chosen = generation
+    return chosen
 
 
 def native_constants(parts: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
@@ -85,21 +100,39 @@ def _with_host(part: Mapping[str, Any], launch: Launch) -> dict[str, Any]:
     return {**part, "host": part["hosts"][launch]}
 
 
-def native_device(device: GpuDevice) -> dict[str, Any]:
-    """A device as the compiled model takes it: ns, bytes/ns, FLOP/ns."""
-    peaks = [1e3 * device.peak_tflops.get(dtype, 0.0) for dtype in DTYPES]
+def native_device(device: GpuDevice, *, gddr_efficiency: float) -> dict[str, Any]:
+    """A device as the compiled model takes it: ns, bytes/ns, FLOP/ns.
+
+    Args:
+        device: what its datasheet says.
+        gddr_efficiency: what GDDR memory reaches of its bandwidth, relative to HBM (`constants.json`).
+    """
+    capability = device.compute_capability
     return {
         "sm_count": float(device.sm_count),
         "clock_ghz": device.boost_mhz / 1e3,
-        "bandwidth": float(device.bandwidth_gb_s),
+        "bandwidth": device.bandwidth_gb_s * (1.0 if capability in _HBM else gddr_efficiency),
         "l2_bytes": 1e6 * device.l2_mb,
+        "l2_partitions": 2.0 if capability in _TWO_PARTITIONS else 1.0,
         "tdp_w": float(device.tdp_w),
         "node_nm": float(device.node_nm),
+        "threads_per_sm": float(_THREADS_PER_SM.get(capability, 2048)),
         "launch_ns": 1e3 * device.launch_us,
-        "capability": float(device.compute_capability),
+        "capability": float(capability),
         "shared_issue": _shared_issue(device),
-        "peak": peaks,
+        "peak": [1e3 * device.peak_tflops.get(dtype, 0.0) for dtype in DTYPES],
     }
+
+
+_HBM: Final = frozenset({"6.0", "7.0", "8.0", "9.0", "10.0", "10.3"})
+"""Compute capabilities of GPUs that come with HBM; all others have GDDR."""
+
+_TWO_PARTITIONS: Final = frozenset({"8.0", "9.0", "10.0", "10.3"})
+"""Compute capabilities whose L2 is in two halves, each of which keeps what the multiprocessors beside it read (NVIDIA
+A100 whitepaper)."""
+
+_THREADS_PER_SM: Final = {"7.5": 1024, "8.6": 1536, "8.7": 1536, "8.9": 1536, "12.0": 1536}
+"""Resident threads of a multiprocessor (CUDA C++ Programming Guide, table of technical specifications); else 2048."""
 
 
 def _shared_issue(device: GpuDevice) -> bool:
@@ -109,4 +142,4 @@ def _shared_issue(device: GpuDevice) -> bool:
     free, 32 (8.6 and later) leave none. Pascal issues two.
     """
     lanes = 1e6 * device.peak_tflops["fp32"] / (2 * device.sm_count * device.boost_mhz)
-    return float(device.compute_capability) >= 7.0 and math.floor(lanes + 0.5) > 96
+    return float(device.compute_capability) >= 7.0 and lanes > 96

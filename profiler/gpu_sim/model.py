@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...networks.errors import UnsupportedDtypeError
 from .. import _native
 from .calibration import Calibration, residual_factors, scaled
-from .constants import Launch, native_constants, native_device, part_of, read_constants
+from .constants import Launch, generation_of, native_constants, native_device, part_of, read_constants
 from .device import GpuDevice
 from .ops import GpuOp, encode
 
@@ -65,7 +65,7 @@ class GpuModel:
         calibration: Calibration | None = None,
         constants: dict[str, Any] | None = None,
     ) -> None:
-        found = constants if constants is not None else read_constants()
+        found = generation_of(constants if constants is not None else read_constants(), device)
         if calibration is not None:
             calibration.check(device, launch)
         self.device = device
@@ -75,7 +75,9 @@ class GpuModel:
             name: (part["band"][0], part["band"][1]) for name, part in found["parts"].items()
         }
         parts = scaled(found["parts"], calibration)
-        self._native = _native.gpu_sim.Model(native_device(device), native_constants(parts, launch))
+        self._native = _native.gpu_sim.Model(
+            native_device(device, gddr_efficiency=found["gddr_efficiency"]), native_constants(parts, launch)
+        )
 
     def estimate(self, ops: Sequence[GpuOp]) -> Answers:
         """Latencies of n kernels.

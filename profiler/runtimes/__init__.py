@@ -1,6 +1,6 @@
 """Runtimes: one file each. Third parties add theirs through the entry point group ``lutra.runtimes``."""
 
-from . import native, null, onednn, onnxruntime, torch_compile, torch_eager, xnnpack
+from . import cuda, native, null, onednn, onnxruntime, torch_compile, torch_eager, torch_gpu, xnnpack
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime, runtime_class, runtime_classes
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Prepared",
     "Runtime",
     "RuntimeInfo",
+    "cuda",
     "native",
     "null",
     "onednn",
@@ -17,5 +18,6 @@ __all__ = [
     "runtime_classes",
     "torch_compile",
     "torch_eager",
+    "torch_gpu",
     "xnnpack",
 ]

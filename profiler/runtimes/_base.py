@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 from ...networks import Network
 from ...networks.errors import UnknownNameError, UsageError
 from ...networks.lowering import Kernel
-from .._native import FakeClock, Runnable
+from .._native import Clock, Runnable
+from ..copies import HOST_ROTATION, Rotation, require_memory
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Prepared:
         finite: whether the outputs of the last call are all finite; checked outside of timing.
         overheads: how often each constant of the runtime occurs in one call, by name.
         implementation: what the library calls the code that runs; "" where it does not say.
+        observed: called once its samples are taken: what else is known of them, as plain JSON data for the row.
+        cold: makes the same for samples that find nothing in the caches, where the runtime has a way of its own.
     """
 
     runnable: Runnable
@@ -53,6 +56,8 @@ class Prepared:
     finite: Callable[[], bool]
     overheads: dict[str, int]
     implementation: str = ""
+    observed: Callable[[], dict[str, Any]] = dict
+    cold: "Callable[[], Prepared] | None" = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,8 @@ class Runtime(ABC):
 
     name: ClassVar[str]
     kind: ClassVar[str] = "real"
+    device: ClassVar[str] = "host"
+    """What it runs on: "host" for this machine's processor, "cuda" for its NVIDIA GPU."""
     max_threads: ClassVar[int] = 1 << 16
     precisions: ClassVar[tuple[str, ...]] = ("float32",)
     processes: ClassVar[int] = 1
@@ -92,8 +99,10 @@ class Runtime(ABC):
     """Kernels are timed in the order of a network, one call a sample, because here they depend on what ran before."""
     silence_timeout_s: ClassVar[float] = 120.0
     """A worker that says nothing for so long is taken to hang."""
-    clock: FakeClock | None = None
-    """A simulated clock that its runnables advance; None (almost always) for the real one."""
+    rotation: ClassVar[Rotation] = HOST_ROTATION
+    """How copies of weights take turns on its hardware."""
+    clock: Clock | None = None
+    """A clock of its own that its runnables advance, simulated or a GPU's; None for the machine's."""
 
     def __init__(self, threads: int, precision: str = "float32") -> None:
         self.check_precision(precision)
@@ -116,6 +125,11 @@ class Runtime(ABC):
     @abstractmethod
     def info(cls) -> RuntimeInfo:
         """Whether it can be used here; must not load the library."""
+
+    @classmethod
+    def device_version(cls) -> str:
+        """Of what runs the kernels, for the fingerprint of a device that is not this machine's processor."""
+        return cls.info().version
 
     @classmethod
     def environment(cls) -> dict[str, str]:
@@ -146,6 +160,19 @@ class Runtime(ABC):
             model: the user's own ONNX file, if that is where the network came from.
             seed: of the random weights and inputs.
         """
+
+    def require_memory(self, kernel: Kernel, copies: int) -> None:
+        """Refuse a kernel whose copies do not fit, before anything is allocated.
+
+        Raises:
+            MeasurementError: it needs more memory than is free.
+        """
+        if self.clock is None:  # a simulated runtime allocates nothing
+            require_memory(kernel, copies)
+
+    def references(self) -> tuple[Runnable, Runnable] | None:
+        """Fixed work that tells how fast its hardware is, compute and memory; None for that of the processor."""
+        return None
 
     def overheads(self) -> Iterator[Overhead]:
         """The runtime's constants, in an order in which every base comes first."""

@@ -88,7 +88,7 @@ def scopes() -> dict[tuple[str, str], str]:
         for route in router.routes:
             if isinstance(route, APIRoute):
                 asked = [getattr(part.call, "scope", None) for part in route.dependant.dependencies]
-                found.update({(m, route.path): scope for m in route.methods for scope in asked if scope})
+                found.update({(m, route.path): scope for m in route.methods or () for scope in asked if scope})
     return found
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
-from ...networks.errors import UnreachableServerError
+from ...networks.errors import UnknownJobError, UnreachableServerError
+from ..jobs._files import JobFile
 from ..jobs.job import FINISHED, Job, Page, State
 from .transport import Transport
 
 _PATIENCE_S = 300.0
+_DIGITS = 32  # of an id
 
 
 class RemoteJobs:
@@ -45,6 +47,20 @@ class RemoteJobs:
             UnknownJobError: there is none.
         """
         return _job(self._transport.json("GET", _path(job_id)))
+
+    def named(self, text: str) -> Job:
+        """The job whose id is ``text``, or the only one of the newest whose id begins with it.
+
+        Raises:
+            UnknownJobError: there is none, or there are several.
+        """
+        if len(text) == _DIGITS:
+            return self.get(text)
+        found = [job for job in self.list(limit=200).jobs if text and job.id.startswith(text)]
+        if len(found) != 1:
+            hint = "several begin so; give more digits" if found else None
+            raise UnknownJobError(text, hint=hint) if hint else UnknownJobError(text)
+        return found[0]
 
     def list(
         self,
@@ -121,9 +137,9 @@ class RemoteJobs:
         found: dict[str, Any] = self._transport.json("GET", f"{_path(job_id)}/result")
         return found
 
-    def files(self, job_id: str) -> tuple[dict[str, Any], ...]:
-        """The files that a job left: name, size and SHA-256."""
-        return tuple(self._transport.json("GET", f"{_path(job_id)}/files"))
+    def files(self, job_id: str) -> tuple[JobFile, ...]:
+        """The files that a job left, by name."""
+        return tuple(JobFile(**file) for file in self._transport.json("GET", f"{_path(job_id)}/files"))
 
     def file(self, job_id: str, name: str) -> bytes:
         """The content of a file that a job left."""

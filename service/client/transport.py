@@ -164,9 +164,21 @@ def _error(answer: Any) -> LutraError:
         code, detail, hint, data = (document[name] for name in ("code", "detail", "hint", "data"))
     except (ValueError, KeyError, TypeError):
         return ServiceError(f"the server answered {answer.status_code} without saying why", hint="is it Lutra's?")
+    return error_of(str(code), str(detail), hint, data)
+
+
+def error_of(code: str, message: str, hint: object, data: object) -> LutraError:
+    """The error of a code.
+
+    Args:
+        code: a heading of ``docs/errors.md``; of a newer version it gives a ServiceError.
+        message: what is wrong.
+        hint: what to do, or None.
+        data: the error's attributes by name.
+    """
     cls = _BY_CODE.get(code, ServiceError)
     error: LutraError = cls.__new__(cls)
-    LutraError.__init__(error, str(detail), hint=None if hint is None else str(hint))
+    LutraError.__init__(error, message, hint=None if hint is None else str(hint))
     if isinstance(data, dict):
         known = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
         vars(error).update(known)

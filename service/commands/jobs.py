@@ -4,17 +4,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..options import JsonOption, StoreOption, echo_json
+from ..options import JsonOption, ServerOption, StoreOption, echo_json, seconds_of
 
 if TYPE_CHECKING:
+    from ..client import RemoteJobs
     from ..jobs.job import Job
     from ..jobs.queue import JobQueue
 
-app = typer.Typer(no_args_is_help=True, help="Jobs in the store: list, show, cancel, clone, read logs.")
+app = typer.Typer(no_args_is_help=True, help="Jobs in the store: submit, list, show, cancel, clone, read logs.")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the first digits of it.")]
 
@@ -23,17 +25,70 @@ _SHOWN: Final = 8  # digits of an id
 
 
 @contextmanager
-def _queue(store: str | None) -> "Iterator[JobQueue]":
+def _queue(store: str | None, server: str | None, *, create: bool = False) -> "Iterator[JobQueue | RemoteJobs]":
+    """The jobs of the store, which is made where there is none if ``create``, or of a server."""
     from ..jobs.queue import JobQueue
-    from ..stores import open_store, require_store
+    from ..stores import open_server, open_store, require_store
 
-    with open_store(store, read_only=False) as opened:
+    if server is not None:
+        with open_server(server, store) as client:
+            yield client.jobs
+        return
+    with open_store(store, read_only=False, create=create) as opened:
         yield JobQueue(require_store(opened))
 
 
-def _found(queue: "JobQueue", text: str) -> str:
+def _found(queue: "JobQueue | RemoteJobs", text: str) -> str:
     """The id of the one job whose id begins with ``text``."""
     return queue.named(text).id
+
+
+@app.command()
+def submit(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="profile, fit, search, or a plug-in's.")],
+    request: Annotated[
+        str, typer.Argument(metavar="REQUEST", help="What to do: JSON, the .json file that holds it, or - for stdin.")
+    ],
+    priority: Annotated[int, typer.Option("--priority", metavar="N", help="Higher ones are taken first.")] = 0,
+    limit: Annotated[
+        str | None, typer.Option("--limit", metavar="TIME", help="How long an attempt may run: 90s, 10m or 2h.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="TEXT", help="Names the request: sent again, it gives the same job."),
+    ] = None,
+    store: StoreOption = None,
+    server: ServerOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a job for a worker."""
+    asked = _request(request)
+    with _queue(store, server, create=True) as queue:
+        job = queue.submit(kind, asked, priority=priority, limit_s=seconds_of(limit), idempotency_key=key)
+    _say(job, as_json)
+
+
+def _request(text: str) -> dict[str, Any]:
+    """The JSON object that an argument is, or names."""
+    import json
+    from pathlib import Path
+
+    from ...networks.errors import UsageError
+
+    example = 'write it as {"networks": ["mobilenet_v2"]}'
+    try:
+        if text == "-":
+            text = sys.stdin.read()
+        elif not text.lstrip().startswith("{"):
+            text = Path(text).read_text(encoding="utf-8")
+        document = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{text} cannot be read: {error.strerror}", hint=example) from None
+    except ValueError as error:
+        raise UsageError(f"the request is no JSON: {error}", hint=example) from None
+    if not isinstance(document, dict):
+        raise UsageError("the request is no JSON object", hint=example)
+    return document
 
 
 @app.command("list")
@@ -45,6 +100,7 @@ def list_jobs(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many at most.")] = 50,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List jobs, the newest first."""
@@ -53,7 +109,7 @@ def list_jobs(
 
     if state is not None and state not in STATES:
         raise UnknownNameError("state of jobs", state, STATES)
-    with _queue(store) as queue:
+    with _queue(store, server) as queue:
         jobs: list[Job] = []
         after = None
         while len(jobs) < limit:
@@ -78,9 +134,31 @@ def list_jobs(
 
 
 @app.command()
-def show(job: JobArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def fetch(
+    job: JobArgument,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of the job's files: lutra jobs show lists them.")],
+    output: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write it.")],
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
+    store: StoreOption = None,
+    server: ServerOption = None,
+) -> None:
+    """Write a file that a job left."""
+    from ...luts.exchange.files import replacing
+    from ...networks.errors import UsageError
+
+    if output.exists() and not force:
+        raise UsageError(f"{output} exists already", hint="give another name, or --force")
+    with _queue(store, server) as queue:
+        content = queue.file(_found(queue, job), name)
+    with replacing(output) as part:
+        part.write_bytes(content)
+    typer.echo(f"{len(content)} bytes to {output}")
+
+
+@app.command()
+def show(job: JobArgument, store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False) -> None:
     """Show a job: where it stands, what it was asked, what it found, and its files."""
-    with _queue(store) as queue:
+    with _queue(store, server) as queue:
         found = queue.named(job)
         files = queue.files(found.id)
         events = queue.events(found.id, max(0, found.events - 1))
@@ -120,17 +198,21 @@ def _described(job: "Job") -> list[str]:
 
 
 @app.command()
-def cancel(job: JobArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def cancel(
+    job: JobArgument, store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:
     """Stop a job: at once if it waits, else as soon as what is being measured is committed."""
-    with _queue(store) as queue:
+    with _queue(store, server) as queue:
         stopped = queue.cancel(_found(queue, job))
     _say(stopped, as_json)
 
 
 @app.command()
-def clone(job: JobArgument, store: StoreOption = None, as_json: JsonOption = False) -> None:
+def clone(
+    job: JobArgument, store: StoreOption = None, server: ServerOption = None, as_json: JsonOption = False
+) -> None:
     """Queue a job once more; a profile goes on where the earlier one stopped."""
-    with _queue(store) as queue:
+    with _queue(store, server) as queue:
         copy = queue.clone(_found(queue, job))
     _say(copy, as_json)
 
@@ -148,12 +230,13 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has finished.")] = False,
     events: Annotated[bool, typer.Option("--events", help="Show its events, as lines of JSON, instead.")] = False,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a job has printed, or what happened to it."""
     import json
 
-    with _queue(store) as queue:
+    with _queue(store, server) as queue:
         job_id = _found(queue, job)
         if as_json:
             echo_json({"job": job_id, "log": queue.log(job_id), "events": _all_events(queue, job_id)})
@@ -177,7 +260,7 @@ def logs(
                 time.sleep(_FOLLOW_S)
 
 
-def _all_events(queue: "JobQueue", job_id: str) -> list[dict[str, Any]]:
+def _all_events(queue: "JobQueue | RemoteJobs", job_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while new := queue.events(job_id, len(found)):
         found += new

@@ -1,7 +1,7 @@
 """``lutra profile``: measure the kernels of networks and of search spaces on a device, and build its table."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from ..options import (
     PrecisionOption,
     ResolutionOption,
     RuntimeOption,
+    ServerOption,
     SpacesOption,
     StoreOption,
     TargetErrorOption,
@@ -65,6 +66,7 @@ def profile(
     resolution: ResolutionOption = None,
     input_shape: InputShapesOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure the kernels of networks or search spaces on a device, each once, and put them into the device's table.
@@ -84,6 +86,35 @@ def profile(
     budget_s, target = seconds_of(budget), share_of(target_error)
     if as_json and events == campaigns.STANDARD_OUTPUT:
         raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+    if server is not None:
+        here = {"--store": store, "--events": events, "--dry-run": dry_run or None, "--wait": wait or None}
+        if any(value is not None for value in here.values()):
+            names = ", ".join(name for name, value in here.items() if value is not None)
+            raise UsageError(f"--server and {names}", hint="leave them out: the job is done elsewhere")
+        _on_a_server(
+            server,
+            [*(model or ()), *(networks or ())],
+            input_shape,
+            {
+                "spaces": space or [],
+                "device": device,
+                "engine": engine,
+                "runtime": runtime,
+                "threads": threads,
+                "precision": precision,
+                "cache": cache,
+                "check": check,
+                "check_networks": check_networks,
+                "budget_s": budget_s,
+                "target_error": target,
+                "fresh": fresh,
+                "new_table": new_table,
+                "batch": batch,
+                "resolution": resolution,
+            },
+            as_json,
+        )
+        return
     profiled = resolve_device(device, runtime=runtime, threads=threads, precision=precision, cache=cache, engine=engine)
     spaces = [space_of(text) for text in dict.fromkeys(space or ())]
     named = [*(model or ()), *(networks or ())]
@@ -127,6 +158,16 @@ def profile(
         raise typer.Exit(5)
     if result.failed:
         raise typer.Exit(1)
+
+
+def _on_a_server(
+    server: str, names: list[str], input_shapes: list[str] | None, request: dict[str, Any], as_json: bool
+) -> None:
+    """Have a server's worker measure."""
+    from ..remote import networks_for_a_server, run_job
+
+    asked = networks_for_a_server(names, input_shapes) if names else []
+    run_job(server, "profile", request | {"networks": asked}, as_json=as_json)
 
 
 def _show_simulated(device: "Device", sources: "list[Network | Path]", store: str | None) -> None:

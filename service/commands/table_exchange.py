@@ -70,11 +70,9 @@ def _export_from(
 ) -> None:
     """Write what a server gives to a file, whole or not at all."""
     from ...luts.exchange.files import replacing
-    from ..client import Client
-    from ..stores import open_source, record_of
+    from ..stores import open_server, record_of
 
-    with open_source(store, server) as client:
-        assert isinstance(client, Client)  # of a server
+    with open_server(server, store) as client:
         content = client.export(record_of(client, device, precision), format_name)
     with replacing(output) as part:
         part.write_bytes(content)
@@ -128,16 +126,14 @@ def _import_into(
     """Send a file to a server."""
     from ...luts.exchange import format_of
     from ...networks.errors import UsageError
-    from ..client import Client
-    from ..stores import open_source
+    from ..stores import open_server
 
     if not plain:
         raise UsageError("options of building blocks with --server", hint="import the file here, and send an export")
     if not path.is_file():
         raise UsageError(f"there is no file {path}", hint="give a table's file")
     form, name, replace = asked
-    with open_source(store, server) as client:
-        assert isinstance(client, Client)  # of a server
+    with open_server(server, store) as client:
         reports = client.import_file(path, format=format_of(path, form).name, name=name, replace=replace)
     for report in reports:
         there = report["rows"] - report["written"]

@@ -4,11 +4,18 @@ The tests start a server of their own (`lutra.luts.testing_postgres`). Skipped w
 installed.
 """
 
+import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, create_engine
 
-from lutra.luts import RowNumbers, Store
+from lutra.luts import RowNumbers, Store, schema
+from lutra.luts.migrate import MIGRATIONS
 from lutra.luts.testing import OpenStore, StoreContract, make_fingerprint, make_measurement, make_normalised
 from lutra.luts.testing_postgres import PostgresServer
 from lutra.networks.errors import (
@@ -19,6 +26,8 @@ from lutra.networks.errors import (
     StoreUnavailableError,
     UsageError,
 )
+
+FIRST = Path(__file__).parents[1] / "unit" / "luts" / "data" / "store-0001.sql"
 
 
 class TestPostgresStore(StoreContract):
@@ -115,6 +124,47 @@ def test_another_process_that_holds_the_lock_is_waited_for_no_longer_than_asked(
             with pytest.raises(StoreLockedError):
                 other.register_device(make_fingerprint(), "mine")
         assert store.device(make_fingerprint()).name == "renamed"
+
+
+def test_a_database_of_the_first_version_keeps_its_rows(postgres_url: str) -> None:
+    write_first_version(postgres_url)
+    with pytest.raises(StoreReadOnlyError, match="older schema 0001"):
+        Store.open(postgres_url, read_only=True)
+    with Store.open(postgres_url) as store:
+        assert store.check().ok
+        rows = {row.subject_key: row for row in store.measurements("host")}
+        assert rows["ok"] == make_measurement("ok")
+        assert rows["net"] == make_measurement("net", subject_kind="network", spec={"predicted_ns": 1.5e6})
+        assert rows["bad"].reason == "the runtime crashed"
+        assert store.summaries()[0].counts == {"kernel": 3, "network": 1}
+        store.record("host", make_normalised("new"))
+        assert store.get("host", "kernel", "new") == make_normalised("new")
+        with store.database.read() as connection:
+            options = {"version_table": schema.REVISION_TABLE, "compare_type": True}
+            assert compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata) == []
+
+
+def write_first_version(url: str) -> None:
+    """Make a database as the first version of Lutra wrote it: its tables, with the rows of its store in a file."""
+    file = sqlite3.connect(":memory:")
+    file.executescript(FIRST.read_text())
+    file.row_factory = sqlite3.Row
+    engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        tables = MetaData()
+        tables.reflect(connection)
+        for table in tables.sorted_tables:
+            rows = [dict(row) for row in file.execute(f"SELECT * FROM {table.name}")]
+            if rows and table.name != schema.REVISION_TABLE:
+                connection.execute(table.insert(), rows)
+                if "id" in table.c:
+                    connection.exec_driver_sql(f"SELECT setval('{table.name}_id_seq', {len(rows)})")
+    engine.dispose()
+    file.close()
 
 
 def test_a_foreign_revision_is_refused(postgres_url: str) -> None:

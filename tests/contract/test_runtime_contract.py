@@ -6,6 +6,24 @@ from lutra.profiler.runtimes import runtime_classes
 from lutra.profiler.testing import RuntimeContract
 
 
+class TestCuda(RuntimeContract):
+    """On the stand-in of a GPU, where there may be none."""
+
+    name = "cuda"
+
+    @pytest.fixture(autouse=True)
+    def _stand_in(self, fake_gpu: pytest.MonkeyPatch) -> None:
+        fake_gpu.setenv("LUTRA_FAKE_GPU", "compute=1")
+
+
+class TestTorchOnGpu(RuntimeContract):
+    name = "torch-cuda"
+
+
+class TestTorchCaptured(RuntimeContract):
+    name = "torch-cudagraph"
+
+
 class TestNative(RuntimeContract):
     name = "native"
 

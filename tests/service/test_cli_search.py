@@ -591,7 +591,7 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     found = lutra(*words, "-n", 2)
     assert found.code == 0, found.err
     assert "accuracy (inherited, %)" in found.out
-    files = sorted(path.name for path in (tmp_path / "run" / "trained").iterdir())
+    files = sorted(path.name for path in (tmp_path / "run" / "trained" / "3x32x32").iterdir())
     assert len(files) == 2
     assert all(name.endswith(".trained.npz") for name in files)
     with (tmp_path / "run" / "tried.csv").open() as file:
@@ -600,4 +600,23 @@ def test_accuracies_with_inherited_weights_are_remembered_in_the_folder(lutra, t
     assert " of its weights from mine/" in how[1]
     more = lutra("search", "--resume", "run", "-n", 3, "--json")
     assert "with the weights of a relative" in json.dumps(more.document)
-    assert len(list((tmp_path / "run" / "trained").iterdir())) == 3
+    assert len(list((tmp_path / "run" / "trained" / "3x32x32").iterdir())) == 3
+
+
+def test_pictures_are_scaled_to_what_networks_read_and_too_many_classes_refused_at_once(lutra, tmp_path):
+    pytest.importorskip("torch")
+    image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(0)
+    for name, classes in (("two", 2), ("many", 11)):
+        for label in range(classes):
+            folder = tmp_path / name / f"{label:02d}"
+            folder.mkdir(parents=True)
+            for i in range(4):
+                side = 12 + 8 * i
+                image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8)).save(folder / f"{i}.png")
+    words = ("search", *SPACE, *NULL, "--max-ms", 9, "-s", "random", "-n", 1, "--accuracy", "from-scratch", "--data")
+    done = lutra(*words, "two", "--out", "run")
+    assert done.code == 0, done.err
+    refused = lutra(*words, "many", "--out", "other")
+    assert (refused.code, "of 11 classes" in refused.err, "at most 10 classes" in refused.err) == (2, True, True)
+    assert not (tmp_path / "other").exists()

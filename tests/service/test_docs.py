@@ -36,9 +36,11 @@ COMMANDS = (
     "devices",
     "doctor",
     "fit",
+    "jobs",
     "ops",
     "predict",
     "profile",
+    "report",
     "search",
     "serve",
     "spaces",
@@ -48,6 +50,7 @@ COMMANDS = (
     "transfer",
     "validate",
     "validate-mcu",
+    "worker",
 )
 RUN_LUTRA = "from lutra.service.cli import main; main()"
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)

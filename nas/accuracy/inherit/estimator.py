@@ -161,8 +161,8 @@ class Inherited(FromScratch):
         return None, None
 
     def _memory(self, network: Network) -> Memory:
-        """That of networks for images of one form: digits come in the size that a network reads."""
-        shape = () if self._images is not None else network.inputs[0][1].shape[1:]
+        """That of networks for images of one form, in a folder of its own."""
+        shape = network.inputs[0][1].shape[1:]
         if shape not in self._memories:
             images, held_out = self._data(network)
             identity = {
@@ -171,19 +171,15 @@ class Inherited(FromScratch):
                 "recipe": self.recipe.to_dict(),
                 "inherited": {"shortened": self.shortened, "restart": self.restart, "noise": self.noise},
             }
-            folder = self._folder
-            if folder is not None and shape:
-                folder = folder / "x".join(map(str, shape))
+            folder = None if self._folder is None else self._folder / "x".join(map(str, shape))
             self._memories[shape] = Memory(folder, identity, self._keep)
         return self._memories[shape]
 
     def _unfinished(self, network: Network, relative: Grown | None) -> Path | None:
         """Where a training under way is kept: one for each relative, so that a killed one goes on or begins anew."""
-        if self._folder is None:
-            return None
-        folder = self._memory(network).folder or self._folder
+        folder = self._memory(network).folder
         begun = "scratch" if relative is None else relative.network.fingerprint[:12]
-        return folder / f"{network.fingerprint}.{begun}.unfinished.npz"
+        return None if folder is None else folder / f"{network.fingerprint}.{begun}.unfinished.npz"
 
 
 def _epochs_of(memory: Memory, relative: Grown) -> int:

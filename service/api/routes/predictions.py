@@ -11,6 +11,7 @@ from ..access import Principal, requires
 from ..knowledge import Setting
 from ..predicting import Subject, Wish
 from ..schemas import Answer, DeviceSetting, Form, Name, NetworkDocument, Sha256, problems
+from ..service import Service
 from .devices import Reading, Server
 
 router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
@@ -158,8 +159,9 @@ class BatchOut(Answer):
 
 
 @router.post("", response_model=PredictionOut, responses=problems(404, 409, 413))
-async def predict(server: Server, _: Reading, body: PredictionIn) -> Response:
+async def predict(request: Request, _: Reading, body: PredictionIn) -> Response:
     """Predict one network: latency, interval, and the time of each kernel."""
+    server: Service = request.app.state.service  # the most asked: a dependency less
     source, subject = body.source(), body.subject()
     wish = Wish(body.coverage, body.detail, body.exact)
     answer = server.predicting.at_once(source, subject, wish)

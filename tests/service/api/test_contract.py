@@ -14,6 +14,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from lutra.service.api.app import contract as openapi_document
+from lutra.service.api.testing import naming_what_is_there
 
 from .conftest import OWNER, Live
 
@@ -36,6 +37,8 @@ contract = schemathesis.openapi.from_dict(openapi_document())
     suppress_health_check=list(HealthCheck),
 )
 def test_no_request_is_answered_with_a_fault(case: schemathesis.Case, live: Live) -> None:
+    if len(str(case.path_parameters)) % 2:  # every second request or so
+        case = naming_what_is_there(case, {})
     case.call_and_validate(
         base_url=live.url, headers={"Authorization": f"Bearer {OWNER}"}, checks=list(CHECKS), timeout=60
     )

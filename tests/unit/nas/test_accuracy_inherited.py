@@ -125,7 +125,7 @@ def test_a_folder_outlives_the_process(tmp_path):
     apart = make().estimate([*family, child]).values[-1]
     assert again.estimate([child]).values[0] == apart
     assert again.account(child).relative == family[1].name
-    assert not list(tmp_path.glob("*.unfinished.npz"))
+    assert not list(tmp_path.rglob("*.unfinished.npz"))
 
 
 def test_two_estimators_share_a_folder(tmp_path):
@@ -143,7 +143,7 @@ def test_a_killed_training_goes_on(tmp_path):
     steps_a_training = (1 + len(IMAGES) * 3 // 4 // 64) * 4
     with pytest.raises(KeyboardInterrupt):
         make(memory=tmp_path, on_progress=Steps(steps_a_training + 5)).estimate(family)
-    assert len(list(tmp_path.glob("*.unfinished.npz"))) == 1
+    assert len(list(tmp_path.rglob("*.unfinished.npz"))) == 1
     steps = Steps()
     resumed = make(memory=tmp_path, on_progress=steps).estimate(family)
     assert resumed.values.tolist() == whole.tolist()
@@ -160,7 +160,7 @@ def test_weights_of_those_used_last_are_kept(tmp_path, folder):
     assert estimator.estimate(family).values.tolist() == values.tolist(), "what became of it is not forgotten"
     estimator.estimate([small_classifier(6, 2)])
     if folder:
-        with np.load(next(tmp_path.glob(f"{family[0].fingerprint}*"))) as file:
+        with np.load(next(tmp_path.rglob(f"{family[0].fingerprint}*"))) as file:
             assert [name for name in file.files if name.startswith("state/")] == []
         again = make(memory=tmp_path, keep=2)
         assert again.estimate(family).values.tolist() == values.tolist()
@@ -185,7 +185,7 @@ def test_a_folder_of_other_trainings_is_refused(tmp_path):
         other.estimate([network])
     with pytest.raises(CheckpointError, match="seed was 0, is 1"):
         make(memory=tmp_path, seed=1).estimate([network])
-    file = next(tmp_path.glob("*.npz"))
+    file = next(tmp_path.rglob("*.npz"))
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="damaged"):
         make(memory=tmp_path).estimate([network])

@@ -222,7 +222,7 @@ def test_out_of_memory_says_what_to_lower():
     with pytest.raises(TrainingError, match="lower the batch"), memory_explained("a net", 8):
         torch.empty(2**60)  # what a processor's allocator says by itself
     with pytest.raises(TrainingError, match="lower the batch"), memory_explained("a net", 8):
-        np.empty(2**60)
+        np.empty(2**58)
     module = to_torch(NET)
     module.register_forward_pre_hook(lambda m, _: (_ for _ in ()).throw(RuntimeError("bug")) if m.training else None)
     with pytest.raises(RuntimeError, match="bug"):

@@ -95,7 +95,7 @@ def test_more_work_takes_more_cycles():
     simulator = McuSimulator(board_of("stm32l4r5"), LEAN)
 
     def cycles(channels):
-        return simulator.simulate(layers(block(channels))[1]).cycles
+        return simulator.simulate(layers(block(channels))[1]).details["cycles"]
 
     assert cycles(8) < cycles(16) < cycles(32)
 
@@ -105,7 +105,7 @@ def test_a_layer_larger_than_the_board_is_simulated_all_the_same():
     network = b.build(b.op("conv2d", b.input((1, 64, 40, 40)), out_channels=64, kernel_size=1))
     simulator = McuSimulator(board_of("nrf52832"), LEAN)
     assert simulator.board.ram_bytes < 2 * 64 * 40 * 40
-    assert simulator.simulate(layers(network)[0]).cycles > 64 * 64 * 40 * 40
+    assert simulator.simulate(layers(network)[0]).details["cycles"] > 64 * 64 * 40 * 40
 
 
 def test_what_lacks_a_kind_is_a_failed_row():

@@ -29,7 +29,7 @@ from lutra.nas.gradient.mixing import weighted
 from lutra.nas.gradient.proxyless import reinforce_gradient, rescale
 from lutra.nas.gradient.supernet import statistics_kept
 from lutra.nas.gradient.testing import COSTS_MS, toy_images, toy_oracle, toy_space
-from lutra.networks.errors import UnknownNameError, UsageError
+from lutra.networks.errors import TrainingError, UnknownNameError, UsageError
 
 SPACE = toy_space()
 
@@ -316,3 +316,17 @@ def test_strategies_are_found_by_name() -> None:
 def test_parameters_that_make_no_sense_are_refused(make, message) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+# -- memory -----------------------------------------------------------------------------------------------
+
+
+def test_out_of_memory_says_what_to_lower() -> None:
+    search = Proxyless(SPACE, training=Training(epochs=1, batch=16))
+
+    def fail(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    search.net.register_forward_pre_hook(fail)
+    with pytest.raises(TrainingError, match=r"does not fit into memory at a batch of 16\n.*lower the batch"):
+        search.run(toy_images(48, 0), toy_images(32, 1))

@@ -1,0 +1,114 @@
+"""Commands whose work a server's worker does: submitted, followed, concluded."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lutra.luts import Store
+from lutra.service.jobs.job import Worker
+from lutra.service.jobs.queue import JobQueue
+
+from .conftest import OWNER, Live, serve_copy, small_network
+
+
+@pytest.fixture
+def live(filled: Path, tmp_path: Path) -> Iterator[Live]:
+    """A server of one's own."""
+    with serve_copy(filled, tmp_path) as running:
+        yield running
+
+
+class Doing(threading.Thread):
+    """Takes the next job, and ends it as it is told, as a worker would."""
+
+    def __init__(self, store: Path, how: dict[str, Any]) -> None:
+        super().__init__(daemon=True)
+        self._store, self._how = store, how
+        self.request: dict[str, Any] = {}
+
+    def run(self) -> None:
+        with Store.open(self._store) as store:
+            queue = JobQueue(store)
+            while (claim := queue.claim(Worker.here(), {"profile"})) is None:
+                time.sleep(0.05)
+            self.request = dict(claim.job.request)
+            mine = (claim.job.id, claim.token)
+            queue.append_events(*mine, [{"event": "kernel", "done": 1, "total": 2, "eta_s": 3.0}])
+            queue.append_log(*mine, "measured one\n")
+            queue.put_file(*mine, "note.txt", b"found")
+            queue.finish(*mine, **self._how)
+
+
+def run(
+    lutra: Callable[..., Any], live: Live, folder: Path, how: dict[str, Any], *arguments: str
+) -> tuple[Any, dict[str, Any]]:
+    """A command beside a worker."""
+    worker = Doing(folder / "rows.db", how)
+    worker.start()
+    outcome = lutra(*arguments, "--server", live.url)
+    worker.join(60)
+    return outcome, worker.request
+
+
+def test_a_profile_on_a_server(
+    lutra: Callable[..., Any], live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    (tmp_path / "small.json").write_text(json.dumps(small_network().to_json()))
+    done = {"state": "succeeded", "result": {"measured": 3, "noisy": [], "device": "null"}}
+    command = ("profile", "small.json", "resnet18", "--device", "null", "--budget", "90s", "--target-error", "3%")
+    outcome, request = run(lutra, live, tmp_path, done, *command)
+    assert (outcome.code, outcome.out) == (
+        0,
+        "device: null\nmeasured: 3\nfile: note.txt (5 bytes; lutra jobs fetch gets it)\n",
+    )
+    assert "running\n" in outcome.err
+    assert request["networks"] == [small_network().to_json(), "resnet18"]
+    assert (request["device"], request["budget_s"], request["target_error"]) == ("null", 90.0, 0.03)
+    outcome, _ = run(lutra, live, tmp_path, done, *command, "--json")
+    assert outcome.document == done["result"]
+
+
+def test_a_profile_that_fails_there_fails_here(
+    lutra: Callable[..., Any], live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    error = {"code": "LUTRA-E401", "message": "another machine", "hint": "measure there"}
+    outcome, _ = run(
+        lutra, live, tmp_path, {"state": "failed", "error": error}, "profile", "resnet18", "--device", "null"
+    )
+    assert outcome.code == 1
+    assert "error: another machine  [LUTRA-E401]" in outcome.err
+    assert "fix: measure there" in outcome.err
+    refused = lutra("profile", "resnet18", "--server", live.url, "--dry-run")
+    assert (refused.code, "--dry-run" in refused.err) == (2, True)
+
+
+def test_jobs_of_a_server(
+    lutra: Callable[..., Any], live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    server = ("--server", live.url)
+    (tmp_path / "request.json").write_text(json.dumps({"networks": ["resnet18"], "device": "null"}))
+    job = lutra("jobs", "submit", "profile", "request.json", "--key", "k", "--json", *server).document["id"]
+    assert lutra("jobs", "submit", "profile", "request.json", "--key", "k", "--json", *server).document["id"] == job
+    worker = Doing(tmp_path / "rows.db", {"state": "succeeded", "result": {"measured": 1}})
+    worker.start()
+    worker.join(60)
+    assert lutra("jobs", "list", "--json", *server).document[0]["state"] == "succeeded"
+    shown = lutra("jobs", "show", job[:8], "--json", *server).document
+    assert (shown["result"], shown["files"][0]["name"]) == ({"measured": 1}, "note.txt")
+    assert lutra("jobs", "logs", job, *server).out == "measured one\n"
+    assert lutra("jobs", "fetch", job, "note.txt", "--out", "note.txt", *server).code == 0
+    assert (tmp_path / "note.txt").read_text() == "found"
+    clone = lutra("jobs", "clone", job, "--json", *server).document["id"]
+    assert lutra("jobs", "cancel", clone, "--json", *server).document["state"] == "cancelled"
+    (tmp_path / "request.json").write_text("[1]")
+    assert lutra("jobs", "submit", "profile", "request.json", *server).code == 2
+    assert lutra("jobs", "submit", "profile", "none.json", *server).code == 2
+    assert lutra("jobs", "show", "ffff", *server).code != 0
