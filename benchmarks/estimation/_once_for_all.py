@@ -201,7 +201,8 @@ def _times(found: Mapping[str, Any]) -> str:
     return (
         f"which took the shrunk supernet, with {_networks(found, 'shrunk'):.1f} networks a batch in the mean, "
         f"{seconds['shrunk']:.0f} s, that without shrinking, with {_networks(found, 'at-once'):.1f}, "
-        f"{seconds['at-once']:.0f} s, and a network alone {np.mean(found['alone_seconds']):.0f} s"
+        f"{seconds['at-once']:.0f} s, and a network alone {np.mean(found['alone_seconds']):.0f} s "
+        "(on the wall, beside other work)"
     )
 
 
