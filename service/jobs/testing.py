@@ -95,7 +95,7 @@ class QueueContract:
             (NULL | {"networks": [{"format": "lutra.network", "version": 1}]}, "networks.0"),
             (NULL | {"spaces": ["space.py"]}, "spaces.0"),
             (NULL | {"device": "../board.yaml"}, "device"),
-            (NULL | {"engine": "/tmp/own.elf"}, "engine"),
+            (NULL | {"engine": "./own.elf"}, "engine"),
             (NULL | {"budget_s": float("inf")}, "budget_s"),
         ):
             with pytest.raises(JobRequestError) as caught:
