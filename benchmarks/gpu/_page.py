@@ -113,8 +113,8 @@ def page(found: Mapping[str, Mapping[str, Any]]) -> str:
             ),
             _by_gpu("DeepBench, products", "fp32; nothing fitted.", found["deepbench"]["gemm"], deepbench),
             _by_gpu("DeepBench, convolutions", "fp32, forward; nothing fitted.", found["deepbench"]["conv"], deepbench),
-            "\n## Score another GPU\n\n```console\n"
-            "$ python -m benchmarks.gpu --ops measured.parquet --device my_gpu.yaml\n```\n\n"
+            "\n## Score another GPU\n\n```sh\n"
+            "python -m benchmarks.gpu --ops measured.parquet --device my_gpu.yaml\n```\n\n"
             "takes any file with the columns of `gpu/neusight_ops.parquet`; rows count whose column `gpu` has the name "
             "in the YAML file.\n",
         ]
