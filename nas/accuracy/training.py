@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ class Epoch:
         accuracy_pct: of held-out images after it.
         learning_rate: of its last step.
         seconds: it took, the evaluation included.
+        cpu_seconds: of processor time, on all threads of the process, that it took; other work on the machine hardly
+            changes it. None in checkpoints of versions that did not count it.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Epoch:
     accuracy_pct: float
     learning_rate: float
     seconds: float
+    cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,18 @@ class Trained:
     def seconds(self) -> float:
         """What training took, in all processes that had a part in it."""
         return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """What training took of processors, in all processes that had a part in it; None if that was not counted."""
+        return cpu_seconds(self.epochs)
+
+
+def cpu_seconds(epochs: Iterable[Epoch]) -> float | None:
+    """Processor time of epochs together; None if that of some was not counted."""
+    found = [epoch.cpu_seconds for epoch in epochs]
+    counted = [seconds for seconds in found if seconds is not None]
+    return sum(counted) if len(counted) == len(found) else None
 
 
 def train(
@@ -251,7 +266,7 @@ class _Run:
 
     def epoch(self, on_progress: OnProgress | None) -> None:
         """One pass over the images, and its evaluation."""
-        number, start = len(self.epochs), time.perf_counter()
+        number, start, cpu_start = len(self.epochs), time.perf_counter(), time.process_time()
         total, step, rate, loss = 0.0, number * len(self.learned), 0.0, 0.0
         self.module.train()
         for inputs, targets in self.learned.epoch(number):
@@ -268,8 +283,8 @@ class _Run:
             raise self._diverged(step - 1, rate)
         with self._averaged():
             accuracy = self.lesson.accuracy_pct(self.module, self.judged)
-        seconds = time.perf_counter() - start
-        self.epochs.append(Epoch(number, total / len(self.learned), accuracy, rate, seconds))
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+        self.epochs.append(Epoch(number, total / len(self.learned), accuracy, rate, seconds, cpu))
         _log.info("epoch %d: loss %.3f, accuracy %.2f %%, %.0f s", number, total / len(self.learned), accuracy, seconds)
         if on_progress is not None:
             on_progress(Progress(step, self.steps, loss, rate, tuple(self.epochs)))

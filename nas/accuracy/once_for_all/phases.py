@@ -48,32 +48,29 @@ class Phase:
 _PHASES: Final = (
     Phase(name="full", epochs=10, kernels=1, depths=1, widths=1),
     Phase(name="kernel", epochs=6, depths=1, widths=1, subnets=2),
-    Phase(name="depth-1", epochs=4, depths=2, widths=1, subnets=3),
-    Phase(name="depth-2", epochs=6, widths=1, subnets=3),
-    Phase(name="width-1", epochs=10, widths=2, subnets=5),
-    Phase(name="width-2", epochs=64, subnets=5),
+    Phase(name="depth", epochs=10, widths=1, subnets=3),
+    Phase(name="width", epochs=74, subnets=5),
 )
 """Of a plan of 100 epochs."""
 
 
 def plan(epochs: int) -> tuple[Phase, ...]:
-    """Once-for-All's phases: the largest network; then all kernels; then shallower, then narrower in two steps each.
+    """Once-for-All's phases: the largest network; then all kernels; then all depths; then all widths.
 
-    Most epochs are those in which all networks learn.
+    Most epochs are those in which all networks learn. The paper allows depths, and then widths, in two steps each.
 
     Args:
-        epochs: passes over the images in all phases together, 6 or more.
+        epochs: passes over the images in all phases together, 4 or more.
 
     Raises:
         UsageError: fewer epochs than phases.
     """
     if epochs < len(_PHASES):
         raise UsageError(f"{epochs} epochs for {len(_PHASES)} phases", hint=f"give {len(_PHASES)} epochs or more")
-    shares = np.array([phase.epochs for phase in _PHASES])
-    wanted = shares / shares.sum() * (epochs - len(_PHASES))
-    counts = 1 + wanted.astype(int)
-    counts[np.argsort(counts - 1 - wanted, kind="stable")[: epochs - counts.sum()]] += 1
-    return tuple(replace(phase, epochs=count) for phase, count in zip(_PHASES, counts.tolist(), strict=True))
+    whole = sum(phase.epochs for phase in _PHASES)
+    counts = [max(1, round(epochs * phase.epochs / whole)) for phase in _PHASES[:-1]]
+    counts.append(epochs - sum(counts))
+    return tuple(replace(phase, epochs=count) for phase, count in zip(_PHASES, counts, strict=True))
 
 
 class Allowed:

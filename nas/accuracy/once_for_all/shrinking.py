@@ -16,7 +16,7 @@ from ..data import ImageSet, Statistics
 from ..data_augmentation import Batches
 from ..lessons import Lesson, evaluate, mixed_precision
 from ..recipe import Recipe
-from ..training import Epoch, OnProgress, Progress, train_module, weights_digest
+from ..training import Epoch, OnProgress, Progress, cpu_seconds, train_module, weights_digest
 from .phases import Allowed, Phase
 from .serving import Calibration, ready_subnet
 from .supernet import ElasticSupernet
@@ -46,6 +46,11 @@ class Shrunk:
     def seconds(self) -> float:
         """What training took."""
         return sum(epoch.seconds for phase in self.epochs for epoch in phase)
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """What training took of processors; None if a checkpoint that it went on from had not counted it."""
+        return cpu_seconds(chain.from_iterable(self.epochs))
 
 
 def shrink(

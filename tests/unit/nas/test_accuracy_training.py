@@ -58,6 +58,8 @@ def test_digits_are_learned():
     assert not trained.module.training
     assert not trained.stopped_early
     assert trained.seconds > 0
+    assert trained.cpu_seconds is not None
+    assert trained.cpu_seconds > 0
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_gives_others():
@@ -135,7 +137,22 @@ def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, stop_at):
     again = train(NET, FEW, JUDGED, QUICK, checkpoint=path)  # nothing left to do
     assert again.epochs == resumed.epochs
     assert_equal_weights(again.module, resumed.module)
+    assert again.cpu_seconds == resumed.cpu_seconds
     assert [file.name for file in path.parent.iterdir()] == ["training.npz"]
+
+
+def test_a_checkpoint_that_did_not_count_processor_time_is_taken(tmp_path):
+    path = tmp_path / "training.npz"
+    train(NET, FEW, JUDGED, QUICK, checkpoint=path)
+    with np.load(path) as loaded:
+        arrays = dict(loaded)
+    card = json.loads(str(arrays["card"]))
+    del card["progress"]["epochs"][0]["cpu_seconds"]
+    np.savez(path, **arrays | {"card": np.array(json.dumps(card))})
+    found = train(NET, FEW, JUDGED, QUICK, checkpoint=path)
+    assert len(found.epochs) == QUICK.epochs
+    assert found.seconds > 0
+    assert found.cpu_seconds is None
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path):
