@@ -90,7 +90,7 @@ def _conv(*, tensor: bool) -> dict[str, Any]:
         "winograd_efficiency": 0.9,
         "winograd_bandwidth": 0.75,
         "winograd_ns": 10e3,
-        "fused_winograd_efficiency": 0.7,
+        "fused_winograd_efficiency": 0.45,
         "depthwise_efficiency": 0.15,
         "depthwise_bandwidth": 0.6,
         "band": [0.75, 1.35],

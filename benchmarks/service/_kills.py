@@ -116,6 +116,8 @@ class Hunt:
         else:
             command += ["lutra.service.cli", "worker", "--store", self._url, "--device", "null", "--kind", "profile"]
             command += ["--folder", str(self._folder / "work")]
+        if (killed := self._processes.get(role)) is not None:
+            killed.wait()
         with (self._folder / f"{role}.log").open("ab") as log:
             self._processes[role] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ)
 

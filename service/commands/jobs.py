@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..jobs.job import Job
     from ..jobs.queue import JobQueue
 
-app = typer.Typer(no_args_is_help=True, help="Jobs in the store: submit, list, show, cancel, clone, read logs.")
+app = typer.Typer(no_args_is_help=True, help="Queue jobs for workers, look at them, stop them.")
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="A job's id, or the first digits of it.")]
 

@@ -68,7 +68,7 @@ def test_a_profile_on_a_server(
         "device: null\nmeasured: 3\nfile: note.txt (5 bytes; lutra jobs fetch gets it)\n",
     )
     assert "running\n" in outcome.err
-    assert request["networks"] == [small_network().to_json(), "resnet18"]
+    assert request["networks"] == [json.loads(json.dumps(small_network().to_json())), "resnet18"]
     assert (request["device"], request["budget_s"], request["target_error"]) == ("null", 90.0, 0.03)
     outcome, _ = run(lutra, live, tmp_path, done, *command, "--json")
     assert outcome.document == done["result"]

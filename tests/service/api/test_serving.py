@@ -50,7 +50,7 @@ def test_it_starts_with_nothing_and_says_how_to_get_in(tmp_path: Path) -> None:
         assert httpx2.get(f"{url[1]}/v1/tokens", headers=ask).json()["items"] == []  # it is not in the store
         assert httpx2.get(f"{url[1]}/v1/tokens").status_code == 401
         with httpx2.Client(follow_redirects=True) as browser:
-            assert "No tables yet" in browser.get(link[1]).text
+            assert "No device has a table yet" in browser.get(link[1]).text
             assert browser.get(link[1], follow_redirects=False).status_code == 401
         assert httpx2.get(f"{url[1]}/", headers={"host": "rebound.example"}).status_code == 403
         memory = Path(f"/proc/{server.pid}/maps")
