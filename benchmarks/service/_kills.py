@@ -116,8 +116,6 @@ class Hunt:
         else:
             command += ["lutra.service.cli", "worker", "--store", self._url, "--device", "null", "--kind", "profile"]
             command += ["--folder", str(self._folder / "work")]
-        if (killed := self._processes.get(role)) is not None:
-            killed.wait()
         with (self._folder / f"{role}.log").open("ab") as log:
             self._processes[role] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ)
 
@@ -202,7 +200,9 @@ class Hunt:
 
     def _finish(self) -> None:
         """Submit nothing more, wait until all is done, and compare with what there should be."""
-        _kill(self._processes.pop("server").pid)
+        server = self._processes.pop("server")
+        _kill(server.pid)
+        server.wait()
         ends_s = time.monotonic() + 5 * _PATIENCE_S
         while time.monotonic() < ends_s and self._unfinished():
             self._observe()

@@ -12,6 +12,7 @@ from lutra.luts.testing_postgres import postgres_is_missing
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow  # a minute and a half, and what it waits for depends on how busy the machine is
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("database", "kills"), [("sqlite", 4), ("postgresql", 3)])
 def test_a_few_kills_lose_nothing(database: str, kills: int, monkeypatch: pytest.MonkeyPatch) -> None:
