@@ -236,10 +236,12 @@ def logs(
     """Show what a job has printed, or what happened to it."""
     import json
 
+    from ..jobs.reading import every_event
+
     with _queue(store, server) as queue:
         job_id = _found(queue, job)
         if as_json:
-            echo_json({"job": job_id, "log": queue.log(job_id), "events": _all_events(queue, job_id)})
+            echo_json({"job": job_id, "log": queue.log(job_id), "events": every_event(queue, job_id)})
             return
         seen = 0
         while True:
@@ -258,10 +260,3 @@ def logs(
                 return
             if not new:
                 time.sleep(_FOLLOW_S)
-
-
-def _all_events(queue: "JobQueue | RemoteJobs", job_id: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while new := queue.events(job_id, len(found)):
-        found += new
-    return found

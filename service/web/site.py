@@ -13,6 +13,7 @@ from ..api.access import COOKIE, require_own_page
 from ..api.knowledge import Setting
 from ..api.problems import status_of
 from ..api.service import Service
+from ..jobs.reading import every_event
 from ..options import split_numbers
 from ..scopes import require_scope
 from .page import DIGEST_DIGITS, Page, SiteLinks
@@ -151,14 +152,7 @@ async def job(view: View, job: str) -> Page:
 def _job(server: Service, job: str) -> Page:
     found = server.jobs.get(job)
     files = [file.name for file in server.jobs.files(job)]
-    return job_page(found.to_dict(), _events(server, job), server.jobs.log(job), files)
-
-
-def _events(server: Service, job: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while more := server.jobs.events(job, found[-1]["number"] if found else 0):
-        found += more
-    return found
+    return job_page(found.to_dict(), every_event(server.jobs, job), server.jobs.log(job), files)
 
 
 @page(router, "/searches/{job}")
@@ -171,7 +165,9 @@ def _search(server: Service, job: str) -> Page:
     found = server.jobs.get(job)
     if found.kind != "search":
         raise UsageError(f"job {job} is a {found.kind}, no search", hint=f"look at it under /jobs/{job}")
-    tried = [item for event in _events(server, job) if event.get("event") == "tried" for item in event["items"]]
+    tried = [
+        item for event in every_event(server.jobs, job) if event.get("event") == "tried" for item in event["items"]
+    ]
     if not found.is_finished:
         return search_page({}, tried, live=found.to_dict())
     names = {file.name for file in server.jobs.files(job)}
