@@ -1,5 +1,6 @@
 """What trees are told of kernels, so that they learn what the factors of a calibration leave over."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Self
@@ -109,6 +110,12 @@ class Residual:
         trees = BoostedTrees.averaged(features, log_ratios, count=TREES, least_leaf=LEAST_LEAF, seed=0)
         sizes = _log_sizes(rows)
         return cls(trees, sizes.min(axis=0), sizes.max(axis=0))
+
+    @property
+    def digest(self) -> str:
+        """Tells it from others that were learned; 16 hexadecimal digits."""
+        arrays = (*self.trees.arrays().values(), self.low, self.high)
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
     def factors(self, features: Floats, rows: Integers) -> Floats:
         """What the latencies of ops are to be multiplied by, shape ``[n]``.

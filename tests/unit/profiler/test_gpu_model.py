@@ -19,6 +19,7 @@ from lutra.profiler.gpu_sim.device import GpuDevice, read_gpu
 from lutra.profiler.gpu_sim.model import BOUNDS, GpuModel, simulate
 from lutra.profiler.gpu_sim.ops import GpuOp, encode
 from lutra.profiler.gpu_sim.residual import FEATURES, MOST_TILES, SIZE_FEATURES, residual_features
+from lutra.profiler.gpu_sim.simulator import GpuSimulator
 
 DEVICES = SHIPPED.parent / "devices"
 SIZES = st.integers(1, 1 << 14)
@@ -136,6 +137,17 @@ def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
     again = Calibration.load(tmp_path / "a100.json")
     expected = simulate(device, ops, calibration=calibration).latency_ns
     np.testing.assert_array_equal(simulate(device, ops, calibration=again).latency_ns, expected)
+
+
+def test_what_trees_learned_is_part_of_the_fingerprint() -> None:
+    device, ops = gpu("a100_pcie_80gb"), products(320)
+    learned = calibrate(device, ops, simulate(device, ops).latency_ns)
+    part = learned.parts["linear.simt"]
+    assert part.residual is not None
+    other = replace(part.residual, high=part.residual.high + 1)
+    changed = replace(learned, parts={"linear.simt": replace(part, residual=other)})
+    prints = [GpuSimulator(device, calibration=one).fingerprint for one in (learned, learned, changed)]
+    assert prints[0] == prints[1] != prints[2]
 
 
 def test_what_trees_learned_fades_beyond_the_sizes_they_saw() -> None:
