@@ -28,7 +28,7 @@ from lutra.service.web.views.families import Labelled, by_size
 from lutra.service.web.views.jobs import job_page, jobs_page
 from lutra.service.web.views.measured import measured_page, work_page
 from lutra.service.web.views.network import network_page
-from lutra.service.web.views.searches import search_page
+from lutra.service.web.views.searches import asked_of, search_page
 from lutra.service.web.views.table import row_page, table_page
 
 LINKS = SiteLinks()
@@ -146,6 +146,7 @@ RESULT = {
     "accuracy": {"label": "accuracy, %"}, "bounds": {"latency_ms": 10.0}, "front": FRONT,
 }  # fmt: skip
 TRIED = [{"name": f"n{i}", "accuracy": 60.0 + i, "latency_ms": 20.0 - i} for i in range(5)]
+ASKED = {"space": "fbnet", "device": "host", "strategy": "evolution", "accuracy": "macs", "max_ms": 9.0}
 
 PAGES = {
     "devices": lambda store: devices_page(store, LINKS),
@@ -159,7 +160,9 @@ PAGES = {
     "compare": lambda store: compare_page(store, *(d.digest for d in store.devices()), LINKS),
     "network": lambda _: network_page(zoo.build("mobilenet_v2"), [predicted()]),
     "search": lambda _: search_page(RESULT, TRIED, zoo.build("mobilenet_v2")),
-    "live search": lambda _: search_page({}, TRIED, live={"id": "j-2", "state": "running"}),
+    "live search": lambda _: search_page(
+        asked_of(ASKED, [{"simulated": True}]), TRIED, live={"id": "j-2", "state": "running"}
+    ),
     "jobs": lambda _: jobs_page([JOB], after="next"),
     "no jobs": lambda _: jobs_page([]),
     "job": lambda _: job_page(JOB, EVENTS, log="a line", files=["best.onnx"]),

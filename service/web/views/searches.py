@@ -46,6 +46,22 @@ def search_page(
     )
 
 
+def asked_of(request: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As much of a search's result as is known before it ends.
+
+    Args:
+        request: of the search job.
+        events: what it told, ``tried``.
+    """
+    limits = {"latency_ms": "max_ms", "macs": "max_macs", "params": "max_params"}
+    bounds = {name: request[asked] for name, asked in limits.items() if request.get(asked) is not None}
+    told: dict[str, Any] = {"space": {"name": request["space"]}, "strategy": {"name": request["strategy"]}}
+    told |= {"accuracy": {"name": request["accuracy"], "label": request["accuracy"]}, "bounds": bounds}
+    simulated = any(event["simulated"] for event in events)
+    device = "a fitted predictor" if request.get("model") else request["device"]
+    return told | {"device": {"name": device, "simulated": simulated}}
+
+
 def _scatter(
     result: Mapping[str, Any], tried: Sequence[Mapping[str, Any]], front: Sequence[Mapping[str, Any]]
 ) -> Scatter:

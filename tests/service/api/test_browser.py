@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from lutra.networks import zoo
+from lutra.networks.exporters import to_onnx
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
@@ -100,6 +103,18 @@ def test_the_form_of_networks_keeps_its_state_in_the_address(browser):
     page.wait_for_url(re.compile(f"network={NETWORK}"))
     assert page.get_by_label("Network").input_value() == NETWORK
     assert page.locator("rect.op").count() > 20
+    assert complaints == []
+
+
+def test_a_file_that_is_handed_in_is_shown(browser, tmp_path):
+    page, complaints, base = browser
+    (tmp_path / "mine.onnx").write_bytes(to_onnx(zoo.build(NETWORK)).SerializeToString())
+    page.goto(f"{base}/networks")
+    page.get_by_label("Your own file").set_input_files(tmp_path / "mine.onnx")
+    page.get_by_role("button", name="Hand in").click()
+    page.wait_for_url(re.compile("upload=[0-9a-f]{64}"))
+    assert page.locator("rect.op").count() > 20
+    assert page.locator("[data-linked] a").count() > 5
     assert complaints == []
 
 
