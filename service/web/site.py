@@ -22,6 +22,7 @@ from .views.devices import device_page, devices_page
 from .views.jobs import job_page, jobs_page
 from .views.measured import measured_page, work_page
 from .views.network import network_page, no_network_page
+from .views.runs import runs_page
 from .views.searches import asked_of, search_page
 from .views.table import describe, row_page, table_page
 
@@ -88,6 +89,32 @@ def _compared(view: View) -> Page:
             f"{len(known)} table{'s' * (len(known) != 1)} to compare", (), hint="profile another device or runtime"
         )
     return compare_page(store, view.state("left") or known[0], view.state("right") or known[1], _LINKS)
+
+
+@page(router, "/compare/searches")
+async def compare_searches(view: View) -> Page:
+    """Two searches side by side; the query's ``left`` and ``right`` are ids of jobs."""
+    return await view.server.read(_compared_searches, view)
+
+
+def _compared_searches(view: View) -> Page:
+    jobs = view.server.jobs
+    known = [job.to_dict() for job in jobs.list(kind="search", state="succeeded", limit=_JOBS).jobs]
+    asked = [view.state("left"), view.state("right")]
+    others = iter([job["id"] for job in known if job["id"] not in asked])
+    left, right = (job or next(others, None) for job in asked)
+    if left is None or right is None:
+        return runs_page(None, None, known)
+    return runs_page(_found(view.server, left), _found(view.server, right), known)
+
+
+def _found(server: Service, job: str) -> dict[str, Any]:
+    """A search and what it found.
+
+    Raises:
+        UnknownJobError: there is none, or it has found nothing.
+    """
+    return {"id": job, "request": server.jobs.get(job).request, "result": _document(server, job, "result.json")}
 
 
 @page(router, "/networks")
@@ -171,7 +198,8 @@ def _search(server: Service, job: str) -> Page:
     names = {file.name for file in server.jobs.files(job)}
     chosen = Network.from_json(_document(server, job, "best.json")) if "best.json" in names else None
     result = _document(server, job, "result.json") if "result.json" in names else asked_of(found.request, events)
-    return search_page(result, tried, chosen, live=None if "front" in result else found.to_dict())
+    whole = "front" in result
+    return search_page(result, tried, chosen, live=None if whole else found.to_dict(), job=job if whole else None)
 
 
 def _document(server: Service, job: str, name: str) -> dict[str, Any]:

@@ -20,7 +20,8 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 
 NETWORK = "mcunet_vww0"
-PATHS = ["/", "/networks", f"/networks?network={NETWORK}", "/work", "/tables/null", "/tables/null/networks", "/jobs"]
+PATHS = ["/", "/networks", f"/networks?network={NETWORK}", "/work", "/tables/null", "/tables/null/networks", "/jobs",
+         "/compare/searches"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
