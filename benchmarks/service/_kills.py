@@ -57,7 +57,7 @@ class Found:
         rows: rows that the observer was told of.
         lost: of these, missing or changed after a kill; and rows of jobs that succeeded which are not there.
         duplicated: rows, events or jobs that are there twice.
-        unsound: stores whose check found a fault, and jobs that did not succeed in the end.
+        unsound: stores whose check found a fault, rows that are failed, and jobs that did not succeed in the end.
         problems: what was wrong, in words.
         seconds: how long it took.
     """
@@ -207,7 +207,8 @@ class Hunt:
         self._observe()
         rows = list(self._patiently(lambda: list(self._store.numbers("null")) if self._store.devices() else []))
         held = Counter((row.subject_kind, row.subject_key) for row in rows)
-        values = {(row.subject_kind, row.subject_key): row.latency_ns / 1e6 for row in rows}
+        numbers = [row for row in rows if row.latency_ns is not None]
+        values = {(row.subject_kind, row.subject_key): row.latency_ns / 1e6 for row in numbers}
         for key, latency_ms in self._told.items():
             if values.get(key) != latency_ms:
                 self._note("lost", f"{key} was told as {latency_ms} ms and is {values.get(key)}")
@@ -232,6 +233,9 @@ class Hunt:
         numbers = sorted(int(job.request["networks"][0]["name"].rpartition("-")[2]) for job in jobs)
         if numbers != list(range(len(jobs))):
             self._note("duplicated", f"jobs are submitted twice, or lost: {numbers}")
+        for row in self._patiently(lambda: list(self._store.numbers("null"))):
+            if row.latency_ns is None:
+                self._note("unsound", f"{row.label} has no number")
         for job in jobs:
             if job.state != "succeeded":
                 self._note("unsound", f"job {job.id} is {job.state} after {job.attempts} attempts: {job.error}")
