@@ -128,4 +128,4 @@ class Residual:
 
 
 def _log_sizes(rows: Integers) -> Floats:
-    return np.log2(1.0 + rows[:, 2:])
+    return np.asarray(np.log2(1.0 + rows[:, 2:]), np.float64)
