@@ -242,7 +242,7 @@ void bind_programs(py::module_& gpu) {
 
 void bind_gpu(py::module_& module) {
   py::module_ gpu = module.def_submodule("gpu", "NVIDIA GPUs, their libraries opened at run time.");
-  py::register_exception<GpuLost>(gpu, "GpuLost", PyExc_RuntimeError);
+  py::register_exception<GpuLost>(gpu, "GpuLost", module.attr("Fatal"));
   py::register_exception<OutOfGpuMemory>(gpu, "OutOfGpuMemory", PyExc_RuntimeError);
   py::class_<DeviceClock, lutra::timing::Clock, std::shared_ptr<DeviceClock>>(gpu, "DeviceClock")
       .def(py::init<>())

@@ -28,7 +28,8 @@ from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
-from .torch_gpu import EAGER, GRAPH, lower_torch_gpu
+from .torch_gpu import RUNTIMES as TORCH_ON_GPU
+from .torch_gpu import lower_torch_gpu
 from .xnnpack import lower_xnnpack
 
 PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
@@ -157,7 +158,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
-    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
+    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in TORCH_ON_GPU},
     "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
@@ -176,7 +177,7 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
 
 def _on_gpus(precision: str) -> dict[str, Callable[[Network], LoweredNetwork]]:
     """The lowerings of what runs on GPUs, in one of their precisions."""
-    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in (EAGER, GRAPH)}
+    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in TORCH_ON_GPU}
     return {"cuda": partial(lower_cuda, precision=precision), **torch}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from . import Clock, Runnable
+from . import Clock, Fatal, Runnable
 
 Places = tuple[Sequence[str], Sequence[str]]
 
-class GpuLost(RuntimeError):  # noqa: N818 - a state, in the words of its message
+class GpuLost(Fatal):
     """The GPU is gone, or of no use until the process is begun anew."""
 
 class OutOfGpuMemory(RuntimeError):  # noqa: N818 - likewise
