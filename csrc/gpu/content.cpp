@@ -6,6 +6,7 @@
 #include <cstring>
 #include <numbers>
 #include <random>
+#include <stdexcept>
 
 #include "timing/random.hpp"
 
@@ -59,7 +60,34 @@ std::uint16_t bfloat_of(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
 }
 
+std::byte int8_of(float value) {
+  return std::bit_cast<std::byte>(
+      static_cast<std::int8_t>(std::nearbyint(std::clamp(value, -128.0F, 127.0F))));
+}
+
+/// e4m3, as csrc/gpu/kernels/eight.cu has it.
+std::byte float8_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = bits >> 24 & 0x80U;
+  const float magnitude = std::fabs(value);
+  std::uint32_t code = 0x7eU;
+  if (std::isnan(value)) {
+    code = 0x7fU;
+  } else if (magnitude < 0x1p-6F) {
+    code = static_cast<std::uint32_t>(std::nearbyint(magnitude * 512.0F));
+  } else if (magnitude < 448.0F) {
+    const auto own = std::bit_cast<std::uint32_t>(magnitude);
+    code = (own + 0x7ffffU + (own >> 20 & 1U)) / (1U << 20) - (120U << 3);
+  }
+  return static_cast<std::byte>(sign | code);
+}
+
 }  // namespace
+
+float unit_of(Element element, bool weight) {
+  if (element == Element::kInt8) return weight ? kInt8WeightStep : kInt8Step;
+  return element == Element::kFloat8 && weight ? kFloat8WeightStep : 1.0F;
+}
 
 std::vector<float> normal_numbers(std::size_t count, float deviation, std::uint64_t seed) {
   const std::vector<float>& numbers = ring();
@@ -80,8 +108,14 @@ std::vector<float> positive_numbers(std::size_t count, std::uint64_t seed) {
   return made;
 }
 
-std::vector<std::byte> encoded(const std::vector<float>& values, Element element) {
+std::vector<std::byte> encoded(const std::vector<float>& values, Element element, float unit) {
   std::vector<std::byte> bytes(values.size() * element_bytes(element));
+  if (element_bytes(element) == 1) {
+    std::transform(values.begin(), values.end(), bytes.begin(), [=](float value) {
+      return element == Element::kInt8 ? int8_of(value / unit) : float8_of(value / unit);
+    });
+    return bytes;
+  }
   if (element == Element::kFloat32) {
     std::memcpy(bytes.data(), values.data(), bytes.size());
     return bytes;
@@ -93,8 +127,15 @@ std::vector<std::byte> encoded(const std::vector<float>& values, Element element
   return bytes;
 }
 
-std::vector<float> decoded(const std::vector<std::byte>& bytes, Element element) {
+std::vector<float> decoded(const std::vector<std::byte>& bytes, Element element, float unit) {
   std::vector<float> values(bytes.size() / element_bytes(element));
+  if (element == Element::kFloat8) throw std::invalid_argument("float8 is never left behind");
+  if (element == Element::kInt8) {
+    std::transform(bytes.begin(), bytes.end(), values.begin(), [=](std::byte byte) {
+      return unit * static_cast<float>(std::bit_cast<std::int8_t>(byte));
+    });
+    return values;
+  }
   if (element == Element::kFloat32) {
     std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;

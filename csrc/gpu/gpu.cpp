@@ -15,16 +15,22 @@ Element element_named(std::string_view name) {
   if (name == "float32") return Element::kFloat32;
   if (name == "float16") return Element::kFloat16;
   if (name == "bfloat16") return Element::kBfloat16;
+  if (name == "int8") return Element::kInt8;
   if (name == "int64") return Element::kInt64;
+  if (name == "float8") return Element::kFloat8;
   throw std::invalid_argument("no tensors of " + std::string(name) + " on a GPU");
 }
 
 std::size_t element_bytes(Element element) {
   switch (element) {
     case Element::kFloat32:
+    case Element::kInt32:
       return 4;
     case Element::kInt64:
       return 8;
+    case Element::kInt8:
+    case Element::kFloat8:
+      return 1;
     default:
       return 2;
   }
@@ -154,7 +160,7 @@ std::size_t Gpu::free_bytes() const {
 }
 
 cuda::Function Gpu::kernel(Element element, const char* name) const {
-  if (element == Element::kInt64) throw std::invalid_argument("no kernels compute with int64 on a GPU");
+  if (element > Element::kInt8) throw std::invalid_argument("no kernels of ours compute on such numbers");
   const int key = static_cast<int>(element);
   const auto [place, fresh] = functions_.try_emplace({key, name});
   if (fresh)

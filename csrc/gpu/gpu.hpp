@@ -15,10 +15,11 @@
 
 namespace lutra::gpu {
 
-/// Element types of tensors.
-enum class Element { kFloat32, kFloat16, kBfloat16, kInt64 };
+/// Element types of tensors; the first four are those that our kernels compute on, by `LUTRA_ELEMENT`.
+enum class Element { kFloat32, kFloat16, kBfloat16, kInt8, kInt64, kFloat8, kInt32 };
 
-/// "float32", "float16", "bfloat16" or "int64". @throws std::invalid_argument for every other name.
+/// "float32", "float16", "bfloat16", "int8", "int64" or "float8" (e4m3). @throws std::invalid_argument for
+/// every other name.
 Element element_named(std::string_view name);
 std::size_t element_bytes(Element element);
 

@@ -8,7 +8,7 @@ from typing import Any
 from ...luts import Fingerprint
 from ...luts.host import CACHE_MODES, DEFAULT_CACHE, KERNEL_CODE_VERSION
 from ...luts.residency import CACHE_KEY
-from ...networks.errors import UsageError
+from ...networks.errors import UnsupportedDtypeError, UsageError
 from .._native import gpu
 from .libraries import FOLDER_VARIABLE, NEWEST, OLDEST, Library, find_libraries
 
@@ -16,6 +16,9 @@ EXTRA = "cuda"
 """The extra of Lutra's package that brings NVIDIA's libraries, for a driver that runs CUDA 13."""
 
 _NEEDED = ("nvrtc", "cublaslt", "cudnn")
+
+_NEEDS_ARCHITECTURE = {"tf32": 80, "bfloat16": 80, "int8": 75, "float8": 89}
+"""Oldest architecture (90 for compute capability 9.0) whose tensor cores multiply in a precision."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,23 @@ def _report(folder: str, visible: str | None) -> GpuReport:
     newest, found = found, find_libraries(min(major, NEWEST))
     problems = [_problem(found[name], newest[name], version) for name in _NEEDED if not found[name].found]
     return GpuReport(devices[0], version, tuple(problems), found)
+
+
+def require_precision(report: GpuReport, precision: str) -> None:
+    """Refuse a precision that the GPU has no units for.
+
+    Raises:
+        UnsupportedDtypeError: names those that it has among the ones that are not for every GPU.
+    """
+    assert report.device is not None
+    own = int(report.device["architecture"])
+    needed = _NEEDS_ARCHITECTURE.get(precision, 0)
+    if own < needed:
+        able = ["float32", "float16", *(name for name, least in _NEEDS_ARCHITECTURE.items() if least <= own)]
+        raise UnsupportedDtypeError(
+            f"{report.name} (sm_{own}) does not multiply in {precision}, which sm_{needed} and later do",
+            hint=f"it does in {', '.join(able)}",
+        )
 
 
 def _problem(library: Library, newest: Library, version: str) -> str:

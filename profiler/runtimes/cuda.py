@@ -15,10 +15,11 @@ import numpy as np
 from ...networks import Network, TensorType
 from ...networks.errors import NotSupportedError
 from ...networks.lowering import Constant, Kernel, lower, require_supported
-from ...networks.lowering.cuda import MATH, element_type
+from ...networks.lowering.cuda import PRECISIONS, element_type
+from ...networks.lowering.cuda_eight import converted
 from .._native import Clock, Runnable, gpu
 from ..copies import Rotation
-from ..nvidia.discovery import EXTRA, gpu_report
+from ..nvidia.discovery import EXTRA, gpu_report, require_precision
 from ..nvidia.libraries import cudnn_parts
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -46,7 +47,7 @@ class CudaRuntime(Runtime):
     name = "cuda"
     device = "cuda"
     extra = EXTRA
-    precisions = tuple(MATH)
+    precisions = PRECISIONS
     max_threads = 1
     rotation = ROTATION
     silence_timeout_s = 300.0  # libraries of half a gigabyte are read, kernels are compiled
@@ -57,6 +58,7 @@ class CudaRuntime(Runtime):
         if report.device is None or not report.libraries["nvrtc"].found:
             problems = "; ".join(report.problems)
             raise NotSupportedError(f"no GPU can be profiled here: {problems}", hint="see lutra doctor")
+        require_precision(report, precision)
         found = report.libraries
         self._driver = gpu.Driver(found["driver"].places)
         compiler = gpu.Compiler(found["nvrtc"].places, found["builtins"].places)
@@ -124,7 +126,7 @@ class CudaRuntime(Runtime):
                 assembly.alias(name, type_, sources)
             assembly.add(kernel)
         types = dict(_typed(((name, network.types[name]) for name in network.outputs), self.precision))
-        outputs = tuple(assembly.alias(name, types[name], sources) for name in network.outputs)
+        outputs = tuple(assembly.result(name, types[name], sources) for name in network.outputs)
         return self._program(assembly, outputs, 1, seed), outputs
 
     def overheads(self) -> Iterator[Overhead]:
@@ -200,6 +202,11 @@ class _Assembly:
             self._made[viewed] = type_
             self._renamed[name, type_] = viewed
         return self._renamed[name, type_]
+
+    def result(self, name: str, type_: TensorType, sources: dict[str, str]) -> str:
+        """The tensor that an output of the network is left behind in: the copy in its type, where there is one."""
+        copy = converted(name, type_.dtype)
+        return copy if self._made.get(copy) == type_ else self.alias(name, type_, sources)
 
     def add(self, kernel: Kernel) -> None:
         """Append the steps of a kernel."""

@@ -45,6 +45,7 @@ inline constexpr int kFloat16 = 2;
 inline constexpr int kInt8 = 3;
 inline constexpr int kInt32 = 10;
 inline constexpr int kBfloat16 = 14;
+inline constexpr int kFloat8E4m3 = 28;
 
 /// cublasComputeType_t. The pedantic form of float32 uses no tensor core whatever the environment says.
 inline constexpr int kComputeFloat32 = 68;
@@ -56,6 +57,7 @@ inline constexpr int kDescTransA = 3;
 inline constexpr int kDescTransB = 4;
 inline constexpr int kDescEpilogue = 7;
 inline constexpr int kDescBiasPointer = 8;
+inline constexpr int kDescScaleOfA = 17;  ///< address of a float on the GPU
 inline constexpr int kDescBiasType = 26;
 
 /// cublasLtMatrixLayoutAttribute_t.
