@@ -11,6 +11,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/steps.hpp"
+#include "gpu/ahead.hpp"
 #include "gpu/blas.hpp"
 #include "gpu/clock.hpp"
 #include "gpu/compiler.hpp"
@@ -88,6 +89,8 @@ std::shared_ptr<R> make_runnable(const Environment& environment, std::shared_ptr
 }
 
 void bind_libraries(py::module_& gpu) {
+  gpu.def("ahead_compiler", &ahead_compiler);
+  gpu.def("ahead_runs", &ahead_runs, py::arg("architecture"), py::arg("cuda_version"));
   py::class_<Driver, std::shared_ptr<Driver>>(gpu, "Driver")
       .def(py::init([](const Places& places) { return std::make_shared<Driver>(candidates_of(places)); }),
            py::arg("places"))
@@ -146,6 +149,7 @@ void bind_libraries(py::module_& gpu) {
              return std::make_shared<Gpu>(std::move(driver), std::move(compiler), index);
            }),
            py::arg("driver"), py::arg("compiler"), py::arg("index"))
+      .def_property_readonly("compiler", &Gpu::compiler)
       .def_property_readonly("info", [](const Gpu& self) { return dict_of(self.info()); })
       .def_property_readonly("free_bytes", [](const Gpu& self) {
         self.enter();

@@ -4,9 +4,9 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <random>
-#include <stdexcept>
 
 #include "timing/random.hpp"
 
@@ -82,6 +82,15 @@ std::byte float8_of(float value) {
   return static_cast<std::byte>(sign | code);
 }
 
+float float_of_float8(std::uint32_t code) {
+  const std::uint32_t exponent = code >> 3 & 0xfU;
+  const auto mantissa = static_cast<float>(code & 7U);
+  const float sign = (code & 0x80U) != 0 ? -1.0F : 1.0F;
+  if ((code & 0x7fU) == 0x7fU) return std::numeric_limits<float>::quiet_NaN();
+  if (exponent == 0) return sign * mantissa * 0x1p-9F;
+  return sign * (8.0F + mantissa) * std::bit_cast<float>((exponent + 117U) << 23);
+}
+
 }  // namespace
 
 float unit_of(Element element, bool weight) {
@@ -129,10 +138,10 @@ std::vector<std::byte> encoded(const std::vector<float>& values, Element element
 
 std::vector<float> decoded(const std::vector<std::byte>& bytes, Element element, float unit) {
   std::vector<float> values(bytes.size() / element_bytes(element));
-  if (element == Element::kFloat8) throw std::invalid_argument("float8 is never left behind");
-  if (element == Element::kInt8) {
+  if (element_bytes(element) == 1) {
     std::transform(bytes.begin(), bytes.end(), values.begin(), [=](std::byte byte) {
-      return unit * static_cast<float>(std::bit_cast<std::int8_t>(byte));
+      return unit * (element == Element::kInt8 ? static_cast<float>(std::bit_cast<std::int8_t>(byte))
+                                               : float_of_float8(std::to_integer<std::uint32_t>(byte)));
     });
     return values;
   }

@@ -28,6 +28,7 @@ class GpuReport:
     Attributes:
         device: what the driver says of it; None where there is none.
         driver: newest CUDA version that the driver runs, as "13.0"; "" where there is none.
+        ahead: our kernels were compiled for it when Lutra was built, so that NVRTC is not needed.
         problems: what is in the way, each with what to install or do; empty where the GPU can be profiled.
         libraries: NVIDIA's libraries, for this driver.
     """
@@ -36,6 +37,7 @@ class GpuReport:
     driver: str
     problems: tuple[str, ...]
     libraries: dict[str, Library] = field(repr=False)
+    ahead: bool = False
 
     @property
     def usable(self) -> bool:
@@ -70,8 +72,10 @@ def _report(folder: str, visible: str | None) -> GpuReport:
     if major < OLDEST:
         return GpuReport(devices[0], version, (f"the driver runs CUDA {version}; install one that runs 12.0",), found)
     newest, found = found, find_libraries(min(major, NEWEST))
-    problems = [_problem(found[name], newest[name], version) for name in _NEEDED if not found[name].found]
-    return GpuReport(devices[0], version, tuple(problems), found)
+    ahead = gpu.ahead_runs(int(devices[0]["architecture"]), driver.cuda_version)
+    needed = [name for name in _NEEDED if not (ahead and name == "nvrtc")]
+    problems = [_problem(found[name], newest[name], version) for name in needed if not found[name].found]
+    return GpuReport(devices[0], version, tuple(problems), found, ahead)
 
 
 def require_precision(report: GpuReport, precision: str) -> None:

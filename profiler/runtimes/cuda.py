@@ -55,19 +55,19 @@ class CudaRuntime(Runtime):
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)
         report = gpu_report()
-        if report.device is None or not report.libraries["nvrtc"].found:
+        if report.device is None or not (report.ahead or report.libraries["nvrtc"].found):
             problems = "; ".join(report.problems)
             raise NotSupportedError(f"no GPU can be profiled here: {problems}", hint="see lutra doctor")
         require_precision(report, precision)
         found = report.libraries
         self._driver = gpu.Driver(found["driver"].places)
-        compiler = gpu.Compiler(found["nvrtc"].places, found["builtins"].places)
+        compiler = None if report.ahead else gpu.Compiler(found["nvrtc"].places, found["builtins"].places)
         self._gpu = gpu.Gpu(self._driver, compiler, report.device["index"])
         blas, blas_missing = _opened(gpu.Blas, self._gpu, found["cublaslt"].places)
         dnn, dnn_missing = _opened(gpu.Dnn, self._gpu, found["cudnn"].places, cudnn_parts(found["cudnn"]))
         self._versions = {
             "cuda driver": f"{self._driver.cuda_version}",
-            "nvrtc": compiler.version,
+            "kernels": self._gpu.compiler,
             "cublaslt": str(blas.version) if blas else "missing",
             "cudnn": str(dnn.version) if dnn else "missing",
         }
@@ -76,16 +76,19 @@ class CudaRuntime(Runtime):
     @classmethod
     def info(cls) -> RuntimeInfo:
         report = gpu_report()
-        note = f"{report.name}, driver for CUDA {report.driver}" if report.usable else "; ".join(report.problems)
+        kernels = f"nvcc {gpu.ahead_compiler()}, ahead of time" if report.ahead else "NVRTC"
+        found = f"{report.name}, driver for CUDA {report.driver}, our kernels compiled by {kernels}"
+        note = found if report.usable else "; ".join(report.problems)
         return RuntimeInfo(cls.name, cls.kind, report.usable, report.driver if report.usable else "", note)
 
     @classmethod
     def device_version(cls) -> str:
-        """Versions of the libraries that are loaded; our own kernels' is that of Lutra's code."""
-        found = gpu_report().libraries
+        """Versions of the libraries that are loaded, and of nvcc where that compiled our own kernels."""
+        report = gpu_report()
+        found, kernels = report.libraries, f", nvcc {gpu.ahead_compiler()}" if report.ahead else ""
         blas = gpu.library_version("cuBLASLt", found["cublaslt"].places, "cublasLtGetVersion")
         dnn = gpu.library_version("cuDNN", found["cudnn"].places, "cudnnGetVersion")
-        return f"cublaslt {blas}, cudnn {dnn}"
+        return f"cublaslt {blas}, cudnn {dnn}{kernels}"
 
     @property
     def clock(self) -> Clock:  # type: ignore[override]  # one of its own for each GPU

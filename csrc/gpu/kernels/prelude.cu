@@ -35,14 +35,17 @@ LUTRA_DEVICE signed char int8_of(float value) {
 typedef float Element;
 LUTRA_DEVICE float widen(Element value) { return value; }
 LUTRA_DEVICE Element narrow(float value) { return value; }
+LUTRA_KERNEL(of_float32)() {}  // tells whose module it is
 #elif LUTRA_ELEMENT == 1
 typedef unsigned short Element;
 LUTRA_DEVICE float widen(Element value) { return lutra_half_to_float(value); }
 LUTRA_DEVICE Element narrow(float value) { return lutra_float_to_half(value); }
+LUTRA_KERNEL(of_float16)() {}
 #elif LUTRA_ELEMENT == 3
 typedef signed char Element;
 LUTRA_DEVICE float widen(Element value) { return float_of_int8(value); }
 LUTRA_DEVICE Element narrow(float value) { return int8_of(value); }
+LUTRA_KERNEL(of_int8)() {}
 #else
 typedef unsigned short Element;
 LUTRA_DEVICE float widen(Element value) { return lutra_bits_float(static_cast<unsigned>(value) << 16); }
@@ -51,6 +54,7 @@ LUTRA_DEVICE Element narrow(float value) {
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Element>((bits >> 16) | 0x40u);  // NaN stays NaN
   return static_cast<Element>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);  // to the nearest, ties to even
 }
+LUTRA_KERNEL(of_bfloat16)() {}
 #endif
 
 /// What is kept beside tensors: biases, and filters of our own convolutions. In int8 a bias is in steps of the

@@ -77,6 +77,33 @@ def test_what_is_missing_beside_a_gpu_is_named_with_its_package(
     )
 
 
+def test_kernels_compiled_ahead_of_time_need_no_nvrtc(
+    tmp_path: Path, fake_gpu_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("libcuda.so.1", "libcublasLt.so.13", "libcudnn.so.9"):
+        (tmp_path / name).symlink_to(fake_gpu_folder / "libfake_gpu.so")
+    monkeypatch.setenv("LUTRA_CUDA_PATH", str(tmp_path))
+    monkeypatch.setattr("lutra.profiler.nvidia.libraries._wheels", list)
+    monkeypatch.setattr("lutra.profiler.nvidia.libraries._SYSTEM", ())
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(gpu, "ahead_runs", lambda *given: not asked.append(given))
+    monkeypatch.setattr(gpu, "ahead_compiler", lambda: "13.0")
+    report = gpu_report()
+    assert asked == [(90, 13000)]
+    assert report.usable
+    assert "our kernels compiled by nvcc 13.0, ahead of time" in runtime_class("cuda").info().note
+    assert runtime_class("cuda").device_version().endswith(", nvcc 13.0")
+
+
+def test_what_compiles_our_kernels_is_told(fake_gpu: pytest.MonkeyPatch) -> None:
+    del fake_gpu
+    if gpu.ahead_compiler():
+        pytest.skip("this build has kernels that were compiled ahead of time")
+    assert not gpu.ahead_runs(90, 99000)
+    assert "our kernels compiled by NVRTC" in runtime_class("cuda").info().note
+    assert runtime_class("cuda")(1).describe()["kernels"] == "NVRTC 13.0"
+
+
 def test_a_gpu_is_a_device_with_its_own_identity(fake_gpu: pytest.MonkeyPatch) -> None:
     del fake_gpu
     device = resolve_device("cuda", precision="float16")
