@@ -76,7 +76,7 @@ def convolutions(batch: int) -> Network:
     made = []
     for channels, side, kernel, stride, groups in CONVOLUTIONS:
         x = b.input((batch, channels, side, side))
-        options = {"stride": stride, "padding": kernel // 2, "groups": groups or channels}
+        options: dict[str, Any] = {"stride": stride, "padding": kernel // 2, "groups": groups or channels}
         made.append(b.op("conv2d", x, out_channels=channels, kernel_size=kernel, **options))
     return b.build(*made)
 

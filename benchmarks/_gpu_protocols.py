@@ -39,7 +39,7 @@ def _by_cupti(call: Callable[[], Any], times: int = 50) -> float:
         for _ in range(times):
             call()
         torch.cuda.synchronize()
-    return statistics.median(event.device_time for event in traced.events() if event.device_time > 0)
+    return statistics.median(float(event.device_time) for event in traced.events() if event.device_time > 0)
 
 
 def differences_pct(cases: Iterable[dict[str, Any]]) -> dict[str, float]:
