@@ -132,6 +132,7 @@ class _Agent:
     def _resume(self) -> None:
         """Go on with jobs of an earlier run; those of devices that are not measured any more are given back."""
         self._outbox.retry()
+        self._queue.claim(Worker.here(), [], [])  # takes nothing, but from an agent that is dead
         for held in self._assignments.all():
             device = self._queue.get(held.job_id).device
             served = device is None or device in self._settings.devices

@@ -45,6 +45,7 @@ def agent(
     Rows are on this machine's disk before they are sent. While the server is out of reach, measuring goes on; what is
     not delivered waits, through restarts too.
     """
+    import logging
     import socket
 
     from ..agent.agent import AgentSettings, default_store, run_agent
@@ -59,6 +60,8 @@ def agent(
         folder=(folder or default_folder()).absolute(),
         until_idle=until_idle,
     )
+    for talkative in ("alembic", "httpx2"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     sys.stderr.write(f"{settings.name} measures {', '.join(settings.devices)}; spool: {settings.store}\n")
     with stopped_by_signals() as stop:
         taken = run_agent(settings, stop)
