@@ -197,8 +197,8 @@ class _Agent:
             return False
 
     def _ask_for_a_job(self) -> bool:
-        if any(not self._queue.get(held.job_id).is_finished for held in self._assignments.all()):
-            return False  # it is being given back, or ended
+        if self._assignments.all():
+            return False  # the server has not heard all of it: asked for any job, it might give that one once more
         token, asked = self._assignments.next_token(), self._settings
         job = self._link.ask(RemoteWork.claim, asked.name, token, self._kinds, [*asked.devices])
         if job is None:

@@ -66,7 +66,6 @@ class Assignments:
             self._queue.adopt(job.id, job.kind, job.request, limit_s=job.limit_s)
             with self._database.write() as connection:
                 connection.execute(delete(intent))
-                connection.execute(delete(assignment).where(assignment.c.job_id == job.id))
                 row = {"job_id": job.id, "token": token, "source": uuid.uuid4().hex, "fate": MINE}
                 connection.execute(assignment.insert().values(row))
 

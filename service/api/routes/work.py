@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Request
 from fastapi import Path as InPath
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
+from ....luts.leases import leased_devices
 from ....networks.errors import UsageError
 from ...jobs._streams import Standing, Told
 from ...jobs.job import Claim, State, Worker
@@ -141,7 +142,13 @@ def _claimed(server: Service, body: ClaimIn) -> Claim | None:
     if not set(body.kinds) <= set(known):
         others = ", ".join(sorted(set(body.kinds) - set(known)))
         raise UsageError(f"no agent can run {others} jobs", hint=f"ask for {', '.join(known)}")
-    return server.jobs.claim(Worker.remote(body.agent), body.kinds, body.devices, token=body.token, job_id=body.job)
+    taken = leased_devices(server.store.database)  # by somebody who measures without a job
+    free = [name for name in body.devices if name not in taken]
+    worker = Worker.remote(body.agent)
+    claim = server.jobs.claim(worker, body.kinds, free, token=body.token, job_id=body.job)
+    if claim is not None and claim.job.device is not None:
+        server.leases.keep(body.token, claim.job.device, server.jobs.limits.stale_after_s)
+    return claim
 
 
 @router.post("/{job}/report", response_model=StandingOut, responses=problems(404, 409))
@@ -153,7 +160,15 @@ async def report_job(server: Server, _: Profiling, job: JobPath, claim: ClaimTok
         log_after=body.log_after,
         log=body.log,
     )
-    return await server.read(server.jobs.report, job, claim, told)
+    return await server.read(_reported, server, job, claim, told)
+
+
+def _reported(server: Service, job: str, claim: str, told: Told) -> Standing:
+    standing = server.jobs.report(job, claim, told)
+    device = server.jobs.get(job).device
+    if device is not None:
+        server.leases.keep(claim, device, server.jobs.limits.stale_after_s)
+    return standing
 
 
 @router.put(
@@ -186,10 +201,13 @@ async def end_job(server: Server, _: Profiling, job: JobPath, claim: ClaimToken,
     """Say how a claimed job ended. Said twice, it counts once."""
     error = None if body.error is None else body.error.model_dump()
     ended = await server.read(lambda: server.jobs.finish(job, claim, body.state, result=body.result, error=error))
+    await server.read(server.leases.release, claim)
     return shown(ended)
 
 
 @router.post("/{job}/return", response_model=JobOut, responses=problems(404, 409))
 async def return_job(server: Server, _: Profiling, job: JobPath, claim: ClaimToken, body: ReturnIn) -> dict[str, Any]:
     """Give a claimed job back to the queue."""
-    return shown(await server.read(server.jobs.give_back, job, claim, body.reason))
+    returned = await server.read(server.jobs.give_back, job, claim, body.reason)
+    await server.read(server.leases.release, claim)
+    return shown(returned)

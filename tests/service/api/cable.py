@@ -83,5 +83,6 @@ class Cable:
                     continue  # lost
                 there.sendall(data)
                 self.passed += len(data) * counts
-        with suppress(OSError):
-            there.shutdown(socket.SHUT_WR)
+        if self._whole.is_set():  # else nobody is told
+            with suppress(OSError):
+                there.shutdown(socket.SHUT_WR)
