@@ -110,6 +110,7 @@ class _Agent:
             self._kinds,
             [*settings.devices],
         )
+        self._strangers = [*settings.devices]  # devices that the server has not been told of
         self._taken = 0
 
     def run(self) -> int:
@@ -140,10 +141,8 @@ class _Agent:
                 self._assignments.decide(held, MINE if served else RETURN)
 
     def _begin(self) -> None:
-        """Introduce the devices, and take the first job; a server that is out of reach is waited for."""
+        """Take the first job; a server that is out of reach is waited for, one that refuses is not."""
         try:
-            for name in self._settings.devices:
-                self._introduce(name)
             self._ask_for_a_job()
         except (UnauthenticatedError, ForbiddenError):
             raise
@@ -197,6 +196,9 @@ class _Agent:
             return False
 
     def _ask_for_a_job(self) -> bool:
+        while self._strangers:
+            self._introduce(self._strangers[-1])
+            self._strangers.pop()
         if self._assignments.all():
             return False  # the server has not heard all of it: asked for any job, it might give that one once more
         token, asked = self._assignments.next_token(), self._settings
