@@ -16,6 +16,7 @@ from ...networks.errors import (
     ServiceError,
     UnknownJobError,
     UnknownNameError,
+    UnreachableServerError,
     UsageError,
 )
 from ..client.work import RemoteWork
@@ -24,7 +25,7 @@ from ..jobs.job import Job
 from ..jobs.queue import JobQueue
 from .assignments import LOST, MINE, RETURN, Assignment, Assignments
 from .link import Link
-from .outbox import Outbox, Waiting
+from .outbox import MOST_BYTES, Outbox, Waiting
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Forwarder:
         self._read: dict[str, int] = {}
         self._beaten_s: dict[str, float] = {}
         self._signed_s = 0.0
+        self._batch_bytes = MOST_BYTES
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._forward_until_stopped, name="lutra-agent", daemon=True)
 
@@ -242,7 +244,7 @@ class Forwarder:
 
     def _deliver_rows(self) -> None:
         """Deliver all rows that wait, some at a time."""
-        while (waiting := self._outbox.next()) is not None:
+        while (waiting := self._outbox.next(self._batch_bytes)) is not None:
             if not self._outbox.has_table(waiting.device.digest):
                 self._register(waiting.device.digest)
                 continue
@@ -254,6 +256,10 @@ class Forwarder:
             except _REFUSALS:
                 self._deliver_singly(waiting)
                 continue
+            except UnreachableServerError:
+                self._batch_bytes //= 4  # connections that break soon let less through at a time
+                raise
+            self._batch_bytes = min(2 * self._batch_bytes + 1, MOST_BYTES)
             self._outbox.delivered(waiting.sequences)
 
     def _deliver_singly(self, waiting: Waiting) -> None:

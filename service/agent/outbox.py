@@ -18,7 +18,7 @@ from ..client.work import TableThere
 from .schema import note_all, outbox, require_agent_schema, table_there
 
 _MOST_ROWS: Final = 100
-_MOST_BYTES: Final = 1 << 20
+MOST_BYTES: Final = 1 << 20
 NO_DOCUMENTS: Final = ""
 
 
@@ -52,15 +52,15 @@ class Outbox:
         self._store = store
         self._database = store.database
 
-    def next(self) -> Waiting | None:
-        """The rows that wait longest, of one device, about a megabyte of them at most; None where none wait."""
+    def next(self, most_bytes: int = MOST_BYTES) -> Waiting | None:
+        """The rows that wait longest, of one device, as many as fit into so many bytes but one; None where none wait."""
         with self._database.read() as connection:
             query = select(outbox).where(outbox.c.refused.is_(None)).order_by(outbox.c.sequence).limit(_MOST_ROWS)
             entries = connection.execute(query).all()
         mine = [entry for entry in entries if entry.device_id == entries[0].device_id]
-        return self._read(mine[0].device_id, {e.subject_id: e.sequence for e in mine}) if mine else None
+        return self._read(mine[0].device_id, {e.subject_id: e.sequence for e in mine}, most_bytes) if mine else None
 
-    def _read(self, device_id: int, sequences: dict[int, int]) -> Waiting | None:
+    def _read(self, device_id: int, sequences: dict[int, int], most_bytes: int) -> Waiting | None:
         with self._database.read() as connection:
             digest = connection.execute(
                 select(rows_schema.device.c.digest).where(rows_schema.device.c.id == device_id)
@@ -71,7 +71,7 @@ class Outbox:
         gone = [sequence for subject, sequence in sequences.items() if digest is None or subject not in by_subject]
         if digest is None or gone:  # deleted since
             self.delivered(gone)
-            return self.next()
+            return self.next(most_bytes)
         device = self._store.device(digest)
         rows: list[Measurement] = []
         taken: list[int] = []
@@ -83,11 +83,11 @@ class Outbox:
                 self.refuse([sequence], error.message)
                 continue
             size += len(row.to_json())
-            if rows and size > _MOST_BYTES:
+            if rows and size > most_bytes:
                 break
             rows.append(row)
             taken.append(sequence)
-        return Waiting(device, tuple(rows), tuple(taken)) if rows else self.next()
+        return Waiting(device, tuple(rows), tuple(taken)) if rows else self.next(most_bytes)
 
     def delivered(self, sequences: Sequence[int]) -> None:
         """Forget changes of rows: the server has them. What changed since is another change, and waits."""

@@ -53,6 +53,13 @@ class ClaimOut(Answer):
     job: JobOut | None = Field(description="Null where there is nothing to do")
 
 
+_NEEDED = {
+    "row": {"kind", "label", "status", "latency_ms", "flags"},
+    "failed": {"kind", "label", "reason"},
+}
+"""What pages show of events, so that these have to have it."""
+
+
 class EventIn(Form):
     """Something that happened; the rest of an event is its own."""
 
@@ -65,18 +72,20 @@ class EventIn(Form):
     kind: str = ""
     status: str = ""
     reason: str = ""
-    latency_ms: float = 0.0
-    rel_halfwidth: float | None = None
+    latency_ms: float = Field(0.0, ge=0, le=1e15)
+    rel_halfwidth: float | None = Field(None, ge=0, le=1e9)
     flags: list[str] = Field(default_factory=list)
-    done: int = 0
-    total: int = 0
-    eta_s: float | None = None
-    estimate_s: float = 0.0
+    done: int = Field(0, ge=0, le=2**53)
+    total: int = Field(0, ge=0, le=2**53)
+    eta_s: float | None = Field(None, le=1e15)
+    estimate_s: float = Field(0.0, le=1e15)
 
     @model_validator(mode="after")
-    def _no_state(self) -> "EventIn":
+    def _shown_by_pages(self) -> "EventIn":
         if self.event in ("state", "end") or "state" in (self.model_extra or {}):
             raise ValueError("what state a job is in is the server's to say")
+        if missing := _NEEDED.get(self.event, set()) - self.model_fields_set:
+            raise ValueError(f"an event {self.event!r} has {', '.join(sorted(missing))} too")
         return self
 
     def content(self) -> dict[str, Any]:
