@@ -53,7 +53,7 @@ class Outbox:
         self._database = store.database
 
     def next(self, most_bytes: int = MOST_BYTES) -> Waiting | None:
-        """The rows that wait longest, of one device, as many as fit into so many bytes but one; None where none wait."""
+        """The rows that wait longest, of one device, within so many bytes, or one; None where none wait."""
         with self._database.read() as connection:
             query = select(outbox).where(outbox.c.refused.is_(None)).order_by(outbox.c.sequence).limit(_MOST_ROWS)
             entries = connection.execute(query).all()
