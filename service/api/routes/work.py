@@ -53,6 +53,7 @@ class ClaimOut(Answer):
     job: JobOut | None = Field(description="Null where there is nothing to do")
 
 
+_RESERVED = ("state", "end", "tried")  # of the server itself, and of searches, which no agent runs
 _NEEDED = {
     "row": {"kind", "label", "status", "latency_ms", "flags"},
     "failed": {"kind", "label", "reason"},
@@ -82,8 +83,8 @@ class EventIn(Form):
 
     @model_validator(mode="after")
     def _shown_by_pages(self) -> "EventIn":
-        if self.event in ("state", "end") or "state" in (self.model_extra or {}):
-            raise ValueError("what state a job is in is the server's to say")
+        if self.event in _RESERVED or "state" in (self.model_extra or {}):
+            raise ValueError("that is not an agent's to say")
         if missing := _NEEDED.get(self.event, set()) - self.model_fields_set:
             raise ValueError(f"an event {self.event!r} has {', '.join(sorted(missing))} too")
         return self

@@ -109,6 +109,7 @@ def test_agents_get_nothing_that_needs_more_than_a_device(api: Api, agent: TestC
     [
         {"event": "state"},
         {"event": "failed"},
+        {"event": "tried"},
         {"latency_ms": 1e308},
         {"event": "Row\n"},
         {"state": "succeeded"},
