@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from ...luts import Store
@@ -34,6 +35,10 @@ _BEAT_S: Final = 3.0  # a job whose agent is silent for a minute is another's
 _SIGN_EVERY_S: Final = 15.0
 _MOST_EVENTS: Final = 500
 _MOST_LOG: Final = 1 << 16
+_FIRST_BYTES: Final = 1 << 17  # of rows that are sent at a time, before it is known how fast the network is
+_SOON_S: Final = 1.0
+_LATE_S: Final = 5.0
+_LEFT_OUT: Final = "left-out"
 _REFUSALS: Final = (UsageError, BadRequestError, RequestTooLargeError)
 """What the server answers to what it will not take, however often it is sent."""
 
@@ -74,7 +79,7 @@ class Forwarder:
         self._read: dict[str, int] = {}
         self._beaten_s: dict[str, float] = {}
         self._signed_s = 0.0
-        self._batch_bytes = MOST_BYTES
+        self._batch_bytes = _FIRST_BYTES
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._forward_until_stopped, name="lutra-agent", daemon=True)
 
@@ -136,7 +141,10 @@ class Forwarder:
             if ended:
                 self._conclude(held, job)
         except (JobLostError, UnknownJobError):
-            self._take_back(held)
+            if held.fate == RETURN:
+                self._let_go(held, "given back")
+            else:
+                self._take_back(held)
 
     def _tell_all(self, held: Assignment) -> str:
         """Tell events and the log as far as they go; returns the state that the job is in at the server."""
@@ -163,14 +171,14 @@ class Forwarder:
         try:
             standing = self._link.ask(RemoteWork.report, held.job_id, held.token, told)
         except _REFUSALS as error:
-            if not events:
+            if not events or events[0]["event"] == _LEFT_OUT:
                 raise
             if len(events) > 1:
                 half = len(events) // 2
                 standing = self._report(held, events[:half], log_after, log)
                 return self._report(held, events[half:], standing.log_characters, "")
             logger.warning("an event of job %s is left out: %s", held.job_id, error.message)
-            left_out = {"event": "left-out", "at": str(events[0].get("at", "")), "reason": error.message[:500]}
+            left_out = {"event": _LEFT_OUT, "at": str(events[0].get("at", "")), "reason": error.message[:500]}
             return self._report(held, [{"number": events[0]["number"], **left_out}], log_after, log)
         self._positions[held.job_id] = standing
         self._beaten_s[held.job_id] = time.monotonic()
@@ -224,16 +232,18 @@ class Forwarder:
             return
         if (state := self._link.ask(RemoteWork.state_of, held.job_id)) in ("created", "queued"):
             return  # the device is busy there; it may be had the next time
-        logger.warning("job %s goes on without this agent: it is %s. Its rows are delivered", held.job_id, state)
+        self._let_go(held, state)
+
+    def _let_go(self, held: Assignment, state: str) -> None:
+        """Tell nothing more of a job, and end it here; its rows are delivered all the same."""
+        logger.warning("job %s is %s, without this agent. Its rows are delivered", held.job_id, state)
         self._assignments.decide(held, LOST)
         self._end_here(self._queue.get(held.job_id))
 
     def _end_here(self, job: Job) -> None:
-        if not job.is_finished:
-            try:
+        with suppress(JobError):  # it has ended in this moment
+            if not job.is_finished:
                 self._queue.cancel(job.id)
-            except JobError:  # it has ended in this moment
-                return
 
     def _close(self, held: Assignment) -> None:
         self._assignments.close(held)
@@ -248,6 +258,7 @@ class Forwarder:
             if not self._outbox.has_table(waiting.device.digest):
                 self._register(waiting.device.digest)
                 continue
+            began_s = time.monotonic()
             try:
                 self._link.ask(RemoteWork.add_rows, waiting.device.fingerprint, waiting.rows)
             except UnknownNameError:
@@ -259,8 +270,23 @@ class Forwarder:
             except UnreachableServerError:
                 self._batch_bytes //= 4  # connections that break soon let less through at a time
                 raise
-            self._batch_bytes = min(2 * self._batch_bytes + 1, MOST_BYTES)
             self._outbox.delivered(waiting.sequences)
+            self._fit_batches(time.monotonic() - began_s)
+            self._beat()
+
+    def _fit_batches(self, seconds: float) -> None:
+        """Send less at a time over slow networks, so that jobs are told of in between."""
+        if seconds > _LATE_S:
+            self._batch_bytes //= 2
+        elif seconds < _SOON_S:
+            self._batch_bytes = min(2 * self._batch_bytes + 1, MOST_BYTES)
+
+    def _beat(self) -> None:
+        """Say of each job that its agent is there, where that was not said lately."""
+        for held in self._assignments.all():
+            if held.fate == MINE and time.monotonic() - self._beaten_s.get(held.job_id, 0.0) >= _BEAT_S:
+                with suppress(JobError):  # it is lost, as is found out when there is something to tell
+                    self._report(held, [], 0, "")
 
     def _deliver_singly(self, waiting: Waiting) -> None:
         for row, sequence in zip(waiting.rows, waiting.sequences, strict=True):

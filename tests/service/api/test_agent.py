@@ -84,11 +84,16 @@ def settings(folder: Path, url: str, **others: Any) -> AgentSettings:
 
 
 def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[str]":
-    """An agent as a process, that measures the null device as "pi"."""
+    """An agent as a process that measures the null device as "pi", where there is no torch and nothing of a server."""
+    absent = folder / "absent"
+    absent.mkdir(exist_ok=True)
+    for library in ("torch", "fastapi", "starlette", "uvicorn", "jinja2", "sklearn"):
+        (absent / f"{library}.py").write_text("raise ImportError('it is not here')")
+    environment = os.environ | {"PYTHONPATH": f"{absent}{os.pathsep}{os.environ['PYTHONPATH']}"}
     command = [sys.executable, "-c", RUN, "-v", "agent", "--server", url, "--store", str(folder / "agent.db")]
     command += ["--device", "pi=null", "--name", "pi", "--folder", str(folder / "work"), *arguments]
     with (folder / "agent.log").open("a") as log:
-        return subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=folder)
+        return subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=folder, env=environment)
 
 
 @contextmanager
@@ -362,6 +367,18 @@ def test_a_server_that_has_lost_its_table_gets_all_rows_again(live: Live, client
         assert require_same(tmp_path / "agent.db", tmp_path / "rows.db") > 2
         if deletes:
             client.delete_device("pi")
+
+
+def test_a_job_of_a_device_that_is_not_measured_any_more_is_given_back(
+    live: Live, client: Client, tmp_path: Path
+) -> None:
+    job = client.jobs.submit("test-job", {"does": "waits", "device": "pi"})
+    with agent(tmp_path, live.url):
+        wait_for(lambda: client.jobs.get(job.id).events > 3)
+    assert client.jobs.get(job.id).state == "running"
+    assert run_agent(settings(tmp_path, live.url, devices={"other": "null"}), threading.Event()) == 0
+    assert client.jobs.get(job.id).state == "queued"
+    client.jobs.cancel(job.id)
 
 
 def test_two_agents_share_the_jobs_of_a_device(live: Live, client: Client, tmp_path: Path) -> None:
