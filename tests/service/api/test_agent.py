@@ -382,20 +382,21 @@ def test_a_job_of_a_device_that_is_not_measured_any_more_is_given_back(
 
 
 def test_two_agents_share_the_jobs_of_a_device(live: Live, client: Client, tmp_path: Path) -> None:
-    jobs = [client.jobs.submit("test-job", {"does": "ends", "device": "pi"}) for _ in range(4)]
-    folders = [tmp_path / name for name in "ab"]
-    for folder in folders:
-        folder.mkdir()
-    agents = [
-        threading.Thread(target=run_agent, args=(settings(folder, live.url), threading.Event())) for folder in folders
-    ]
+    jobs = [client.jobs.submit("test-job", {"does": "ends", "device": "pi"}) for _ in range(3)]
+    stop, agents = threading.Event(), []
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        asked = settings(tmp_path / name, live.url, name=name, until_idle=False)
+        agents.append(threading.Thread(target=run_agent, args=(asked, stop)))
     for thread in agents:
         thread.start()
     wait_for(lambda: all(client.jobs.get(job.id).is_finished for job in jobs))
+    stop.set()
     for thread in agents:
         thread.join(60)
-    assert [client.jobs.get(job.id).attempts for job in jobs] == [1] * 4
-    assert {client.jobs.get(job.id).state for job in jobs} == {"succeeded"}
+    done = [client.jobs.get(job.id) for job in jobs]
+    assert [(job.state, job.attempts) for job in done] == [("succeeded", 1)] * 3
+    assert {job.worker for job in done} <= {"a", "b"}
 
 
 def test_a_row_that_the_server_does_not_take_keeps_none_of_the_others(
