@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -383,17 +383,11 @@ def test_a_job_of_a_device_that_is_not_measured_any_more_is_given_back(
 
 def test_two_agents_share_the_jobs_of_a_device(live: Live, client: Client, tmp_path: Path) -> None:
     jobs = [client.jobs.submit("test-job", {"does": "ends", "device": "pi"}) for _ in range(3)]
-    stop, agents = threading.Event(), []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        asked = settings(tmp_path / name, live.url, name=name, until_idle=False)
-        agents.append(threading.Thread(target=run_agent, args=(asked, stop)))
-    for thread in agents:
-        thread.start()
-    wait_for(lambda: all(client.jobs.get(job.id).is_finished for job in jobs))
-    stop.set()
-    for thread in agents:
-        thread.join(60)
+    with ExitStack() as running:
+        for name in "ab":
+            (tmp_path / name).mkdir()
+            running.enter_context(agent(tmp_path / name, live.url, "--name", name))
+        wait_for(lambda: all(client.jobs.get(job.id).is_finished for job in jobs))
     done = [client.jobs.get(job.id) for job in jobs]
     assert [(job.state, job.attempts) for job in done] == [("succeeded", 1)] * 3
     assert {job.worker for job in done} <= {"a", "b"}
