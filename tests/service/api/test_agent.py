@@ -381,6 +381,7 @@ def test_a_job_of_a_device_that_is_not_measured_any_more_is_given_back(
     client.jobs.cancel(job.id)
 
 
+@pytest.mark.slow
 def test_two_agents_share_the_jobs_of_a_device(live: Live, client: Client, tmp_path: Path) -> None:
     jobs = [client.jobs.submit("test-job", {"does": "ends", "device": "pi"}) for _ in range(3)]
     with ExitStack() as running:
