@@ -40,7 +40,7 @@ from .conftest import OWNER, Live, small_network
 
 RUN = "from lutra.service.cli import main; main()"
 PLUGINS = Path(__file__).parents[1] / "plugins"
-NULL = {"networks": ["mobilenet_v2"], "device": "pi", "resolution": 32}
+NULL = {"networks": ["mobilenet_v2", "resnet18"], "device": "pi", "resolution": 32}
 SMALL = {"networks": [small_network().to_json()], "device": "pi"}
 
 
@@ -177,7 +177,7 @@ def test_cancelling_reaches_the_device_and_time_limits_are_kept_there(
 def test_a_network_that_is_gone_for_a_while_costs_nothing(live: Live, client: Client, tmp_path: Path) -> None:
     job = client.jobs.submit("profile", NULL)
     with Cable(int(live.url.rpartition(":")[2])) as cable, agent(tmp_path, cable.url, "--until-idle") as process:
-        wait_for(lambda: client.jobs.get(job.id).events > 6)
+        wait_for(lambda: client.jobs.get(job.id).events > 3)
         cable.cut()
         with Store.open(tmp_path / "agent.db") as store:  # measuring goes on
             wait_for(lambda: JobQueue(store).get(job.id).is_finished)
@@ -210,7 +210,7 @@ def test_a_job_that_was_given_away_is_taken_back(live: Live, client: Client, tmp
     live.app.state.service.jobs.limits = limits
     job = client.jobs.submit("profile", NULL)
     with Cable(int(live.url.rpartition(":")[2])) as cable, agent(tmp_path, cable.url, "--until-idle") as process:
-        wait_for(lambda: client.jobs.get(job.id).events > 6)
+        wait_for(lambda: client.jobs.get(job.id).events > 3)
         cable.cut()
         with Store.open(tmp_path / "agent.db") as store:
             wait_for(lambda: JobQueue(store).get(job.id).is_finished)
@@ -302,17 +302,16 @@ def _answers(client: Client) -> bool:
 
 
 def test_told_to_stop_it_gives_the_job_back(live: Live, client: Client, tmp_path: Path) -> None:
-    job = client.jobs.submit("profile", NULL)
+    job = client.jobs.submit("test-job", {"does": "waits", "device": "pi"})
     with agent(tmp_path, live.url) as process:
-        wait_for(lambda: client.jobs.get(job.id).events > 6)
+        wait_for(lambda: [event for event in client.jobs.events(job.id) if event["event"] == "begun"])
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
-    assert client.jobs.get(job.id).state == "queued"
-    measured = require_same(tmp_path / "agent.db", tmp_path / "rows.db")
-    assert run_agent(settings(tmp_path, live.url), threading.Event()) == 1
-    assert client.jobs.get(job.id).state == "succeeded"
-    assert require_same(tmp_path / "agent.db", tmp_path / "rows.db") > measured
-    require_told_once(client, job)
+    returned = client.jobs.get(job.id)
+    assert (returned.state, returned.attempts) == ("queued", 1)
+    with Store.open(tmp_path / "agent.db") as store:
+        assert JobQueue(store).list().jobs == ()
+    assert "its agent was told to stop" in [event.get("reason") for event in client.jobs.events(job.id)]
 
 
 @pytest.mark.slow
@@ -323,7 +322,7 @@ def test_a_token_that_ends_keeps_what_is_measured_for_the_next(live: Live, clien
     place.write_text(text)
     job = client.jobs.submit("profile", NULL)
     with agent(tmp_path, live.url, "--token-file", str(place), "--until-idle") as process:
-        wait_for(lambda: client.jobs.get(job.id).events > 6)
+        wait_for(lambda: client.jobs.get(job.id).events > 3)
         tokens.revoke(record.id)
         with Store.open(tmp_path / "agent.db") as store:
             wait_for(lambda: JobQueue(store).get(job.id).is_finished)
