@@ -159,6 +159,16 @@ class Lease:
                 logger.warning("no heartbeat for the lease on %s: %s", self._device, fault)
 
 
+def leased_devices(database: Database, *, stale_after_s: float = STALE_AFTER_S) -> set[str]:
+    """The names of devices that some process has to itself now."""
+    query = select(schema.device.c.name, schema.lease).join(
+        schema.device, schema.device.c.id == schema.lease.c.device_id
+    )
+    with database.read() as connection:
+        found = connection.execute(query).mappings().all()
+    return {row["name"] for row in found if not _holder(row).is_gone(stale_after_s)}
+
+
 def _holder(row: RowMapping) -> Holder:
     return Holder(row["host"], row["pid"], int(row["heartbeat_ms"]))
 

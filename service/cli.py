@@ -15,6 +15,7 @@ import typer
 
 from ..networks.errors import LutraError
 from .commands import (
+    agent,
     calibrate,
     design_spaces,
     devices,
@@ -70,6 +71,7 @@ app.command("serve", short_help="The REST API and its pages, for others to ask."
 app.add_typer(table.app, name="table")
 app.add_typer(token.app, name="token")
 app.add_typer(jobs.app, name="jobs")
+app.command("agent", short_help="Take jobs of a server, measure here, send the rows.")(agent.agent)
 app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 

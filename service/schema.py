@@ -26,7 +26,7 @@ from ..luts.migrate import Lineage, require_lineage
 if TYPE_CHECKING:
     from ..luts import Store
 
-REVISIONS: Final[tuple[str, ...]] = ("0001", "0002")  # oldest first; the last is what this version writes
+REVISIONS: Final[tuple[str, ...]] = ("0001", "0002", "0003")  # oldest first; the last is what this version writes
 
 # SQLite numbers rows by itself only where the key is plain INTEGER.
 _ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -108,6 +108,16 @@ job_file = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+# How much of what an agent has written down of a job has been taken over: it sends again what it got no answer to.
+job_stream = Table(
+    "job_stream",
+    metadata,
+    _of_job(),
+    Column("source", String(32), primary_key=True),  # where the agent wrote it down; its numbers count from there
+    Column("events", BigInteger, nullable=False),  # number of the last one
+    Column("log_characters", BigInteger, nullable=False),
 )
 
 # Whom a server answers: hashes of tokens, never tokens.

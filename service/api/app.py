@@ -13,7 +13,7 @@ from ..web import forms, login, site
 from . import problems
 from .gate import Gate
 from .metrics import Metrics
-from .routes import devices, health, jobs, models, ops, predictions, tables, tokens, uploads
+from .routes import devices, health, jobs, models, ops, predictions, rows, tables, tokens, uploads, work
 from .service import Service
 from .settings import Settings
 
@@ -25,7 +25,7 @@ name ends in. Every address but `/healthz` and `/readyz` needs a token: `Authori
 """
 
 # The most asked first: they are looked through in this order.
-_MODULES = (predictions, health, devices, tables, jobs, ops, uploads, models, tokens)
+_MODULES = (predictions, health, devices, tables, jobs, ops, uploads, models, tokens, work, rows)
 _ROUTERS = (*(module.router for module in _MODULES), jobs.kinds)
 
 

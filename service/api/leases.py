@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Final
 
 from ...luts import DeviceRecord, Lease, Store
-from ...networks.errors import PreconditionError, StoreError
+from ...networks.errors import PreconditionError, StoreError, StoreLockedError, UnknownNameError
 
 LONGEST_S: Final = 3600.0
 
@@ -63,6 +63,27 @@ class RemoteLeases:
         with self._lock:
             self._held[granted.id] = _Held(lease, device.digest, seconds, time.monotonic() + seconds)
         return granted
+
+    def keep(self, identity: str, name: str, seconds: float) -> None:
+        """Hold the device used last of a name for an agent, or go on holding it, as far as it is known and free.
+
+        Args:
+            identity: of the agent's claim.
+            name: of the device.
+            seconds: it ends after so much silence.
+        """
+        with suppress(UnknownNameError, StoreLockedError):
+            device = self._store.device(name)
+            with self._lock:
+                held = self._held.get(identity)
+                if held is not None and held.digest == device.digest:
+                    held.ends = time.monotonic() + seconds
+                    return
+            self.release(identity)
+            lease = self._store.lease(device)
+            lease.__enter__()
+            with self._lock:
+                self._held[identity] = _Held(lease, device.digest, seconds, time.monotonic() + seconds)
 
     def renew(self, identity: str) -> Granted:
         """Prolong a lease.

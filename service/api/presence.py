@@ -1,6 +1,8 @@
 """Which devices have an agent that lives: the last sign of life of each."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -11,6 +13,21 @@ from .. import schema
 
 if TYPE_CHECKING:
     from ...luts import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """A sign of life of a device's agent.
+
+    Attributes:
+        seen_at: when it came, ISO 8601 in UTC.
+        agent: what the agent is called; None where it does not say.
+        state: what it told of itself, plain JSON data.
+    """
+
+    seen_at: str
+    agent: str | None
+    state: Mapping[str, Any]
 
 
 class Presence:
@@ -30,8 +47,8 @@ class Presence:
             connection.execute(insert_into(connection, schema.presence, row, ("device",), replace=True), [row])
         return {"digest": digest, "seen_at": row["seen_at"], "agent": agent, "state": state}
 
-    def last_seen(self) -> dict[str, str]:
-        """When each device was last heard of, by digest."""
+    def last_seen(self) -> dict[str, Sign]:
+        """The last sign of life of each device, by digest."""
         with self._database.read() as connection:
-            rows = connection.execute(select(schema.presence.c.device, schema.presence.c.seen_at))
-            return {row.device: row.seen_at for row in rows}
+            rows = connection.execute(select(schema.presence))
+            return {row.device: Sign(seen_at=row.seen_at, agent=row.agent, state=json.loads(row.state)) for row in rows}

@@ -1,7 +1,8 @@
-"""Asking a server as one would ask the store, a predictor, or the queue of jobs of this machine. Needs `serve`."""
+"""Asking a server as one would ask the store, a predictor, or the queue of jobs of this machine. Needs `client`."""
 
 from .client import Client
 from .jobs import RemoteJobs
 from .predictor import RemoteOracle, RemotePredictor
+from .work import RemoteWork
 
-__all__ = ["Client", "RemoteJobs", "RemoteOracle", "RemotePredictor"]
+__all__ = ["Client", "RemoteJobs", "RemoteOracle", "RemotePredictor", "RemoteWork"]

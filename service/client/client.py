@@ -13,6 +13,7 @@ from ...networks.errors import LutraError
 from .jobs import RemoteJobs
 from .predictor import RemoteOracle, RemotePredictor
 from .transport import Transport
+from .work import RemoteWork
 
 
 class Client:
@@ -27,9 +28,10 @@ class Client:
 
     Attributes:
         jobs: the server's queue.
+        work: the half of it that agents use.
 
     Raises:
-        MissingDependencyError: the extra ``serve`` is not installed.
+        MissingDependencyError: the extra ``client`` is not installed.
         UsageError: no address, or one that is none.
         UnauthenticatedError: no token.
     """
@@ -37,6 +39,7 @@ class Client:
     def __init__(self, url: str | None = None, *, token: str | None = None) -> None:
         self._transport = Transport(url, token)
         self.jobs = RemoteJobs(self._transport)
+        self.work = RemoteWork(self._transport)
 
     def __repr__(self) -> str:
         return f"Client({self._transport.url!r})"

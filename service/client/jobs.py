@@ -38,7 +38,7 @@ class RemoteJobs:
         """Have a job done; as `JobQueue.submit`. A request that is lost on the way is sent again, and counts once."""
         document = {"kind": kind, "request": dict(request), "priority": priority, "limit_s": limit_s}
         headers = {"Idempotency-Key": idempotency_key or uuid.uuid4().hex}
-        return _job(self._transport.json("POST", "/v1/jobs", document=document, headers=headers))
+        return job_from(self._transport.json("POST", "/v1/jobs", document=document, headers=headers))
 
     def get(self, job_id: str) -> Job:
         """A job.
@@ -46,7 +46,7 @@ class RemoteJobs:
         Raises:
             UnknownJobError: there is none.
         """
-        return _job(self._transport.json("GET", _path(job_id)))
+        return job_from(self._transport.json("GET", _path(job_id)))
 
     def named(self, text: str) -> Job:
         """The job whose id is ``text``, or the only one of the newest whose id begins with it.
@@ -75,15 +75,15 @@ class RemoteJobs:
         query = {"kind": kind, "state": state, "device": device, "after": after, "limit": limit}
         page = self._transport.json("GET", "/v1/jobs", query=query)
         following = parse_qs(urlsplit(page["next"]).query)["after"][0] if page["next"] else None
-        return Page(tuple(map(_job, page["items"])), following)
+        return Page(tuple(map(job_from, page["items"])), following)
 
     def cancel(self, job_id: str) -> Job:
         """Stop a job; as `JobQueue.cancel`."""
-        return _job(self._transport.json("POST", f"{_path(job_id)}/cancel"))
+        return job_from(self._transport.json("POST", f"{_path(job_id)}/cancel"))
 
     def clone(self, job_id: str) -> Job:
         """Take a job once more; as `JobQueue.clone`."""
-        return _job(self._transport.json("POST", f"{_path(job_id)}/clone"))
+        return job_from(self._transport.json("POST", f"{_path(job_id)}/clone"))
 
     def delete(self, job_id: str) -> None:
         """Remove a finished job with all that belongs to it."""
@@ -165,5 +165,6 @@ def _path(job_id: str) -> str:
     return f"/v1/jobs/{quote(job_id, safe='')}"
 
 
-def _job(document: Mapping[str, Any]) -> Job:
+def job_from(document: Mapping[str, Any]) -> Job:
+    """The job that a server's document tells of; what a newer server adds is left out."""
     return Job(**{name: document[name] for name in Job.__dataclass_fields__})

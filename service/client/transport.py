@@ -37,7 +37,7 @@ class Transport:
         timeout_s: how long to wait for an answer.
 
     Raises:
-        MissingDependencyError: the extra ``serve`` is not installed.
+        MissingDependencyError: the extra ``client`` is not installed.
         UsageError: no address, or one that is none.
         UnauthenticatedError: no token.
     """
@@ -46,7 +46,7 @@ class Transport:
         try:
             import httpx2
         except ImportError:
-            raise MissingDependencyError("httpx2", "serve", "asking a server") from None
+            raise MissingDependencyError("httpx2", "client", "asking a server") from None
         self.url = _checked(url or os.environ.get(SERVER, ""))
         held = token or os.environ.get(TOKEN, "")
         if not held:

@@ -28,10 +28,13 @@ class JobKind(ABC, Generic[Asked]):
     Attributes:
         kind: its name, given by `JOB_KINDS.register`.
         request_type: what a request is checked by; its JSON schema is the kind's documentation.
+        self_contained: whether it takes nothing from the store but rows of the device that it measures, so that an
+            agent can run it from afar, in a store of its own.
     """
 
     kind: ClassVar[str]
     request_type: ClassVar[type[Request]]
+    self_contained: ClassVar[bool] = False
 
     @classmethod
     def device_of(cls, request: Asked) -> str | None:
@@ -62,6 +65,11 @@ def _load() -> None:
 
 JOB_KINDS: Final = Kinds[JobKind[Any]]("job kind", "lutra.jobs", load=_load)
 """All kinds of jobs by name."""
+
+
+def self_contained_kinds() -> list[str]:
+    """Names of the kinds that agents can run."""
+    return [name for name in JOB_KINDS.names() if JOB_KINDS.get(name).self_contained]
 
 
 def checked_request(kind: str, request: Mapping[str, Any]) -> tuple[type[JobKind[Any]], Request]:

@@ -43,6 +43,7 @@ class ProfileJob(JobKind[ProfileRequest]):
     """Measure kernels, and build a device's table. A job that was killed goes on where it stopped."""
 
     request_type = ProfileRequest
+    self_contained = True
 
     @classmethod
     def device_of(cls, request: ProfileRequest) -> str | None:

@@ -97,6 +97,39 @@ class JobQueue(Working):
             new = kept | {"idempotency_key": None, "cloned_from": job_id}
             return _submitting.submitted(connection, new, self.limits)
 
+    def adopt(self, job_id: str, kind: str, request: Mapping[str, Any], *, limit_s: float | None = None) -> Job:
+        """Take a job of another queue under the id that it has there; one that has finished here begins anew.
+
+        Args:
+            job_id: 32 hexadecimal digits.
+            kind: one of `JOB_KINDS`.
+            request: what to do, as the kind takes it.
+            limit_s: how long an attempt may run.
+
+        Raises:
+            UnknownNameError: no such kind.
+            JobRequestError: the request makes no sense here.
+            UsageError: a limit that makes none.
+        """
+        cls, asked = checked_request(kind, request)
+        row = {
+            "id": job_id,
+            "kind": kind,
+            "request": _submitting.request_text(kind, asked.model_dump(mode="json"), self.limits),
+            "device": cls.device_of(asked),
+            "priority": 0,
+            "limit_s": _submitting.time_limit(limit_s),
+            "idempotency_key": None,
+            "waits_for": None,
+            "cloned_from": None,
+        }
+        with self._deciding() as connection:
+            known = connection.execute(select(job).where(job.c.id == job_id)).mappings().one_or_none()
+            if known is not None and known["state"] not in FINISHED:
+                return Job.of(dict(known))
+            connection.execute(delete(job).where(job.c.id == job_id))
+            return _submitting.submitted(connection, row, self.limits)
+
     def cancel(self, job_id: str) -> Job:
         """Stop a job: at once if it waits, else as soon as what is being measured is committed.
 

@@ -22,6 +22,7 @@ from ...networks.errors import (
     UsageError,
 )
 from ..schema import job
+from ._streams import Standing, Told
 from .job import FINISHED, Claim, Worker
 from .limits import Limits
 from .queue import JobQueue
@@ -306,6 +307,77 @@ class QueueContract:
             assert secret not in text
         for after in range(len(text) + 2):
             assert queue.log(made.id, after) == text[after:]
+
+    def test_a_claim_whose_answer_was_lost_is_given_again(self, queue: JobQueue) -> None:
+        made, other = queue.submit("profile", NULL), queue.submit("profile", on("b"))
+        first = queue.claim(HERE, ["profile"], token="0" * 32)
+        assert first is not None
+        again = queue.claim(HERE, ["profile"], token="0" * 32)
+        assert again is not None
+        assert (again.job.id, again.token, again.job.attempts) == (made.id, "0" * 32, 1)
+        queue.finish(made.id, "0" * 32, "succeeded")
+        third = queue.claim(HERE, ["profile"], token="0" * 32)
+        assert third is not None
+        assert third.job.id == other.id
+
+    def test_a_job_that_was_lost_is_claimed_again_by_its_id(self, store: Store, queue: JobQueue) -> None:
+        queue.submit("profile", on("b"), priority=5)
+        made = queue.submit("profile", NULL)
+        first = queue.claim(HERE, ["profile"], ["null"])
+        assert first is not None
+        assert queue.claim(HERE, ["profile"], job_id=made.id) is None
+        grow_old(store, 61)
+        second = queue.claim(HERE, ["profile"], job_id=made.id)
+        assert second is not None
+        assert second.job.id == made.id
+        with pytest.raises(JobLostError):
+            queue.report(made.id, first.token, Told(source="a" * 32))
+        assert queue.report(made.id, second.token, Told(source="a" * 32)).state == "running"
+
+    def test_what_is_told_twice_counts_once(self, queue: JobQueue) -> None:
+        made = queue.submit("profile", NULL)
+        token = take(queue).token
+
+        def tell(numbers: list[int], log_after: int = 0, log: str = "", source: str = "a" * 32) -> Standing:
+            events = [{"number": n, "event": "said", "n": n} for n in numbers]
+            return queue.report(made.id, token, Told(source=source, events=events, log_after=log_after, log=log))
+
+        for _ in range(2):
+            standing = tell([1, 2, 5], log="one\n")
+            assert (standing.events, standing.log_characters) == (5, 4)
+        standing = tell([2, 5, 6], log_after=2, log="e\ntwo\n")
+        assert (standing.events, standing.log_characters) == (6, 8)
+        assert tell([7], log_after=99, log="behind a gap").log_characters == 8
+        tell([1], log="other\n", source="b" * 32)
+        said = [event["n"] for event in queue.events(made.id) if event["event"] == "said"]
+        assert said == [1, 2, 5, 6, 7, 1]
+        assert queue.log(made.id) == "one\ntwo\nother\n"
+        numbers = [event["number"] for event in queue.events(made.id)]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert queue.get(made.id).events == len(numbers)
+        with pytest.raises(UsageError, match="too large"):
+            queue.report(
+                made.id,
+                token,
+                Told(source="a" * 32, events=[{"number": 8, "event": "x" * queue.limits.event_bytes}]),
+            )
+        queue.cancel(made.id)
+        assert tell([]).state == "cancelling"
+        queue.finish(made.id, token, "cancelled")
+        queue.delete(made.id)
+
+    def test_a_job_of_another_queue_keeps_its_id(self, queue: JobQueue) -> None:
+        job_id = "f" * 32
+        made = queue.adopt(job_id, "profile", NULL, limit_s=5.0)
+        assert (made.id, made.state, made.limit_s, made.device) == (job_id, "queued", 5.0, "null")
+        assert queue.adopt(job_id, "profile", NULL) == made
+        token = take(queue).token
+        queue.append_events(job_id, token, [{"event": "said"}])
+        queue.finish(job_id, token, "succeeded")
+        anew = queue.adopt(job_id, "profile", NULL)
+        assert (anew.state, anew.attempts, anew.events) == ("queued", 0, 2)
+        with pytest.raises(JobRequestError):
+            queue.adopt("e" * 32, "profile", {"what": "is this"})
 
     def test_a_log_has_an_end(self, store: Store) -> None:
         queue = JobQueue(store, limits=Limits(log_characters=10))

@@ -13,7 +13,8 @@ from ...luts.leases import now_ms
 from ...luts.measurement import utc_now
 from ...networks.errors import JobLostError, UsageError
 from ..schema import job
-from . import _changes, _files, _logs
+from . import _changes, _files, _logs, _streams
+from ._streams import Standing, Told
 from .job import ACTIVE, FINISHED, Claim, Job, State, Worker
 from .limits import Limits
 
@@ -33,38 +34,58 @@ class Working:
         self._database = database
         self.limits = limits
 
-    def claim(self, worker: Worker, kinds: Collection[str], devices: Collection[str] | None = None) -> Claim | None:
+    def claim(
+        self,
+        worker: Worker,
+        kinds: Collection[str],
+        devices: Collection[str] | None = None,
+        *,
+        token: str | None = None,
+        job_id: str | None = None,
+    ) -> Claim | None:
         """Take the next job; jobs of workers that are gone are queued again before.
 
         Args:
             worker: who takes it.
             kinds: of jobs that it can do.
             devices: that it can measure; None for any. No device is measured by two jobs at a time.
+            token: 32 hexadecimal digits of the worker's own choice, or None for fresh ones. Asked again with the same
+                ones, it gets the job that it has got with them, so that an answer may be lost.
+            job_id: take no other job than this one.
 
         Returns:
             The job, with the token to write about it; None where there is nothing to do.
         """
         with self._deciding() as connection:
             _changes.requeue_lost(connection, self.limits)
+            if token is not None and (known := self._held_by(connection, token)) is not None:
+                return known
             taken = select(job.c.device).where(job.c.state.in_(ACTIVE), job.c.device.is_not(None))
             free = [job.c.device.not_in(taken)]
             if devices is not None:
                 free.append(job.c.device.in_([*devices]))
+            wanted = () if job_id is None else (job.c.id == job_id,)
             next_one = (
                 select(job.c.number)
-                .where(job.c.state == "queued", job.c.kind.in_([*kinds]), job.c.device.is_(None) | and_(*free))
+                .where(job.c.state == "queued", job.c.kind.in_([*kinds]), job.c.device.is_(None) | and_(*free), *wanted)
                 .order_by(job.c.priority.desc(), job.c.number)
                 .limit(1)
             )
             number = connection.execute(next_one).scalar_one_or_none()
             if number is None:
                 return None
-            token = uuid.uuid4().hex
+            token = token or uuid.uuid4().hex
             held: dict[str, Any] = {"worker": worker.name, "host": worker.host, "pid": worker.pid, "token": token}
             held |= {"started_at": utc_now(), "heartbeat_ms": now_ms(), "attempts": job.c.attempts + 1}
             _changes.set_state(connection, number, "running", **held)
             row = connection.execute(select(job).where(job.c.number == number)).mappings().one()
             return Claim(Job.of(dict(row)), token)
+
+    def _held_by(self, connection: Connection, token: str) -> Claim | None:
+        held = (job.c.token == token) & job.c.state.in_(ACTIVE)
+        beat = update(job).where(held).values(heartbeat_ms=now_ms()).returning(job)
+        row = connection.execute(beat).mappings().first()
+        return None if row is None else Claim(Job.of(dict(row)), token)
 
     def heartbeat(self, job_id: str, token: str) -> State:
         """Say that a worker is there; returns whether its job is running, or cancelling.
@@ -75,6 +96,27 @@ class Working:
         with self._database.write() as connection:
             return self._mine(connection, job_id, token, {})["state"]  # type: ignore[no-any-return]
 
+    def report(self, job_id: str, token: str, told: Told) -> Standing:
+        """Tell what an agent has written down elsewhere; as good as a heartbeat. What was told before is left out.
+
+        Raises:
+            JobLostError: the job is not the worker's any more.
+            UsageError: an event that is too large, or no JSON.
+        """
+        self._require_small(told.events)
+        with self._database.write() as connection:
+            row = self._mine(connection, job_id, token, {})
+            events, characters = _streams.taken_over(connection, row["number"], told.source)
+            new, text = _streams.not_yet(told, events, characters)
+            if new:
+                row = self._mine(connection, job_id, token, {"events": job.c.events + len(new), "losses": 0})
+                _changes.insert_events(connection, row["number"], row["events"], new)
+                events = max(event["number"] for event in told.events)
+            _logs.append(connection, row, text, self.limits.log_characters)
+            if new or text:
+                _streams.take_over(connection, row["number"], told.source, events, characters + len(text))
+            return Standing(state=row["state"], events=events, log_characters=characters + len(text))
+
     def append_events(self, job_id: str, token: str, events: Sequence[Mapping[str, Any]]) -> None:
         """Tell what happened; as good as a heartbeat.
 
@@ -82,9 +124,7 @@ class Working:
             JobLostError: the job is not the worker's any more.
             UsageError: an event that is too large, or no JSON.
         """
-        for event in events:
-            if len(canonical(event)) > self.limits.event_bytes:
-                raise UsageError("an event is too large", hint=f"{self.limits.event_bytes} bytes at most")
+        self._require_small(events)
         with self._database.write() as connection:
             row = self._mine(connection, job_id, token, {"events": job.c.events + len(events), "losses": 0})
             _changes.insert_events(connection, row["number"], row["events"], events)
@@ -169,6 +209,11 @@ class Working:
             row = self._mine(connection, job_id, token, {})
             _changes.give_back(connection, row, self.limits, reason, lost=lost)
             return Job.of(_changes.row_of(connection, job_id))
+
+    def _require_small(self, events: Sequence[Mapping[str, Any]]) -> None:
+        for event in events:
+            if len(canonical(event)) > self.limits.event_bytes:
+                raise UsageError("an event is too large", hint=f"{self.limits.event_bytes} bytes at most")
 
     @contextmanager
     def _deciding(self) -> Iterator[Connection]:

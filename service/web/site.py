@@ -40,7 +40,10 @@ async def devices(view: View) -> Page:
 
 
 def _devices(server: Service) -> Page:
-    health = {digest: {"heard_at": at} for digest, at in server.presence.last_seen().items()}
+    health = {
+        digest: {"heard_at": sign.seen_at, "agent": sign.agent, "state": dict(sign.state)}
+        for digest, sign in server.presence.last_seen().items()
+    }
     return devices_page(server.store, _LINKS, health=health)
 
 

@@ -11,6 +11,7 @@ from ....luts import DeviceSummary, Fingerprint
 from ..access import Principal, requires
 from ..leases import LONGEST_S
 from ..paging import PagingOption
+from ..presence import Sign
 from ..schemas import NAME_PATTERN, Answer, Form, Name, Page, problems
 from ..service import Service
 
@@ -40,6 +41,7 @@ class DeviceOut(Answer):
     created_at: str = Field(description="ISO 8601 in UTC")
     used_at: str = Field(description="ISO 8601 in UTC")
     seen_at: str | None = Field(description="When its agent was last heard of; null for never")
+    agent: str | None = Field(description="What its agent is called; null where there is none, or none that says")
     counts: dict[str, int] = Field(description="Rows by kind: kernel, network, constant, ...")
 
 
@@ -100,7 +102,7 @@ async def service_of(request: Request) -> Service:
 Server = Annotated[Service, Depends(service_of)]
 
 
-def described(summary: DeviceSummary, seen_at: str | None) -> dict[str, Any]:
+def described(summary: DeviceSummary, sign: Sign | None) -> dict[str, Any]:
     """A device as `DeviceOut` shows it."""
     record, fingerprint = summary.device, summary.device.fingerprint
     return {
@@ -112,7 +114,8 @@ def described(summary: DeviceSummary, seen_at: str | None) -> dict[str, Any]:
         "precision": fingerprint.precision,
         "created_at": record.created_at,
         "used_at": record.used_at,
-        "seen_at": seen_at,
+        "seen_at": sign and sign.seen_at,
+        "agent": sign and sign.agent,
         "counts": summary.counts,
     }
 

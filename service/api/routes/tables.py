@@ -16,6 +16,7 @@ from ..access import Principal, requires
 from ..etags import etag, is_unchanged, require_match
 from ..importing import import_in_child
 from ..paging import PagingOption
+from ..presence import Sign
 from ..schemas import NAME_PATTERN, Answer, Name, Page, problems
 from ..service import Service
 from .devices import DeviceOut, DevicePath, Reading, Server, described
@@ -169,7 +170,7 @@ async def get_table(server: Server, request: Request, _: Reading, device: Device
     return JSONResponse(described(summary, seen) | {"etag": etag(mark)}, headers=headers)
 
 
-def _summary(server: Service, device: str) -> tuple[str, DeviceSummary, str | None]:
+def _summary(server: Service, device: str) -> tuple[str, DeviceSummary, Sign | None]:
     record = server.store.device(device)
     mark = server.store.content_mark(record)
     found = next((s for s in server.summaries() if s.device.digest == record.digest), None)

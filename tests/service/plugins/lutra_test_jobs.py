@@ -21,6 +21,7 @@ class TestRequest(Request):
 @JOB_KINDS.register("test-job")
 class TestJob(JobKind[TestRequest]):
     request_type = TestRequest
+    self_contained = True
 
     @classmethod
     def device_of(cls, request: TestRequest) -> str | None:
