@@ -20,6 +20,7 @@ from .commands import (
     devices,
     doctor,
     fit,
+    fleet,
     jobs,
     ops,
     predict,
@@ -70,6 +71,7 @@ app.command("serve", short_help="The REST API and its pages, for others to ask."
 app.add_typer(table.app, name="table")
 app.add_typer(token.app, name="token")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(fleet.app, name="fleet")
 app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 

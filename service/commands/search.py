@@ -113,6 +113,16 @@ def search(
     workers: Annotated[
         int, typer.Option("--workers", "-w", metavar="N", min=1, help="Processes that evaluate networks.")
     ] = 1,
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            "--fleet", metavar="HOST:PORT", help="Evaluate on the machines of a cluster; auto for this one's."
+        ),
+    ] = None,
+    needs: Annotated[
+        str | None,
+        typer.Option("--needs", metavar="WHAT", help="What an evaluation on the fleet needs: cpus=4,gpus=1; one CPU."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Of all random choices; 0.")] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FOLDER", help=f"Where everything is kept; {_OUT}.")
@@ -166,17 +176,20 @@ def search(
         if gradient.is_kind(settings.strategy):
             unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
             unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            unmeant |= {"--fleet": fleet, "--needs": needs}
             gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
         if folder.exists():  # before anything is looked up
             hint = f"go on with lutra search --resume {folder}, or give another --out"
             raise UsageError(f"{folder} exists", hint=hint)
     if remeasure:
         _require_here(settings)
+    evaluators = runs.Evaluators(workers, fleet, _needs(needs))
+    evaluators.check()
     prepared = runs.prepare(settings, folder)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
     try:
-        done = runs.run(prepared, folder, workers=workers)
+        done = runs.run(prepared, folder, evaluators)
         if done.result.stopped == "cancelled":
             raise KeyboardInterrupt
         _reported(done, folder, remeasure, as_json)
@@ -270,6 +283,25 @@ def _also(texts: list[str]) -> dict[str, float]:
             name = ""
         if not name:
             raise UsageError(f"--also {text!r} is no device with a budget", hint="write it as --also phone=30")
+    return found
+
+
+def _needs(text: str | None) -> dict[str, float]:
+    """What ``cpus=4,gpus=1`` says; nothing for None.
+
+    Raises:
+        UsageError: it says something else.
+    """
+    from ...networks.errors import UsageError
+
+    found: dict[str, float] = {}
+    for part in split_names(text):
+        name, _, number = part.partition("=")
+        if name not in ("cpus", "gpus") or not number.replace(".", "", 1).isdecimal() or name in found:
+            raise UsageError(
+                f"--needs {text!r} is not what an evaluation needs", hint="write it as --needs cpus=4,gpus=1"
+            )
+        found[name] = float(number)
     return found
 
 

@@ -36,6 +36,7 @@ COMMANDS = (
     "devices",
     "doctor",
     "fit",
+    "fleet",
     "jobs",
     "ops",
     "predict",
