@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -106,6 +107,10 @@ def _become_a_node(
     command = start_command(devices, address=address, port=port, cpus=cpus, host=host)
     require_token(make=address is None)
     sys.stderr.write(f"{shlex.join(command[2:])}\n")
+    if address is None:
+        sys.stderr.write(
+            f"others join with: lutra fleet join --address {host or socket.gethostname()}:{port} --device NAME=host\n"
+        )
     sys.stderr.flush()
     os.execve(command[0], command, os.environ | environment(devices))
 

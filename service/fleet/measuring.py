@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.5
+_SLOW_TO_NOTICE_S: Final = 60.0  # that a node is gone
 _MOST_LOSSES: Final = 3
 """A device whose node is lost so often in a row without a new row, is given up: it may be what kills the node."""
 
@@ -66,6 +67,7 @@ class DeviceRun:
         self._new_table, self._patience_s, self._listen, self._cancel = new_table, patience_s, listen, cancel
         self._done: dict[Subject, Measurement] = {}
         self._committed = self._losses = 0
+        self._measuring = False
         self._node = self._digest = self._waits_for = ""
 
     def run(self) -> Outcome:
@@ -92,32 +94,41 @@ class DeviceRun:
         )
 
     def _until_it_is_done(self) -> dict[str, Any]:
-        in_a_row = 0
+        in_a_row, begun_s = 0, time.monotonic()
         while True:
-            earlier = dict(self._done)
-            committed = self._committed
+            earlier, committed, self._measuring = dict(self._done), self._committed, False
             try:
                 return _together(self._attempt(), earlier)
             except self._ray.exceptions.RayTaskError as fault:
-                raise FleetError(
-                    f"{self._device} cannot be measured: {str(fault).strip().splitlines()[-1]}",
-                    hint="a fault of Lutra's: please report it, with Ray's logs of that machine (/tmp/ray)",
-                ) from fault
+                raise self._broken(fault) from fault
             except self._ray.exceptions.RayError as lost:
-                self._losses += 1
-                in_a_row = 1 if self._committed > committed else in_a_row + 1
+                if "creation task" in str(lost):
+                    raise self._broken(lost) from lost
                 logger.info("%s: %s", self._device, lost)
-                self._tell("node_lost", node=self._node, reason=type(lost).__name__, rows=self._committed)
-                if in_a_row == _MOST_LOSSES:
+                if self._measuring:
+                    begun_s = time.monotonic()
+                    in_a_row = 1 if self._committed > committed else in_a_row + 1
+                    self._losses += 1
+                    self._tell("node_lost", node=self._node, reason=type(lost).__name__, rows=self._committed)
+                # Where it had not begun, Ray has not noticed yet that the node is dead, and the time decides.
+                if in_a_row == _MOST_LOSSES or time.monotonic() - begun_s > self._patience_s + _SLOW_TO_NOTICE_S:
                     raise NodeLostError(
-                        f"{self._node or 'the node'} of {self._device} was lost {in_a_row} times without a new row "
+                        f"{self._node or 'the machine'} of {self._device} was lost again and again without a new row "
                         f"({type(lost).__name__})",
                         hint="look at its memory and at Ray's logs there (/tmp/ray); committed rows are kept",
                     ) from lost
+            self._cancel.wait(_LOOK_S)
+
+    def _broken(self, fault: Exception) -> FleetError:
+        """What a node could not do, for a reason that will not pass."""
+        return FleetError(
+            f"{self._device} cannot be measured: {str(fault).strip().splitlines()[-1]}",
+            hint="look at Ray's logs of that machine (/tmp/ray); a fault of Lutra's should be reported",
+        )
 
     def _attempt(self) -> dict[str, Any]:
         """Measure on the node that has the device now; raises an error of Ray's where it is lost."""
-        if self._device in self._fleet.devices() and not self._fleet.is_free(self._device):
+        if not self._losses and self._device in self._fleet.devices() and not self._fleet.is_free(self._device):
             self._wait("others", f"{self._device} is being measured for somebody else")
         actor = (
             self._ray.remote(Measurer)
@@ -145,7 +156,7 @@ class DeviceRun:
         with leased(self._store, record, math.inf, self._cancel, partial(self._wait, "store")) as lease:
             if lease is None:
                 raise _CancelledError
-            known = self._store.table(record).to_json()
+            known, self._measuring = self._store.table(record).to_json(), True
             stream = actor.measure.options(num_returns="streaming").remote(known, list(self._done))
             end: dict[str, Any] = {}
             for batch in self._batches(actor, stream):
