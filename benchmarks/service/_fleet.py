@@ -5,11 +5,12 @@ replaced by another one with the same device. At the end the tables must be thos
 """
 
 import os
+import queue
 import random
 import tempfile
-import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,7 @@ from .._results import Figure, note
 KILLS: Final = 12
 _DEVICES: Final = {"board": "stm32f746", "other-board": "stm32l4r5"}
 _RESOLUTION: Final = 64
+_LOOK_S: Final = 0.2
 _MOST_ROWS: Final = 8  # between two kills
 
 
@@ -52,45 +54,43 @@ class Found:
 
 
 class _Nodes:
-    """A cluster with one node a device; kills that of the device which has had enough rows."""
+    """A cluster with one node a device; kills that of a device which has had enough rows."""
 
     def __init__(self, seed: int) -> None:
         from ray.cluster_utils import Cluster
 
         os.environ["RAY_AUTH_MODE"] = "disabled"
-        self._random, self._lock = random.Random(seed), threading.Lock()
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        self._random = random.Random(seed)
+        self.cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         self._nodes = {name: self._add(name) for name in _DEVICES}
         self._left = {name: self._random.randint(1, _MOST_ROWS) for name in _DEVICES}
+        self._due: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.kills = 0
         self.told: list[tuple[str, str, str]] = []
-        self._strikes: list[threading.Thread] = []
 
     def _add(self, device: str) -> Any:
         os.environ.update(environment({device: _DEVICES[device]}))
         return self.cluster.add_node(num_cpus=0, resources={f"device:{device}": 1})
 
     def listen(self, device: str, event: Mapping[str, Any]) -> None:
-        if event["event"] != "row":
-            return
-        with self._lock:
+        if event["event"] == "row":
             self.told.append((device, event["kind"], event["key"]))
             self._left[device] -= 1
-            if self._left[device] == 0 and self.kills < KILLS:
+            if self._left[device] == 0:
+                self._due.put(device)
+
+    def strike_while(self, working: "Future[Any]") -> None:
+        """Kill and replace nodes while something works. By the main thread: Ray starts nodes from no other."""
+        while not working.done():
+            try:
+                device = self._due.get(timeout=_LOOK_S)
+            except queue.Empty:
+                continue
+            if self.kills < KILLS:
                 self.kills += 1
-                self._strikes.append(threading.Thread(target=self._strike, args=(device,)))
-                self._strikes[-1].start()
-
-    def _strike(self, device: str) -> None:
-        self.cluster.remove_node(self._nodes[device], allow_graceful=False)
-        with self._lock:
-            self._nodes[device] = self._add(device)
-            self._left[device] = self._random.randint(1, _MOST_ROWS)
-
-    def settle(self) -> None:
-        """Wait for kills that are under way."""
-        for strike in self._strikes:
-            strike.join()
+                self.cluster.remove_node(self._nodes[device], allow_graceful=False)
+                self._nodes[device] = self._add(device)
+                self._left[device] = self._random.randint(1, _MOST_ROWS)
 
 
 def measure() -> dict[str, Any]:
@@ -115,8 +115,10 @@ def _round(nodes: _Nodes, network: Any, path: Path, alone: Mapping[str, Any], fo
     nodes.told.clear()
     with Store.open(path) as store, Fleet(nodes.cluster.address) as fleet:
         order = Order.of([network], [], settings={})
-        done = fleet.profile(order, [*_DEVICES], store, listen=nodes.listen)
-        nodes.settle()
+        with ThreadPoolExecutor(1) as asking:
+            asked = asking.submit(fleet.profile, order, [*_DEVICES], store, listen=nodes.listen)
+            nodes.strike_while(asked)
+            done = asked.result()
         tables = {name: _contents(store.table(name)) for name in _DEVICES}
     found.losses += sum(outcome.losses for outcome in done.values())
     found.failed += [f"{name}: {outcome.error}" for name, outcome in done.items() if not outcome.complete]

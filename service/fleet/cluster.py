@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Event
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -137,7 +138,7 @@ class Fleet:
             if node.alive and node.cpus:
                 here = NodeAffinitySchedulingStrategy(node.id, soft=False)
                 asked = task.options(num_cpus=0, max_retries=0, scheduling_strategy=here).remote()
-                require_versions(node.host, lambda asked=asked: self._ray.get(asked, timeout=_STARTS_WITHIN_S))
+                require_versions(node.host, partial(self._ray.get, asked, timeout=_STARTS_WITHIN_S))
 
     def executor(self, needs: Mapping[str, float] | None = None) -> "RayExecutor":
         """Evaluates on the machines of the fleet (`lutra.nas.search`).

@@ -115,7 +115,7 @@ class DeviceRun:
                     raise NodeLostError(
                         f"{self._node or 'the machine'} of {self._device} was lost again and again without a new row "
                         f"({type(lost).__name__})",
-                        hint="look at its memory and at Ray's logs there (/tmp/ray); committed rows are kept",
+                        hint="look at its memory and at Ray's logs there; committed rows are kept",
                     ) from lost
             self._cancel.wait(_LOOK_S)
 
@@ -123,7 +123,7 @@ class DeviceRun:
         """What a node could not do, for a reason that will not pass."""
         return FleetError(
             f"{self._device} cannot be measured: {str(fault).strip().splitlines()[-1]}",
-            hint="look at Ray's logs of that machine (/tmp/ray); a fault of Lutra's should be reported",
+            hint="look at Ray's logs of that machine; a fault of Lutra's should be reported",
         )
 
     def _attempt(self) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class DeviceRun:
                 raise _CancelledError
             known, self._measuring = self._store.table(record).to_json(), True
             stream = actor.measure.options(num_returns="streaming").remote(known, list(self._done))
-            end: dict[str, Any] = {}
+            end: Mapping[str, Any] = {}
             for batch in self._batches(actor, stream):
                 self._take(batch, record, lease)
                 end = batch

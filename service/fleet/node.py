@@ -107,7 +107,9 @@ class Measurer:
         with Store.open(Path(self._folder.name) / "rows.db") as store:
             table = Table.from_json(known)
             record = store.register_device(table.fingerprint, self._device)
-            store.record_many(record, _still_good(table, self._work.plan, self._order.fresh, set(map(tuple, done))))
+            store.record_many(
+                record, _still_good(table, self._work.plan, self._order.fresh, {(kind, key) for kind, key in done})
+            )
             for name, document in table.documents.items():
                 store.set_document(record, name, document)
             yield from _Campaign(self._work, self._order, store, self._cancel).told()

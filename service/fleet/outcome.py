@@ -46,5 +46,5 @@ class Outcome:
         told = {"node": self.node, "digest": self.digest, "committed": self.committed, "node_losses": self.losses}
         if self.error is not None:
             error = self.error
-            told["error"] = {"code": error.code, "message": error.message, "hint": error.hint}  # type: ignore[assignment]
+            told["error"] = {"code": error.code, "message": error.message, "hint": error.hint}
         return {**self.document, **told}

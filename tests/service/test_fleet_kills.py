@@ -3,7 +3,8 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,7 +16,11 @@ from lutra.profiler import make_plan, resolve_device, run_campaign
 from lutra.service.fleet import Fleet, Order
 from lutra.service.fleet.joining import environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # the warnings are Ray's own
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore"),
+]  # the warnings are Ray's own
 
 SLOW, QUICK = {"board": "stm32f746"}, {"gpu": "h100_sxm"}
 ACCURACY = """
@@ -44,7 +49,8 @@ class Machines:
 
     def add(self, devices: dict[str, str], cpus: int = 0) -> Any:
         self._announce(devices)
-        return self.cluster.add_node(num_cpus=cpus, resources={f"device:{name}": 1 for name in devices})
+        resources = {f"device:{name}": 1 for name in devices}
+        return self.cluster.add_node(num_cpus=cpus, resources=resources)
 
     def kill(self, node: Any) -> None:
         self.cluster.remove_node(node, allow_graceful=False)
@@ -70,19 +76,19 @@ def contents(table: Table) -> dict[tuple[str, str], Any]:
 
 
 class Listener:
-    """Remembers events, and does something once at the N-th row of a device."""
+    """Remembers events, and says when a device has had so many rows."""
 
-    def __init__(self, device: str, rows: int, then: Callable[[], None]) -> None:
+    def __init__(self, device: str, rows: int) -> None:
         self.events: list[tuple[str, Any]] = []
-        self._device, self._left, self._then = device, rows, then
-        self.thread = threading.Thread(target=then)
+        self.enough = threading.Event()
+        self._device, self._left = device, rows
 
     def __call__(self, device: str, event: Any) -> None:
         self.events.append((device, event))
         if device == self._device and event["event"] == "row":
             self._left -= 1
             if self._left == 0:
-                self.thread.start()
+                self.enough.set()
 
 
 def test_a_machine_that_dies_and_comes_back_loses_and_repeats_nothing(machines, tmp_path):
@@ -90,14 +96,15 @@ def test_a_machine_that_dies_and_comes_back_loses_and_repeats_nothing(machines, 
     machines.add(QUICK)
     network = zoo.build("mobilenet_v2", resolution=64)
 
-    def strike() -> None:
-        machines.kill(dying)
-        machines.add(SLOW)
-
-    listen = Listener("board", 3, strike)
+    listen = Listener("board", 3)
     with Store.open(tmp_path / "rows.db") as store, Fleet(machines.cluster.address) as fleet:
-        done = fleet.profile(Order.of([network], [], settings={}), ["board", "gpu"], store, listen=listen)
-        listen.thread.join()
+        order = Order.of([network], [], settings={})
+        with ThreadPoolExecutor(1) as asking:  # Ray starts nodes from a main thread only
+            asked = asking.submit(fleet.profile, order, ["board", "gpu"], store, listen=listen, patience_s=120.0)
+            assert listen.enough.wait(120)
+            machines.kill(dying)
+            machines.add(SLOW)
+            done = asked.result()
         assert done["board"].complete
         assert done["gpu"].complete
         assert (done["board"].losses, done["gpu"].losses) == (1, 0)
@@ -114,7 +121,8 @@ def test_a_machine_that_dies_and_comes_back_loses_and_repeats_nothing(machines, 
 def test_who_is_cancelled_keeps_its_rows_and_goes_on(machines, tmp_path):
     machines.add(SLOW)
     cancel = threading.Event()
-    listen = Listener("board", 2, cancel.set)
+    listen = Listener("board", 2)
+    listen.enough = cancel
     order = Order.of([zoo.build("mobilenet_v2", resolution=64)], [], settings={})
     with Store.open(tmp_path / "rows.db") as store, Fleet(machines.cluster.address) as fleet:
         first = fleet.profile(order, ["board"], store, listen=listen, cancel=cancel)["board"]
@@ -128,12 +136,14 @@ def test_who_is_cancelled_keeps_its_rows_and_goes_on(machines, tmp_path):
 def test_a_machine_that_stays_away_fails_alone(machines, tmp_path):
     dying = machines.add(SLOW)
     machines.add(QUICK)
-    listen = Listener("board", 2, lambda: machines.kill(dying))
-    network = zoo.build("mobilenet_v2", resolution=64)
+    listen = Listener("board", 2)
+    order = Order.of([zoo.build("mobilenet_v2", resolution=64)], [], settings={})
     with Store.open(tmp_path / "rows.db") as store, Fleet(machines.cluster.address) as fleet:
-        order = Order.of([network], [], settings={})
-        done = fleet.profile(order, ["board", "gpu"], store, listen=listen, patience_s=3.0)
-        listen.thread.join()
+        with ThreadPoolExecutor(1) as asking:
+            asked = asking.submit(fleet.profile, order, ["board", "gpu"], store, listen=listen, patience_s=3.0)
+            assert listen.enough.wait(120)
+            machines.kill(dying)
+            done = asked.result()
         assert isinstance(done["board"].error, NodeLostError)
         assert done["gpu"].complete
         assert len(store.table("board")) == done["board"].committed >= 2
