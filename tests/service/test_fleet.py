@@ -184,6 +184,7 @@ def raises() -> None:
     raise KeyError("mine")
 
 
+@pytest.mark.slow
 def test_a_call_whose_process_dies_is_made_again(address, tmp_path):
     with RayExecutor(address) as fleet:
         once, always = fleet.submit(dies, str(tmp_path / "once"), 1), fleet.submit(dies, str(tmp_path / "always"), 9)
