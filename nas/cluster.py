@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,9 @@ def ray_module(purpose: str) -> Any:
     Raises:
         MissingDependencyError: it is not installed.
     """
-    # Ray reads these when it is imported: nothing is sent to its makers, and a cluster's token is shown to it.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if has_token():
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent to its makers
+    # Ray reads this when it is imported, and disagrees with itself where it changes later.
+    if "ray" not in sys.modules and has_token():
         os.environ.setdefault(_AUTH_MODE, "token")
     try:
         import ray
