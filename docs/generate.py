@@ -78,6 +78,10 @@ REMEDIES = {
     "LUTRA-E918": "Wait as long as the message, or the header `Retry-After`, says.",
     "LUTRA-E919": "Look for the request's number in the server's log, and report what stands there.",
     "LUTRA-E920": "Check the address, and that the server runs: `curl ADDRESS/healthz`.",
+    "LUTRA-E930": "The message says what; [the fleet](fleet.md) says how machines come together.",
+    "LUTRA-E931": "Check the address, and that this machine is in the cluster: `lutra fleet head` or `join`.",
+    "LUTRA-E932": "Start the machine again, `lutra fleet join`, and give the same command again: rows are kept.",
+    "LUTRA-E933": "Install the same versions of Lutra and Python on all machines, and let them join again.",
 }
 """What to do about each error, by code."""
 

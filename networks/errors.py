@@ -45,6 +45,10 @@
     │   ├── QueueFullError            too many jobs are waiting
     │   ├── IdempotencyError          its idempotency key stands for another job
     │   └── JobLostError              a worker's job is not its own any more
+    ├── FleetError                    machines that are to work together, and cannot
+    │   ├── UnreachableFleetError     no cluster answers at this address
+    │   ├── NodeLostError             the machine that has a device is gone, and has not come back
+    │   └── NodeMismatchError         a machine whose Lutra or Python is another
     └── ServiceError                  what a server answers, or why it cannot be asked
         ├── UnauthenticatedError      no token, or none that is known and still valid
         ├── ForbiddenError            the token's scope is too small, or the request comes from another site
@@ -530,6 +534,42 @@ class JobLostError(JobError):
         super().__init__(
             f"the job {job} was taken from this worker, which was silent for too long",
             hint="nothing is to be done: committed rows are kept, and another worker goes on",
+        )
+
+
+class FleetError(LutraError):
+    """Machines that are to work together, and cannot."""
+
+    code = "LUTRA-E930"
+
+
+class UnreachableFleetError(FleetError):
+    """No cluster answers at this address."""
+
+    code = "LUTRA-E931"
+
+
+class NodeLostError(FleetError):
+    """The machine that has a device is gone, and has not come back; rows that it measured are kept."""
+
+    code = "LUTRA-E932"
+
+
+class NodeMismatchError(FleetError):
+    """A machine of the fleet whose Lutra or Python is another than here.
+
+    Attributes:
+        node: the machine.
+        differences: one line each, as ``what: here -> there``.
+    """
+
+    code = "LUTRA-E933"
+
+    def __init__(self, node: str, differences: Sequence[str]) -> None:
+        self.node, self.differences = node, tuple(differences)
+        super().__init__(
+            f"{node} does not have what this machine has: {'; '.join(self.differences)}",
+            hint="install the same versions on all machines of the fleet, and let it join again",
         )
 
 

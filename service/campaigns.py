@@ -5,19 +5,17 @@ import logging
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from ..luts import Store
     from ..profiler import CampaignEvent, CampaignResult, Plan
 
 logger = logging.getLogger(__name__)
-
-Listener: TypeAlias = "Callable[[CampaignEvent], None]"
 
 STANDARD_OUTPUT = "-"
 
@@ -76,7 +74,7 @@ def measure(plan: "Plan", store: "Store", **options: Any) -> "CampaignResult":
 
 
 @contextmanager
-def event_writer(path: str | None) -> "Iterator[Listener | None]":
+def event_writer(path: str | None) -> "Iterator[_Lines | None]":
     """What writes a campaign's events as lines of JSON, each at once; None where nobody wants them.
 
     A reader that goes away, or a full disk, ends the events but not the campaign.
@@ -117,9 +115,13 @@ class _Lines:
         self._stream: BinaryIO | None = stream
 
     def __call__(self, event: "CampaignEvent") -> None:
+        self.write(event.to_dict())
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Write an event that is plain JSON data."""
         if self._stream is None:
             return
-        line = json.dumps(event.to_dict(), allow_nan=False).encode() + b"\n"
+        line = json.dumps(document, allow_nan=False).encode() + b"\n"
         try:
             while line:
                 line = line[self._stream.write(line) :]

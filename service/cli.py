@@ -21,6 +21,7 @@ from .commands import (
     devices,
     doctor,
     fit,
+    fleet,
     jobs,
     ops,
     predict,
@@ -72,6 +73,7 @@ app.add_typer(table.app, name="table")
 app.add_typer(token.app, name="token")
 app.add_typer(jobs.app, name="jobs")
 app.command("agent", short_help="Take jobs of a server, measure here, send the rows.")(agent.agent)
+app.add_typer(fleet.app, name="fleet")
 app.command("worker", short_help="Take jobs from a store and run them.")(worker.worker)
 
 

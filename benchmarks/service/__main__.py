@@ -11,7 +11,7 @@ from typing import Any
 
 from .._parts import run_parts
 from .._results import Figure
-from . import _fuzz, _http, _kills, _rows
+from . import _fleet, _fuzz, _http, _kills, _rows
 
 COMMAND = "make bench-service"
 
@@ -20,6 +20,7 @@ MODULES: dict[str, ModuleType] = {
     "fuzz": _fuzz,
     "kills": _kills,
     "rows": _rows,
+    "fleet": _fleet,
 }
 
 

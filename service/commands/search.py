@@ -117,6 +117,16 @@ def search(
     workers: Annotated[
         int, typer.Option("--workers", "-w", metavar="N", min=1, help="Processes that evaluate networks.")
     ] = 1,
+    fleet: Annotated[
+        str | None,
+        typer.Option(
+            "--fleet", metavar="HOST:PORT", help="Evaluate on the machines of a cluster; auto for this one's."
+        ),
+    ] = None,
+    needs: Annotated[
+        str | None,
+        typer.Option("--needs", metavar="WHAT", help="What an evaluation on the fleet needs: cpus=4,gpus=1; one CPU."),
+    ] = None,
     seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Of all random choices; 0.")] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="FOLDER", help=f"Where everything is kept; {_OUT}.")
@@ -148,6 +158,7 @@ def search(
     and a picture. What is called accuracy is named as what it is.
     """
     from ..searching import gradient, runs
+    from ..searching.asked import needs_of
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
     given |= {"--max-macs": max_macs, "--max-params": max_params, "--margin": margin, "--accuracy": accuracy}
@@ -163,6 +174,7 @@ def search(
     given |= {"--store": store, "--seed": seed, "--also": also or None}
     if server is not None:
         here = {"--store": store, "--resume": resume, "--workers": workers if workers > 1 else None}
+        here |= {"--fleet": fleet, "--needs": needs}
         _on_a_server(server, here, given, evaluations or _EVALUATIONS, remeasure, as_json)
         return
     if resume is not None:
@@ -174,15 +186,18 @@ def search(
         if gradient.is_kind(settings.strategy):
             unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
             unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
+            unmeant |= {"--fleet": fleet, "--needs": needs}
             gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
         _require_new(folder, f"go on with lutra search --resume {folder}, or give another --out")
     if remeasure:
         _require_here(settings)
+    evaluators = runs.Evaluators(workers, fleet, needs_of(needs))
+    evaluators.check()
     prepared = runs.prepare(settings, folder)
     folder.mkdir(parents=True, exist_ok=resume is not None)
     prepared.settings.save(folder)
     try:
-        done = runs.run(prepared, folder, workers=workers)
+        done = runs.run(prepared, folder, evaluators)
         if done.result.stopped == "cancelled":
             raise KeyboardInterrupt
         _reported(done, folder, remeasure, as_json)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from ..options import split_names
+
 _FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 
@@ -41,6 +43,25 @@ def count_of(option: str, text: str | None) -> float | None:
     if not 0 < count < float("inf"):
         raise UsageError(f"{option} {text!r} is no number of them", hint=f"write it as {option} 300M")
     return count
+
+
+def needs_of(text: str | None) -> dict[str, float]:
+    """What ``cpus=4,gpus=1`` says; nothing for None.
+
+    Raises:
+        UsageError: it says something else.
+    """
+    from ...networks.errors import UsageError
+
+    found: dict[str, float] = {}
+    for part in split_names(text):
+        name, _, number = part.partition("=")
+        if name not in ("cpus", "gpus") or not number.replace(".", "", 1).isdecimal() or name in found:
+            raise UsageError(
+                f"--needs {text!r} is not what an evaluation needs", hint="write it as --needs cpus=4,gpus=1"
+            )
+        found[name] = float(number)
+    return found
 
 
 def parameters_of(strategy: str, texts: list[str]) -> dict[str, Any]:

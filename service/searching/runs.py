@@ -3,10 +3,10 @@
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Final
@@ -191,10 +191,44 @@ class Run:
     derived: int | None = None
 
 
-def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
+@dataclass(frozen=True)
+class Evaluators:
+    """Who evaluates networks: this process, others beside it, or the machines of a fleet.
+
+    Attributes:
+        workers: processes on this machine; 1 for this one.
+        fleet: address of a cluster; None for this machine alone.
+        needs: what an evaluation on the fleet needs: "cpus", "gpus".
+    """
+
+    workers: int = 1
+    fleet: str | None = None
+    needs: Mapping[str, float] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what makes no sense together.
+
+        Raises:
+            UsageError: both a fleet and workers, or needs without a fleet.
+        """
+        from ...networks.errors import UsageError
+
+        if self.fleet is not None and self.workers > 1:
+            raise UsageError("--fleet and --workers", hint="leave --workers out: the fleet's machines have their own")
+        if self.fleet is None and self.needs:
+            raise UsageError("--needs without --fleet", hint="name the cluster: --fleet HOST:PORT")
+
+
+def run(prepared: Prepared, folder: Path, evaluators: Evaluators = Evaluators()) -> Run:
     """Search with a progress bar; Ctrl-C ends it after what is being evaluated, and the folder keeps it.
 
+    Args:
+        prepared: what is searched for.
+        folder: of the search.
+        evaluators: who evaluates, where no supernet is trained.
+
     Raises:
+        FleetError: the cluster cannot be reached, or its machines are not fit for it.
         SearchStateError: the folder's journal is of another search, or damaged.
         LutraError: as `lutra.nas.search` raises.
     """
@@ -204,8 +238,10 @@ def run(prepared: Prepared, folder: Path, *, workers: int = 1) -> Run:
     settings = prepared.settings
     if gradient.is_kind(settings.strategy):
         return gradient.run(prepared, folder)
+    if evaluators.fleet is not None:
+        _require_single(prepared)
     with (
-        _executor(workers) as executor,
+        _executor(evaluators) as executor,
         cancel_on_interrupt("evaluated") as cancel,
         search_progress(settings.evaluations, prepared.accuracy.label) as show,
     ):
@@ -256,15 +292,33 @@ def tell_how_to_go_on(folder: Path) -> None:
     sys.stderr.write(f"interrupted; go on with: {shlex.join(['lutra', 'search', '--resume', str(folder)])}\n")
 
 
+def _require_single(prepared: Prepared) -> None:
+    """Make sure that there is something for a fleet to do."""
+    from ...networks.errors import UsageError
+
+    if all(objective.batched for objective in prepared.problem.objectives):
+        raise UsageError(
+            f"{prepared.accuracy.label} is known here for all networks at once: a fleet has nothing to evaluate",
+            hint="leave --fleet out, or give --accuracy file.py:function with a function of one network",
+        )
+
+
 @contextmanager
-def _executor(workers: int) -> "Iterator[Executor | None]":
-    """Processes that evaluate; none where one is enough."""
-    if workers == 1:
+def _executor(evaluators: Evaluators) -> "Iterator[Executor | None]":
+    """What evaluates, where it is not this process."""
+    if evaluators.fleet is not None:
+        from ..fleet import Fleet
+        from ..fleet.quiet import ray_in_the_log
+
+        with ray_in_the_log(), Fleet(evaluators.fleet) as fleet, fleet.executor(evaluators.needs) as executor:
+            yield executor
+        return
+    if evaluators.workers == 1:
         yield None
         return
     # Spawned ones begin clean; they leave Ctrl-C to this process, which decides what is still finished.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as executor:
+    with ProcessPoolExecutor(evaluators.workers, mp_context=context, initializer=_leave_interrupts) as executor:
         yield executor
 
 

@@ -37,6 +37,7 @@ COMMANDS = (
     "devices",
     "doctor",
     "fit",
+    "fleet",
     "jobs",
     "ops",
     "predict",
