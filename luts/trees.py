@@ -1,4 +1,4 @@
-"""Boosted regression trees, kept as plain arrays; scikit-learn grows them, numpy asks them."""
+"""Sums of regression trees, boosted or averaged, kept as plain arrays; scikit-learn grows them, numpy asks them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -76,6 +76,32 @@ class BoostedTrees:
             ).fit(matrix, left_over)
             left_over = left_over - learning_rate * tree.predict(matrix)
             trees.append(tree.tree_)
+        return cls._of(trees, start=start, share=learning_rate)
+
+    @classmethod
+    def averaged(cls, matrix: Floats, targets: Floats, *, count: int, least_leaf: int, seed: int) -> Self:
+        """Extremely randomised trees (Geurts, Ernst and Wehenkel, Machine Learning 63, 2006), each with a mean share.
+
+        Args:
+            matrix: n inputs, shape ``[n, f]``.
+            targets: shape ``[n]``.
+            count: t, how many trees.
+            least_leaf: inputs that a leaf stands for, at least.
+            seed: of the thresholds that are tried.
+
+        Raises:
+            MissingDependencyError: scikit-learn is not installed.
+        """
+        try:
+            from sklearn.ensemble import ExtraTreesRegressor
+        except ImportError:
+            raise MissingDependencyError("scikit-learn", "learn", "growing regression trees") from None
+        forest = ExtraTreesRegressor(count, min_samples_leaf=least_leaf, random_state=seed).fit(matrix, targets)
+        return cls._of([tree.tree_ for tree in forest.estimators_], start=0.0, share=1 / count)
+
+    @classmethod
+    def _of(cls, trees: list[Any], *, start: float, share: float) -> Self:
+        """Trees of scikit-learn, each of which counts by its share."""
         most = max(tree.node_count for tree in trees)
         left, right = (_padded([getattr(t, f"children_{side}") for t in trees], most) for side in ("left", "right"))
         leaf, own = left < 0, np.arange(most)
@@ -83,10 +109,10 @@ class BoostedTrees:
             start=start,
             depth=max(int(tree.max_depth) for tree in trees),
             feature=np.where(leaf, 0, _padded([tree.feature for tree in trees], most)).astype(np.int32),
-            threshold=_padded([tree.threshold for tree in trees], most),
+            threshold=np.where(leaf, 0.0, _padded([tree.threshold for tree in trees], most)),
             left=np.where(leaf, own, left).astype(np.int32),
             right=np.where(leaf, own, right).astype(np.int32),
-            value=learning_rate * _padded([tree.value[:, 0, 0] for tree in trees], most),
+            value=share * np.where(leaf, _padded([tree.value[:, 0, 0] for tree in trees], most), 0.0),
         )
 
     def predict(self, matrix: Floats) -> Floats:

@@ -312,9 +312,17 @@ class MeasurementError(LutraError):
 
 
 class WorkerCrashedError(MeasurementError):
-    """The runtime's process died."""
+    """The runtime's process died.
+
+    Attributes:
+        killed: it was ended from outside (SIGKILL: by whoever, or for want of memory), rather than by what it ran.
+    """
 
     code = "LUTRA-E501"
+
+    def __init__(self, message: str, *, killed: bool = False) -> None:
+        super().__init__(message)
+        self.killed = killed
 
 
 class WorkerTimeoutError(MeasurementError):

@@ -268,7 +268,7 @@ class WorkerClient:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         said = f": {lines[-1].strip()}" if lines else ""
-        return WorkerCrashedError(f"the runtime's process {how}{said}")
+        return WorkerCrashedError(f"the runtime's process {how}{said}", killed=status == -signal.SIGKILL)
 
 
 def _unpack(answer: dict[str, Any], blob: bytes) -> list[Samples]:

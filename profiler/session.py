@@ -40,6 +40,7 @@ class Session:
         self._subjects = {subject.network.fingerprint: subject for subject in plan.subjects}
         self._worker = self._start()
         self._sequence: list[str] = []
+        self._spared: list[str] = []  # what killed a worker together, and none of it alone
         self.prepared: dict[str, PreparedInfo] = {}
         self.overheads: list[dict[str, Any]] = []
 
@@ -88,12 +89,22 @@ class Session:
         if name in self.prepared:
             return
         try:
-            self.prepared[name] = self._prepare_as_timed(name)
+            self.prepared[name] = self._prepare_again_if_killed(name)
         except MeasurementError as error:
             self._sequence = [other for other in self._sequence if other != name]
             if isinstance(error, WorkerCrashedError | WorkerTimeoutError):
                 self.restart(self.prepared)
             raise
+
+    def _prepare_again_if_killed(self, name: str) -> PreparedInfo:
+        """Make it ready. A kill from outside says nothing of a kernel the first time, much the second time."""
+        try:
+            return self._prepare_as_timed(name)
+        except WorkerCrashedError as crash:
+            if not crash.killed:
+                raise
+            self.restart(self.prepared)
+            return self._prepare_as_timed(name)
 
     def _prepare_as_timed(self, name: str) -> PreparedInfo:
         """Make it ready. Where the runtime has its own way to cold caches, one execution is timed by itself."""
@@ -154,10 +165,14 @@ class Session:
         """After a measurement killed the worker: run each entry alone in a fresh one, and drop those that kill it too.
 
         Returns:
-            Names of what was dropped: all entries where none is guilty alone.
+            Names of what was dropped: where none is guilty alone, none the first time, as the worker may have been
+            killed from outside; the second time all.
         """
         names = [name for name in self.prepared if not name.startswith(CONSTANT)]
-        culprits = [name for name in names if not self._survives(name)] or names
+        culprits = [name for name in names if not self._survives(name)]
+        if not culprits and self._spared == names:
+            culprits = names
+        self._spared = names
         self.restart([name for name in names if name not in culprits])
         return culprits
 

@@ -31,17 +31,63 @@ def run_job(server: str, kind: str, request: Mapping[str, Any], *, as_json: bool
     """
     from .client import Client
 
-    given = {name: value for name, value in request.items() if value is not None}
     with Client(server) as client:
-        job = client.jobs.submit(kind, given)
-        sys.stderr.write(f"job {job.id} on {client.location}\n")
-        try:
-            _follow(client, job.id)
-            done = client.jobs.wait(job.id)
-        except KeyboardInterrupt:
-            sys.stderr.write(f"\nthe job goes on; stop it with: lutra jobs cancel {job.id} --server {server}\n")
-            raise typer.Exit(_INTERRUPTED) from None
-        _conclude(client, done, as_json)
+        job = finished_job(client, server, kind, request)
+        result = client.jobs.result(job.id)
+        if as_json:
+            echo_json(result)
+            return
+        for name, value in result.items():  # what has parts is for --json
+            if value is not None and not isinstance(value, dict | list):
+                typer.echo(f"{name.replace('_', ' ')}: {value}")
+        for file in client.jobs.files(job.id):
+            typer.echo(f"file: {file.name} ({file.size_bytes} bytes; lutra jobs fetch gets it)")
+
+
+def finished_job(client: "Client", server: str, kind: str, request: Mapping[str, Any]) -> "Job":
+    """Submit a job, and follow it on standard error until it has succeeded. Ctrl-C ends the waiting; the job goes on.
+
+    Args:
+        client: of the server.
+        server: its address, as the user gave it.
+        kind: of the job.
+        request: what to do; entries that are None are left to the kind.
+
+    Raises:
+        LutraError: the server refuses the job, or what the job failed of.
+        typer.Exit: it was cancelled, or its time was up.
+    """
+    given = {name: value for name, value in request.items() if value is not None}
+    job = client.jobs.submit(kind, given)
+    sys.stderr.write(f"job {job.id} on {client.location}\n")
+    try:
+        _follow(client, job.id)
+        done = client.jobs.wait(job.id)
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\nthe job goes on; stop it with: lutra jobs cancel {job.id} --server {server}\n")
+        raise typer.Exit(_INTERRUPTED) from None
+    if done.error is not None:
+        raise _failure(done.error)
+    if done.state != "succeeded":
+        sys.stderr.write(f"the job was {done.state.replace('_', ' ')}\n")
+        raise typer.Exit(_INTERRUPTED if done.state == "cancelled" else 1)
+    return done
+
+
+def refuse_local(given: Mapping[str, Any]) -> None:
+    """Refuse options that mean this machine.
+
+    Args:
+        given: values of such options, by name; None where they are not given.
+
+    Raises:
+        UsageError: one is given.
+    """
+    from ..networks.errors import UsageError
+
+    told = [name for name, value in given.items() if value is not None]
+    if told:
+        raise UsageError(f"--server and {', '.join(told)}", hint="leave them out: the job is done elsewhere")
 
 
 def networks_for_a_server(names: list[str], input_shapes: list[str] | None) -> list[str | dict[str, Any]]:
@@ -71,23 +117,6 @@ def _follow(client: "Client", job_id: str) -> None:
             told_at = time.monotonic()
             eta = f", {event['eta_s']:.0f} s to go" if event.get("eta_s") is not None else ""
             sys.stderr.write(f"{event.get('done', 0)} of {event['total']}{eta}\n")
-
-
-def _conclude(client: "Client", job: "Job", as_json: bool) -> None:
-    if job.error is not None:
-        raise _failure(job.error)
-    if job.state != "succeeded":
-        sys.stderr.write(f"the job was {job.state.replace('_', ' ')}\n")
-        raise typer.Exit(_INTERRUPTED if job.state == "cancelled" else 1)
-    result = client.jobs.result(job.id)
-    if as_json:
-        echo_json(result)
-        return
-    for name, value in result.items():  # what has parts is for --json
-        if value is not None and not isinstance(value, dict | list):
-            typer.echo(f"{name.replace('_', ' ')}: {value}")
-    for file in client.jobs.files(job.id):
-        typer.echo(f"file: {file.name} ({file.size_bytes} bytes; lutra jobs fetch gets it)")
 
 
 def _failure(error: Mapping[str, Any]) -> Exception:

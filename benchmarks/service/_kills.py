@@ -1,8 +1,9 @@
 """Kills servers, workers, what they have started, and the database with SIGKILL at random moments, and looks for loss.
 
-Two workers run profile jobs of the null device, which a third process keeps submitting. An observer reads events and
-remembers every row that it was told of. After each kill the store must hold each of these rows, as it was told, once;
-what was killed is started again, and at the end all jobs must succeed, with all their rows.
+Two workers run profile jobs of the null device, which a third process keeps submitting over HTTP to ``lutra serve``. An
+observer reads events over HTTP too, and remembers every row that it was told of. After each kill the store must hold
+each of these rows, as it was told, once; what was killed is started again, and at the end all jobs must succeed, with
+all their rows.
 
 ``python -m benchmarks.service._kills --kills N --database sqlite`` prints what was found as JSON.
 """
@@ -11,6 +12,7 @@ import argparse
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,10 +28,12 @@ import psutil
 
 from lutra.luts import Store
 from lutra.luts.testing_postgres import PostgresServer, postgres_is_missing
-from lutra.networks.errors import StoreError
+from lutra.networks.errors import ServiceError, StoreError
 from lutra.profiler import make_plan, resolve_device
+from lutra.service import Client
 from lutra.service.jobs.job import Job
 from lutra.service.jobs.queue import JobQueue
+from lutra.service.tokens import Tokens
 
 from .._results import ROOT, Figure, note
 from ._submitting import network
@@ -53,7 +57,7 @@ class Found:
         rows: rows that the observer was told of.
         lost: of these, missing or changed after a kill; and rows of jobs that succeeded which are not there.
         duplicated: rows, events or jobs that are there twice.
-        unsound: stores whose check found a fault, and jobs that did not succeed in the end.
+        unsound: stores whose check found a fault, rows that are failed, and jobs that did not succeed in the end.
         problems: what was wrong, in words.
         seconds: how long it took.
     """
@@ -82,6 +86,7 @@ class Hunt:
         self._url, self._folder, self._server = url, folder, server
         self._random = random.Random(seed)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._address = f"127.0.0.1:{_free_port()}"
         self._told: dict[tuple[str, str], float] = {}
         self._seen: Counter[str] = Counter()
         self.found = Found()
@@ -91,6 +96,9 @@ class Hunt:
         started_s = time.monotonic()
         with Store.open(self._url) as self._store:
             self._queue = JobQueue(self._store)
+            self._token = Tokens(self._store).create("kills", "profile", days=1)[1]
+            client = Client(f"http://{self._address}", token=self._token)
+            self._asked = client.jobs
             try:
                 for role in self._roles():
                     self._start(role)
@@ -103,27 +111,37 @@ class Hunt:
                 for process in self._processes.values():
                     _kill_tree(process.pid)
                     process.wait()
+                client.close()
         self.found.seconds = time.monotonic() - started_s
         return self.found
 
     def _roles(self) -> list[str]:
-        return ["server", *(f"worker {number}" for number in range(WORKERS))]
+        return ["server", "client", *(f"worker {number}" for number in range(WORKERS))]
 
     def _start(self, role: str) -> None:
-        command = [sys.executable, "-m"]
+        command = [sys.executable, "-m", "lutra.service.cli"]
         if role == "server":
-            command += ["benchmarks.service._submitting", self._url]
+            command += ["serve", "--store", self._url, "--port", self._address.rpartition(":")[2]]
+        elif role == "client":
+            command = [sys.executable, "-m", "benchmarks.service._submitting", f"http://{self._address}"]
         else:
-            command += ["lutra.service.cli", "worker", "--store", self._url, "--device", "null", "--kind", "profile"]
+            command += ["worker", "--store", self._url, "--device", "null", "--kind", "profile"]
             command += ["--folder", str(self._folder / "work")]
+        env = os.environ | {"LUTRA_TOKEN": self._token}
         with (self._folder / f"{role}.log").open("ab") as log:
-            self._processes[role] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ)
+            self._processes[role] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=env)
+
+    def _revive(self) -> None:
+        """Start again what has ended."""
+        for role, process in self._processes.items():
+            if process.poll() is not None:
+                self._start(role)
 
     def _victims(self) -> dict[str, Callable[[], None]]:
         """What can be killed now, and how."""
         victims: dict[str, Callable[[], None]] = {}
         for role, process in self._random.sample([*self._processes.items()], len(self._processes)):
-            victims["server" if role == "server" else "worker"] = lambda pid=process.pid: _kill(pid)  # type: ignore[misc]
+            victims[role.partition(" ")[0]] = lambda pid=process.pid: _kill(pid)  # type: ignore[misc]
             with suppress(psutil.NoSuchProcess):
                 for child in psutil.Process(process.pid).children():
                     victims["job"] = lambda pid=child.pid: _kill(pid)  # type: ignore[misc]
@@ -146,9 +164,7 @@ class Hunt:
         if name == "database":
             assert self._server is not None
             self._server.start()
-        for role, process in self._processes.items():
-            if process.poll() is not None:
-                self._start(role)
+        self._revive()
 
     def _wait_for_the_moment(self) -> None:
         wait_s = self._random.uniform(0, _SOON_S)
@@ -157,6 +173,7 @@ class Hunt:
             while len(self._told) == known:
                 if time.monotonic() > ends_s:
                     raise RuntimeError(f"no row for {_PATIENCE_S:.0f} s; the logs are in {self._folder}")
+                self._revive()  # a server that found no database ends
                 self._observe()
                 time.sleep(_LOOK_S)
             wait_s = self._random.uniform(0, _LATER_S)
@@ -164,11 +181,11 @@ class Hunt:
         self._observe()
 
     def _observe(self) -> None:
-        """Read what happened since the last time; while the database is down, nothing."""
-        with suppress(StoreError):
-            page = self._queue.list(limit=200)
+        """Ask the server what happened since the last time; while it or the database is down, nothing."""
+        with suppress(ServiceError, StoreError):
+            page = self._asked.list(limit=200)
             for job in page.jobs:
-                while new := self._queue.events(job.id, self._seen[job.id]):
+                while new := self._asked.events(job.id, self._seen[job.id]):
                     self._take(job.id, new)
 
     def _take(self, job_id: str, events: Any) -> None:
@@ -190,7 +207,8 @@ class Hunt:
         self._observe()
         rows = list(self._patiently(lambda: list(self._store.numbers("null")) if self._store.devices() else []))
         held = Counter((row.subject_kind, row.subject_key) for row in rows)
-        values = {(row.subject_kind, row.subject_key): row.latency_ns / 1e6 for row in rows}
+        numbers = [row for row in rows if row.latency_ns is not None]
+        values = {(row.subject_kind, row.subject_key): row.latency_ns / 1e6 for row in numbers}
         for key, latency_ms in self._told.items():
             if values.get(key) != latency_ms:
                 self._note("lost", f"{key} was told as {latency_ms} ms and is {values.get(key)}")
@@ -200,11 +218,12 @@ class Hunt:
 
     def _finish(self) -> None:
         """Submit nothing more, wait until all is done, and compare with what there should be."""
-        server = self._processes.pop("server")
-        _kill(server.pid)
-        server.wait()
+        client = self._processes.pop("client")
+        _kill(client.pid)
+        client.wait()
         ends_s = time.monotonic() + 5 * _PATIENCE_S
         while time.monotonic() < ends_s and self._unfinished():
+            self._revive()
             self._observe()
             time.sleep(_LOOK_S)
         self._examine()
@@ -214,6 +233,9 @@ class Hunt:
         numbers = sorted(int(job.request["networks"][0]["name"].rpartition("-")[2]) for job in jobs)
         if numbers != list(range(len(jobs))):
             self._note("duplicated", f"jobs are submitted twice, or lost: {numbers}")
+        for row in self._patiently(lambda: list(self._store.numbers("null"))):
+            if row.latency_ns is None:
+                self._note("unsound", f"{row.label} has no number")
         for job in jobs:
             if job.state != "succeeded":
                 self._note("unsound", f"job {job.id} is {job.state} after {job.attempts} attempts: {job.error}")
@@ -254,6 +276,12 @@ class Hunt:
         setattr(self.found, what, getattr(self.found, what) + 1)
         if len(self.found.problems) < 20:
             self.found.problems.append(problem)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _kill(pid: int) -> None:
@@ -313,8 +341,8 @@ def figures(found: dict[str, Any], command: str) -> list[Figure]:
         )
         bad += one["lost"] + one["duplicated"] + one["unsound"]
     protocol = (
-        "profile jobs of the null device by two workers, killed at random moments with what they start, the process"
-        f" that submits and the database; every row that was told is looked up after each kill. {'; '.join(told)}"
+        "profile jobs of the null device by two workers, killed at random moments with what they start, lutra serve,"
+        f" its client and the database; every row that was told is looked up after each kill. {'; '.join(told)}"
     )
     kills = sum(sum(one["kills"].values()) for one in found.values())
 

@@ -1,18 +1,18 @@
-"""What stands for a server that is killed: submits jobs that profile the null device, a few at a time.
+"""A client that is killed: submits jobs that profile the null device over HTTP, a few at a time.
 
-``python -m benchmarks.service._submitting STORE`` goes on where an earlier one was killed: the jobs have idempotency
-keys ``0``, ``1``, ... It ends by SIGTERM.
+``python -m benchmarks.service._submitting URL``, with ``LUTRA_TOKEN``, goes on where an earlier one was killed: the
+jobs have idempotency keys ``0``, ``1``, ... It ends by SIGTERM.
 """
 
 import sys
 import time
 from typing import Any, Final
 
-from lutra.luts import Store
 from lutra.networks import Network, NetworkBuilder
-from lutra.networks.errors import StoreError
-from lutra.service.jobs.job import ACTIVE, WAITING
-from lutra.service.jobs.queue import JobQueue
+from lutra.networks.errors import ServiceError, StoreError
+from lutra.service import Client
+from lutra.service.client import RemoteJobs
+from lutra.service.jobs.job import Job
 
 AT_ONCE: Final = 3
 LAYERS: Final = 120
@@ -34,20 +34,29 @@ def request(number: int) -> dict[str, Any]:
 
 
 def submit_for_ever(url: str) -> None:
-    """Keep some jobs waiting or running."""
-    while True:
-        try:
-            with Store.open(url) as store:
-                queue = JobQueue(store)
-                while True:
-                    counts = queue.counts()
-                    if sum(counts.get(state, 0) for state in (*WAITING, *ACTIVE)) < AT_ONCE:
-                        number = sum(counts.values())
-                        queue.submit("profile", request(number), idempotency_key=str(number))
-                    time.sleep(_LOOK_S)
-        except StoreError as fault:
-            sys.stderr.write(f"{fault.message}\n")
+    """Keep some jobs waiting or running; a server that does not answer is asked again."""
+    with Client(url) as client:
+        while True:
+            try:
+                _top_up(client.jobs)
+            except (ServiceError, StoreError) as fault:
+                sys.stderr.write(f"{fault.message}\n")
             time.sleep(_LOOK_S)
+
+
+def _top_up(jobs: RemoteJobs) -> None:
+    """Submit the next job, if few are unfinished. A key that was submitted before gives the job that there is."""
+    known: list[Job] = []
+    after = None
+    while True:
+        page = jobs.list(after=after, limit=200)
+        known += page.jobs
+        after = page.after
+        if after is None:
+            break
+    if sum(not job.is_finished for job in known) < AT_ONCE:
+        number = len(known)
+        jobs.submit("profile", request(number), idempotency_key=str(number))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...luts.trees import BoostedTrees
 from ...networks.errors import UsageError
 from .. import _native
 from .calibration import (
@@ -16,13 +15,12 @@ from .calibration import (
     Calibration,
     PartCalibration,
     apply_factors,
-    residual_features,
+    tiles_of,
 )
 from .constants import Launch, generation_of, native_constants, native_device, part_of, read_constants
 from .device import GpuDevice
 from .ops import GpuOp, encode
-
-Floats = NDArray[np.float64]
+from .residual import Floats, Residual, residual_features
 
 _STEPS: Final = 12
 _FACTOR_SPREAD: Final = 0.3
@@ -31,9 +29,6 @@ apart it is about that."""
 _NOISE: Final = 0.1
 _OUTLIER: Final = 2.0  # in units of noise; errors beyond count by their size, not its square (Huber)
 _FOLDS: Final = 4
-_ROUNDS: Final = 250
-_DEPTH: Final = 4
-_LEARNING_RATE: Final = 0.06
 _QUANTILES: Final = (0.1, 0.9)
 
 
@@ -49,14 +44,14 @@ def calibrate(
     """Bring the model of a device closer to measurements of it.
 
     Of each class and unit with at least `LEAST_SAMPLES` measurements, factors of arithmetic and bandwidth and the floor
-    are fitted; from `LEAST_RESIDUAL_SAMPLES`, boosted trees learn what these leave over (scikit-learn grows them).
+    are fitted; from `LEAST_RESIDUAL_SAMPLES`, trees learn what these leave over (scikit-learn grows them).
 
     Args:
         device: what was measured.
         ops: n kernels.
         latency_ns: of each, shape ``[n]``.
         launch: how they were measured.
-        seed: of the folds that the band comes from, and of the trees.
+        seed: of the folds that the band comes from.
         constants: to start from; those that ship by default.
 
     Raises:
@@ -89,7 +84,7 @@ class _PartFit:
     """The fit of one part of the constants."""
 
     def __init__(self, device: GpuDevice, generation: dict[str, Any], name: str, launch: Launch) -> None:
-        self._device = native_device(device, gddr_efficiency=generation["gddr_efficiency"])
+        self._gpu, self._device = device, native_device(device, gddr_efficiency=generation["gddr_efficiency"])
         self._parts, self._name, self._launch = generation["parts"], name, launch
         host = _hosts(self._parts[name])[launch]
         self._floor_ns = host["floor_ns"] or self._device["launch_ns"] or 1.0
@@ -133,7 +128,7 @@ class _PartFit:
 
     def calibrated(self, rows: NDArray[np.int64], measured: Floats, rng: np.random.Generator) -> PartCalibration:
         """Factors, trees where there are enough measurements, and the band."""
-        logs, trees = self._fit(rows, measured)
+        logs, residual = self._fit(rows, measured)
         compute, memory, floor = np.exp(logs)
         low, high = np.quantile(self._held_out_ratios(rows, measured, rng), _QUANTILES)
         return PartCalibration(
@@ -142,25 +137,21 @@ class _PartFit:
             floor_ns=float(floor * self._floor_ns),
             band=(float(low), float(high)),
             samples=len(rows),
-            residual=trees,
+            residual=residual,
         )
 
-    def _fit(self, rows: NDArray[np.int64], measured: Floats) -> tuple[Floats, BoostedTrees | None]:
+    def _fit(self, rows: NDArray[np.int64], measured: Floats) -> tuple[Floats, Residual | None]:
         logs = self.factors(rows, measured)
         if len(rows) < LEAST_RESIDUAL_SAMPLES:
             return logs, None
-        latency = self.latency_ns(logs, rows)
-        features = residual_features(rows, latency)
-        trees = BoostedTrees.grown(
-            features,
-            np.log(measured / latency),
-            rising=np.zeros(features.shape[1], np.bool_),
-            rounds=_ROUNDS,
-            depth=_DEPTH,
-            learning_rate=_LEARNING_RATE,
-            seed=0,
-        )
-        return logs, trees
+        left_over = np.log(measured / self.latency_ns(logs, rows))
+        return logs, Residual.learned(self._features(logs, rows), left_over, rows)
+
+    def _features(self, logs: Floats, rows: NDArray[np.int64]) -> Floats:
+        def model(asked: NDArray[np.int64]) -> Floats:
+            return self.latency_ns(logs, asked)
+
+        return residual_features(self._gpu, rows, model(rows), model, tiles_of(self._parts[self._name]))
 
     def _held_out_ratios(self, rows: NDArray[np.int64], measured: Floats, rng: np.random.Generator) -> Floats:
         """Measured over simulated, of each measurement by a fit without it."""
@@ -168,11 +159,10 @@ class _PartFit:
         ratios = np.empty(len(rows))
         for number in range(_FOLDS):
             out = fold == number
-            logs = self.factors(rows[~out], measured[~out])
-            _, trees = (logs, None) if (~out).sum() < LEAST_RESIDUAL_SAMPLES else self._fit(rows[~out], measured[~out])
+            logs, residual = self._fit(rows[~out], measured[~out])
             latency = self.latency_ns(logs, rows[out])
-            if trees is not None:
-                latency = latency * np.exp(trees.predict(residual_features(rows[out], latency)))
+            if residual is not None:
+                latency = latency * residual.factors(self._features(logs, rows[out]), rows[out])
             ratios[out] = measured[out] / latency
         return ratios
 

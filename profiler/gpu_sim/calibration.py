@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...luts.trees import BoostedTrees
 from ...networks.errors import FormatVersionError, UsageError
 from .constants import PARTS, Launch
 from .device import GpuDevice
+from .ops import SIZES
+from .residual import FEATURES, MOST_TILES, SIZE_FEATURES, Floats, Integers, Latency, Residual, residual_features
 
-VERSION: Final = 1
+VERSION: Final = 2
+"""Version 1 has trees that were told sizes alone, and not which sizes they were shown."""
+
 LEAST_SAMPLES: Final = 10
 """Measurements of a class from which its factors are fitted."""
 
@@ -33,8 +36,6 @@ _DIVIDED: Final = {
 }
 _NOT_SCALED: Final = ("hosts", "power", "trees")
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class PartCalibration:
@@ -46,7 +47,7 @@ class PartCalibration:
         floor_ns: least latency of a kernel.
         band: 10 % and 90 % quantiles of measured over simulated latency, cross-validated.
         samples: how many measurements it was fitted on.
-        residual: logarithm of what is left over, from `residual_features`; None below `LEAST_RESIDUAL_SAMPLES`.
+        residual: what is left over; None below `LEAST_RESIDUAL_SAMPLES`.
     """
 
     compute: float
@@ -54,7 +55,7 @@ class PartCalibration:
     floor_ns: float
     band: tuple[float, float]
     samples: int
-    residual: BoostedTrees | None = None
+    residual: Residual | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.compute, self.memory, self.floor_ns, *self.band)
@@ -113,7 +114,7 @@ class Calibration:
                 raise FormatVersionError(str(path), version, VERSION)
             if content["launch"] not in ("graph", "eager"):
                 raise ValueError(f"launch is {content['launch']!r}")
-            parts = {name: _part_from_json(part) for name, part in content["parts"].items()}
+            parts = {name: _part_from_json(part, version) for name, part in content["parts"].items()}
             if unknown := set(parts) - set(PARTS):
                 raise ValueError(f"unknown classes {sorted(unknown)}")
             return cls(str(content["device"]), content["launch"], parts)
@@ -122,18 +123,22 @@ class Calibration:
 
 
 def _part_to_json(part: PartCalibration) -> dict[str, Any]:
-    trees = part.residual
     return {
         "compute": part.compute,
         "memory": part.memory,
         "floor_ns": part.floor_ns,
         "band": list(part.band),
         "samples": part.samples,
-        "residual": None if trees is None else {name: array.tolist() for name, array in trees.arrays().items()},
+        "residual": None if part.residual is None else _residual_to_json(part.residual),
     }
 
 
-def _part_from_json(content: Mapping[str, Any]) -> PartCalibration:
+def _residual_to_json(residual: Residual) -> dict[str, Any]:
+    trees = {name: array.tolist() for name, array in residual.trees.arrays().items()}
+    return {**trees, "low": residual.low.tolist(), "high": residual.high.tolist()}
+
+
+def _part_from_json(content: Mapping[str, Any], version: int) -> PartCalibration:
     low, high = content["band"]
     return PartCalibration(
         compute=float(content["compute"]),
@@ -141,26 +146,40 @@ def _part_from_json(content: Mapping[str, Any]) -> PartCalibration:
         floor_ns=float(content["floor_ns"]),
         band=(float(low), float(high)),
         samples=int(content["samples"]),
-        residual=None if content["residual"] is None else _trees_from_json(content["residual"]),
+        residual=None if content["residual"] is None else _residual_from_json(content["residual"], version),
     )
 
 
-def _trees_from_json(content: Mapping[str, Any]) -> BoostedTrees:
-    integers = ("feature", "left", "right")
-    arrays = {name: np.array(rows, np.int32 if name in integers else np.float64) for name, rows in content.items()}
+def _residual_from_json(content: Mapping[str, Any], version: int) -> Residual:
+    integers, bounds = ("feature", "left", "right"), ("low", "high")
+    arrays = {
+        name: np.array(rows, np.int32 if name in integers else np.float64)
+        for name, rows in content.items()
+        if name not in bounds
+    }
     trees = BoostedTrees.from_arrays(arrays)
-    shapes = {arrays[name].shape for name in ("feature", "threshold", "left", "right", "value")}
+    _check_trees(trees, SIZE_FEATURES if version == 1 else FEATURES)
+    if version == 1:
+        return Residual(trees, np.full(SIZES, -np.inf), np.full(SIZES, np.inf))
+    low, high = (np.array(content[name], np.float64) for name in bounds)
+    if low.shape != (SIZES,) or high.shape != (SIZES,) or not (np.isfinite(low) & (low <= high) & (high < 64)).all():
+        raise ValueError("the sizes that the trees were shown are none")
+    return Residual(trees, low, high)
+
+
+def _check_trees(trees: BoostedTrees, features: int) -> None:
+    arrays = (trees.feature, trees.threshold, trees.left, trees.right, trees.value)
+    shapes = {array.shape for array in arrays}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
         raise ValueError("the arrays of the trees have different shapes")
     nodes = next(iter(shapes))[1]
-    for name in ("left", "right"):
-        if arrays[name].min() < 0 or arrays[name].max() >= nodes:
+    for children in (trees.left, trees.right):
+        if children.min() < 0 or children.max() >= nodes:
             raise ValueError("a node of the trees leads nowhere")
-    if arrays["feature"].min() < 0 or arrays["feature"].max() >= FEATURES or not 0 <= trees.depth <= nodes:
+    if trees.feature.min() < 0 or trees.feature.max() >= features or not 0 <= trees.depth <= nodes:
         raise ValueError("the trees ask for what there is not")
-    if not all(np.isfinite(arrays[name]).all() for name in ("scalars", "threshold", "value")):
+    if not (np.isfinite(trees.start) and np.isfinite(trees.threshold).all() and np.isfinite(trees.value).all()):
         raise ValueError("the trees hold numbers that are none")
-    return trees
 
 
 def scaled(parts: Mapping[str, Any], calibration: Calibration | None) -> dict[str, Any]:
@@ -194,31 +213,37 @@ def apply_factors(part: dict[str, Any], compute: float, memory: float, floor_ns:
         part["hosts"] = {**part["hosts"], launch: {**part["hosts"][launch], "floor_ns": floor_ns}}
 
 
-FEATURES: Final = 16
-
-
-def residual_features(rows: NDArray[np.int64], latency_ns: Floats) -> Floats:
-    """What trees see of ops: logarithms of their sizes and of the latency of the factors alone.
+def residual_factors(
+    calibration: Calibration,
+    device: GpuDevice,
+    constants: Mapping[str, Any],
+    parts: Sequence[str],
+    rows: Integers,
+    latency_ns: Floats,
+    model: Latency,
+) -> Floats:
+    """What the trees of each op's part multiply its latency by, shape ``[n]``; 1 without trees.
 
     Args:
-        rows: as `encode` gives them, shape ``[n, 16]``.
+        calibration: of the device.
+        device: whose kernels they are.
+        constants: by part, as `scaled` gives them.
+        parts: name of each op's.
+        rows: ops as `encode` gives them, shape ``[n, 16]``.
         latency_ns: of the factors alone, shape ``[n]``.
-
-    Returns:
-        Shape ``[n, FEATURES]``.
+        model: that said so.
     """
-    sizes = np.log1p(rows[:, 2:].astype(np.float64))
-    return np.column_stack([sizes, rows[:, 1], np.log(latency_ns)])
-
-
-def residual_factors(
-    calibration: Calibration, parts: Sequence[str], rows: NDArray[np.int64], latency_ns: Floats
-) -> Floats:
-    """What the trees of each op's part multiply its latency by, shape ``[n]``; 1 without trees."""
     factors = np.ones(len(rows))
     names = np.array(parts)
     for name, part in calibration.parts.items():
         chosen = names == name
         if part.residual is not None and chosen.any():
-            factors[chosen] = np.exp(part.residual.predict(residual_features(rows[chosen], latency_ns[chosen])))
+            tiles = tiles_of(constants[name])
+            features = residual_features(device, rows[chosen], latency_ns[chosen], model, tiles)
+            factors[chosen] = part.residual.factors(features, rows[chosen])
     return factors
+
+
+def tiles_of(part: Mapping[str, Any]) -> int:
+    """How many tiles of a part the trees are told of; 0 for classes that have none."""
+    return min(len(part.get("tiles", ())), MOST_TILES)

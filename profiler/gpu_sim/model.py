@@ -74,9 +74,9 @@ class GpuModel:
         self._bands: dict[str, tuple[float, float]] = {
             name: (part["band"][0], part["band"][1]) for name, part in found["parts"].items()
         }
-        parts = scaled(found["parts"], calibration)
+        self._parts = scaled(found["parts"], calibration)
         self._native = _native.gpu_sim.Model(
-            native_device(device, gddr_efficiency=found["gddr_efficiency"]), native_constants(parts, launch)
+            native_device(device, gddr_efficiency=found["gddr_efficiency"]), native_constants(self._parts, launch)
         )
 
     def estimate(self, ops: Sequence[GpuOp]) -> Answers:
@@ -92,7 +92,9 @@ class GpuModel:
         latency, bound = self._native.estimate(rows)
         parts = [part_of(op.op_class, op.dtype, self.device) for op in ops]
         if self.calibration is not None:
-            latency = latency * residual_factors(self.calibration, parts, rows, latency)
+            latency = latency * residual_factors(
+                self.calibration, self.device, self._parts, parts, rows, latency, self.estimate_encoded
+            )
         bands = [self._band(part) for part in parts]
         low = np.array([band[0] for band in bands])
         high = np.array([band[1] for band in bands])

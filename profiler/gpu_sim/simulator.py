@@ -51,7 +51,10 @@ class GpuSimulator(AnalyticSimulator):
         left_out = {"kind", "note", "sources", "discrepancies", "name", "arch"}
         described = self.device.model_dump(exclude=left_out)
         parts = self._calibration.parts if self._calibration else {}
-        factors = {name: (part.compute, part.memory, part.floor_ns, part.samples) for name, part in parts.items()}
+        fitted: dict[str, tuple[float | str, ...]] = {}
+        for name, part in parts.items():
+            learned = () if part.residual is None else (part.residual.digest,)
+            fitted[name] = (part.compute, part.memory, part.floor_ns, part.samples, *learned)
         return Fingerprint.of(
             "simulated",
             hardware={
@@ -61,7 +64,7 @@ class GpuSimulator(AnalyticSimulator):
             },
             runtime={"name": RUNTIME, "version": f"simulated {MODEL_VERSION}"},
             settings={"precision": self.precision, "threads": 1},
-            code={"model": MODEL_VERSION, "constants": int(read_constants()["version"]), "calibration": repr(factors)},
+            code={"model": MODEL_VERSION, "constants": int(read_constants()["version"]), "calibration": repr(fitted)},
         )
 
     @property

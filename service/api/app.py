@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from ..web import login, site
+from ..web import forms, login, site
 from . import problems
 from .gate import Gate
 from .metrics import Metrics
@@ -70,7 +70,7 @@ def make_app(settings: Settings | None = None, *, own_digest: str | None = None)
         redirect_slashes=False,
     )
     problems.install(app)
-    for router in (*_ROUTERS, site.router, login.router):
+    for router in (*_ROUTERS, site.router, forms.router, login.router):
         app.include_router(router)
     app.add_middleware(Gate, settings=settings, metrics=metrics)
     return app

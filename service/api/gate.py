@@ -25,7 +25,8 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGI: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-UPLOADING: Final = frozenset({"/v1/uploads", "/v1/predictions/onnx", "/v1/tables/import"})
+HANDING_IN: Final = "/networks/file"
+UPLOADING: Final = frozenset({"/v1/uploads", "/v1/predictions/onnx", "/v1/tables/import", HANDING_IN})
 """Addresses that take files."""
 
 POLICY: Final = (

@@ -80,6 +80,7 @@ def profile(
     from .. import campaigns
     from ..plans import covered_shares
     from ..profiling import document, work_of
+    from ..remote import refuse_local
     from ..spaces import space_of
     from ..stores import open_store, require_store
 
@@ -87,10 +88,7 @@ def profile(
     if as_json and events == campaigns.STANDARD_OUTPUT:
         raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
     if server is not None:
-        here = {"--store": store, "--events": events, "--dry-run": dry_run or None, "--wait": wait or None}
-        if any(value is not None for value in here.values()):
-            names = ", ".join(name for name, value in here.items() if value is not None)
-            raise UsageError(f"--server and {names}", hint="leave them out: the job is done elsewhere")
+        refuse_local({"--store": store, "--events": events, "--dry-run": dry_run or None, "--wait": wait or None})
         _on_a_server(
             server,
             [*(model or ()), *(networks or ())],

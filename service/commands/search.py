@@ -1,12 +1,11 @@
 """``lutra search``: look for the most accurate network of a space that a device runs within a budget."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from ..options import EngineOption, JsonOption, RuntimeOption, StoreOption, echo_json, split_names
+from ..options import EngineOption, JsonOption, RuntimeOption, ServerOption, StoreOption, echo_json, split_names
 
 if TYPE_CHECKING:
     from ..searching.runs import Run
@@ -43,7 +42,12 @@ def search(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", metavar="FOLDER", help="A saved predictor (lutra fit) instead of --device."),
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="FOLDER",
+            help="A saved predictor (lutra fit) instead of --device; with --server, the id of a fit job.",
+        ),
     ] = None,
     max_ms: Annotated[
         float | None, typer.Option("--max-ms", metavar="MS", help="Budget: the largest latency allowed.")
@@ -134,6 +138,7 @@ def search(
     ] = None,
     engine: EngineOption = None,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Search a space for the most accurate network that a device runs within a budget.
@@ -142,7 +147,6 @@ def search(
     a crash loses nothing; the result is a table of the best trade-offs, the architecture as JSON, ONNX and torch code,
     and a picture. What is called accuracy is named as what it is.
     """
-    from ...networks.errors import UsageError
     from ..searching import gradient, runs
 
     given: dict[str, Any] = {"--space": space, "--device": device, "--model": model, "--max-ms": max_ms}
@@ -157,6 +161,10 @@ def search(
     }
     given |= {"--out": out, "--runtime": runtime, "--threads": threads, "--precision": precision, "--engine": engine}
     given |= {"--store": store, "--seed": seed, "--also": also or None}
+    if server is not None:
+        here = {"--store": store, "--resume": resume, "--workers": workers if workers > 1 else None}
+        _on_a_server(server, here, given, evaluations or _EVALUATIONS, remeasure, as_json)
+        return
     if resume is not None:
         folder = Path(resume)
         settings = _resumed(folder, given, evaluations)
@@ -167,9 +175,7 @@ def search(
             unmeant = {name: given[name] for name in _FOR_EVALUATIONS}
             unmeant |= {"--evaluations": evaluations, "--workers": workers if workers > 1 else None}
             gradient.refuse(settings.strategy, (name for name, value in unmeant.items() if value is not None))
-        if folder.exists():  # before anything is looked up
-            hint = f"go on with lutra search --resume {folder}, or give another --out"
-            raise UsageError(f"{folder} exists", hint=hint)
+        _require_new(folder, f"go on with lutra search --resume {folder}, or give another --out")
     if remeasure:
         _require_here(settings)
     prepared = runs.prepare(settings, folder)
@@ -185,6 +191,36 @@ def search(
         raise typer.Exit(5) from None
 
 
+def _on_a_server(
+    server: str, here: dict[str, Any], given: dict[str, Any], evaluations: int, remeasure: int, as_json: bool
+) -> None:
+    """Have a server's worker search, and fetch what it found."""
+    from ..client import Client
+    from ..remote import finished_job, refuse_local
+    from ..searching.elsewhere import fetched, request_of
+
+    refuse_local(here)
+    folder = Path(given["--out"] or _OUT)
+    _require_new(folder, "give another --out")
+    settings = _settings(given | {"--model": None}, evaluations)
+    request = request_of(settings, fit_job=given["--model"], remeasure=remeasure)
+    with Client(server) as client:
+        job = finished_job(client, server, "search", request)
+        told = fetched(client, job, folder)
+        if as_json:
+            echo_json(client.jobs.result(job.id) | {"folder": str(folder)})
+        else:
+            typer.echo(f"{told}kept in {folder}")
+
+
+def _require_new(folder: Path, hint: str) -> None:
+    """Refuse a folder that is there, before anything is looked up."""
+    from ...networks.errors import UsageError
+
+    if folder.exists():
+        raise UsageError(f"{folder} exists", hint=hint)
+
+
 def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
     """What the command line asks for.
 
@@ -193,6 +229,7 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
     """
     from ...networks.errors import UsageError
     from ..searching.accuracy import ONCE_FOR_ALL
+    from ..searching.asked import absolute, also_of, count_of, parameters_of, placed, store_of
     from ..searching.gradient import DIGITS
     from ..searching.settings import Settings
 
@@ -203,25 +240,25 @@ def _settings(given: dict[str, Any], evaluations: int) -> "Settings":
         if told:
             raise UsageError(f"--model and {', '.join(told)}", hint="a saved predictor has its device in it")
     strategy = given["--strategy"] or _STRATEGY
-    bounds = {"latency_ms": given["--max-ms"], "macs": _count("--max-macs", given["--max-macs"])}
-    bounds["params"] = _count("--max-params", given["--max-params"])
+    bounds = {"latency_ms": given["--max-ms"], "macs": count_of("--max-macs", given["--max-macs"])}
+    bounds["params"] = count_of("--max-params", given["--max-params"])
     return Settings(
-        space=_placed(given["--space"]),
-        device=_placed(given["--device"] or _DEVICE),
-        model=_absolute(given["--model"]),
+        space=placed(given["--space"]),
+        device=placed(given["--device"] or _DEVICE),
+        model=absolute(given["--model"]),
         runtime=given["--runtime"],
         threads=given["--threads"],
         precision=given["--precision"],
-        engine=given["--engine"] and _placed(given["--engine"]),
-        store=given["--store"] and _store(given["--store"]),
+        engine=given["--engine"] and placed(given["--engine"]),
+        store=given["--store"] and store_of(given["--store"]),
         strategy=strategy,
-        parameters=_parameters(strategy, given["--set"] or []),
-        accuracy=_placed(given["--accuracy"] or (ONCE_FOR_ALL if given["--supernet"] else _ACCURACY)),
-        data=given["--data"] if given["--data"] == DIGITS else _absolute(given["--data"]),
-        supernet=_absolute(given["--supernet"]),
+        parameters=parameters_of(strategy, given["--set"] or []),
+        accuracy=placed(given["--accuracy"] or (ONCE_FOR_ALL if given["--supernet"] else _ACCURACY)),
+        data=given["--data"] if given["--data"] == DIGITS else absolute(given["--data"]),
+        supernet=absolute(given["--supernet"]),
         trade=tuple(split_names(given["--trade"])),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
-        also=_also(given["--also"] or []),
+        also=also_of(given["--also"] or []),
         margin=given["--margin"],
         evaluations=evaluations,
         batch=given["--batch"],
@@ -251,105 +288,6 @@ def _resumed(folder: Path, given: dict[str, Any], evaluations: int | None) -> "S
     if other:
         raise UsageError(f"--resume and {', '.join(other)}", hint="a search goes on as it began; leave them out")
     return settings if evaluations is None else replace(settings, evaluations=evaluations)
-
-
-def _also(texts: list[str]) -> dict[str, float]:
-    """The devices and budgets that ``NAME=MS`` stand for.
-
-    Raises:
-        UsageError: one is something else.
-    """
-    from ...networks.errors import UsageError
-
-    found: dict[str, float] = {}
-    for text in texts:
-        name, _, number = text.rpartition("=")
-        try:
-            found[_placed(name)] = float(number)
-        except ValueError:
-            name = ""
-        if not name:
-            raise UsageError(f"--also {text!r} is no device with a budget", hint="write it as --also phone=30")
-    return found
-
-
-_FACTORS: Final = {"k": 1e3, "M": 1e6, "G": 1e9}
-
-
-def _count(option: str, text: str | None) -> float | None:
-    """The number that ``300M`` is; None for None."""
-    from ...networks.errors import UsageError
-
-    if text is None:
-        return None
-    number, factor = (text[:-1], _FACTORS[text[-1]]) if text[-1:] in _FACTORS else (text, 1.0)
-    try:
-        count = float(number) * factor
-    except ValueError:
-        count = 0.0
-    if not 0 < count < float("inf"):
-        raise UsageError(f"{option} {text!r} is no number of them", hint=f"write it as {option} 300M")
-    return count
-
-
-def _parameters(strategy: str, texts: list[str]) -> dict[str, Any]:
-    """The parameters of a strategy, each as its default is: a whole number, a number, or a text.
-
-    Raises:
-        UnknownNameError: no such strategy.
-        UsageError: it has no such parameter, or one of another kind.
-    """
-    from ...networks.errors import UsageError
-    from ..searching.parameters import defaults
-
-    known = defaults(strategy)
-    parameters: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or name not in known:
-            listed = ", ".join(f"{n}={default}" for n, default in known.items()) or "none"
-            raise UsageError(f"--set {text!r} is no parameter of {strategy}", hint=f"it has: {listed}")
-        parameters[name] = _like(known[name], value, text)
-    return parameters
-
-
-def _like(default: Any, value: str, text: str) -> Any:
-    """A value of the kind that a default is; where there is none, the first kind that it can be."""
-    from ...networks.errors import UsageError
-
-    known: dict[type, tuple[Callable[[str], Any], ...]] = {
-        bool: (_truth,), int: (int,), float: (float,), type(None): (int, float, str),
-    }  # fmt: skip
-    for kind in known.get(type(default), (str,)):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    wanted = {bool: "true or false", int: "a whole number", float: "a number"}[type(default)]
-    raise UsageError(f"--set {text!r} is not {wanted}", hint=f"its default is {default}")
-
-
-def _truth(value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise ValueError
-    return value.lower() == "true"
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).resolve())
-
-
-def _placed(text: str) -> str:
-    """A name as it is; a file with its whole path, so that the search can go on from another folder."""
-    path, colon, rest = text.rpartition(":")
-    for file, behind in ((text, ""), (path, colon + rest)):
-        if Path(file).suffix and Path(file).is_file():
-            return str(Path(file).resolve()) + behind
-    return text
-
-
-def _store(text: str) -> str:
-    return text if "://" in text else str(Path(text).resolve())
 
 
 def _require_here(settings: "Settings") -> None:

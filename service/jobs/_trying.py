@@ -59,4 +59,5 @@ class Tried:
         eta_s = (now_s - self._started_s) / fresh * (total - done) if fresh else None
         best = result.best_so_far[-1:].tolist()
         known = best[0] if best and math.isfinite(best[0]) else None
-        return {"done": done, "total": total, "eta_s": eta_s, "best": known, "failed": len(result.failed)}
+        told = {"done": done, "total": total, "eta_s": eta_s, "best": known, "failed": len(result.failed)}
+        return told | {"simulated": self._prepared.latency.oracle.simulated}

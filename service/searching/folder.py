@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BEST, FRONT, TRIED, PICTURE, PAGE = "best", "front", "tried.csv", "plot.png", "report.html"
+BEST, FRONT, TRIED, PICTURE, PAGE, TEXT = "best", "front", "tried.csv", "plot.png", "report.html", "report.txt"
 _LEGEND: Final = (
     "Grey: tried. Blue: the front, more accurate than everything that is as quick. Red ring: chosen. Green: measured. "
     "Dashed: the budget. The pointer shows names and numbers."
@@ -30,7 +30,7 @@ def write_files(report: "SearchReport", folder: Path) -> list[str]:
     """
     from ...networks.errors import MissingDependencyError
 
-    written = [RESULT, TRIED, *_architectures(report, folder), PAGE]
+    written = [RESULT, TRIED, *_architectures(report, folder), PAGE, TEXT]
     (folder / RESULT).write_text(json.dumps(report.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     _tried(report, folder / TRIED)
     scatter = report.scatter()
@@ -42,6 +42,7 @@ def write_files(report: "SearchReport", folder: Path) -> list[str]:
         logger.warning("no %s: %s; %s", PICTURE, error.message, error.hint)
     page = to_html(title, ". ".join(report.heading()[1:]), to_svg(scatter), _LEGEND, [_grid(report)])
     (folder / PAGE).write_text(page, encoding="utf-8")
+    (folder / TEXT).write_text(f"{report}\n", encoding="utf-8")
     return written
 
 

@@ -26,6 +26,8 @@ NAVIGATION: Final = {
 """Entries of the site's head: where each leads, and its name."""
 
 _STYLE: Final = "style.css"
+_LISTED: Final = 12  # items of a list in what a job was asked
+_LONGEST: Final = 200  # characters of a text in it
 ASSETS: Final = {"page.js": "text/javascript", "icon.svg": "image/svg+xml", _STYLE: "text/css"}
 """Files that pages ask for, with their media types."""
 
@@ -97,7 +99,8 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"significant": _significant, "thousands": lambda n: f"{n:,}", "moment": _moment}
+    environment.filters |= {"significant": _significant, "thousands": lambda n: f"{n:,}"}
+    environment.filters |= {"moment": _moment, "brief": _brief}
     return environment
 
 
@@ -108,3 +111,14 @@ def _significant(value: float | None) -> str:
 def _moment(text: str | None) -> str:
     """A moment to the second; people need no more."""
     return "–" if not text else text[:19].replace("T", " ") + " UTC"
+
+
+def _brief(value: Any) -> str:
+    """What was asked for, in a few words: networks that were sent as documents go by their names."""
+    if isinstance(value, list):
+        named = [item.get("name", "a network") if isinstance(item, dict) else str(item) for item in value]
+        return ", ".join(named[:_LISTED]) + f" and {len(named) - _LISTED} more" * (len(named) > _LISTED)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_brief(item)}" for name, item in value.items())
+    text = str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -1,30 +1,29 @@
 """The pages of the service, and the files that they ask for."""
 
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Form, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
 
 from ...networks import Network, zoo
-from ...networks.errors import LutraError, NotCoveredError, UsageError
+from ...networks.errors import NotCoveredError, UsageError
 from ...predictors import Prediction
-from ..api.access import COOKIE, require_own_page
 from ..api.knowledge import Setting
-from ..api.problems import status_of
 from ..api.service import Service
 from ..jobs.reading import every_event
 from ..options import split_numbers
-from ..scopes import require_scope
+from ..scopes import includes
 from .page import DIGEST_DIGITS, Page, SiteLinks
-from .pages import LOGIN, View, error_page, page, shown
+from .pages import View, page
 from .rendering import ASSETS, asset
 from .views.comparing import compare_page
 from .views.devices import device_page, devices_page
 from .views.jobs import job_page, jobs_page
 from .views.measured import measured_page, work_page
 from .views.network import network_page, no_network_page
-from .views.searches import search_page
+from .views.runs import runs_page
+from .views.searches import asked_of, search_page
 from .views.table import describe, row_page, table_page
 
 router = APIRouter(include_in_schema=False)
@@ -92,6 +91,32 @@ def _compared(view: View) -> Page:
     return compare_page(store, view.state("left") or known[0], view.state("right") or known[1], _LINKS)
 
 
+@page(router, "/compare/searches")
+async def compare_searches(view: View) -> Page:
+    """Two searches side by side; the query's ``left`` and ``right`` are ids of jobs."""
+    return await view.server.read(_compared_searches, view)
+
+
+def _compared_searches(view: View) -> Page:
+    jobs = view.server.jobs
+    known = [job.to_dict() for job in jobs.list(kind="search", state="succeeded", limit=_JOBS).jobs]
+    asked = [view.state("left"), view.state("right")]
+    others = iter([job["id"] for job in known if job["id"] not in asked])
+    left, right = (job or next(others, None) for job in asked)
+    if left is None or right is None:
+        return runs_page(None, None, known)
+    return runs_page(_found(view.server, left), _found(view.server, right), known)
+
+
+def _found(server: Service, job: str) -> dict[str, Any]:
+    """A search and what it found.
+
+    Raises:
+        UnknownJobError: there is none, or it has found nothing.
+    """
+    return {"id": job, "request": server.jobs.get(job).request, "result": _document(server, job, "result.json")}
+
+
 @page(router, "/networks")
 async def networks(view: View) -> Page:
     """A network on a device; the query names ``network`` (of the zoo) or ``upload``, ``resolution`` and ``device``."""
@@ -109,6 +134,7 @@ def _network(view: View) -> Page:
         "zoo": list(zoo.names()),
         "asked": name or "",
         "resolution": resolution,
+        "may_hand_in": includes(view.principal.scope, "profile"),
     }
     if name is None and upload is None:
         return no_network_page(**state)
@@ -165,15 +191,15 @@ def _search(server: Service, job: str) -> Page:
     found = server.jobs.get(job)
     if found.kind != "search":
         raise UsageError(f"job {job} is a {found.kind}, no search", hint=f"look at it under /jobs/{job}")
-    tried = [
-        item for event in every_event(server.jobs, job) if event.get("event") == "tried" for item in event["items"]
-    ]
+    events = [event for event in every_event(server.jobs, job) if event.get("event") == "tried"]
+    tried = [item for event in events for item in event["items"]]
     if not found.is_finished:
-        return search_page({}, tried, live=found.to_dict())
+        return search_page(asked_of(found.request, events), tried, live=found.to_dict())
     names = {file.name for file in server.jobs.files(job)}
     chosen = Network.from_json(_document(server, job, "best.json")) if "best.json" in names else None
-    result = _document(server, job, "result.json") if "result.json" in names else {}
-    return search_page(result, tried, chosen, live=None if result else found.to_dict())
+    result = _document(server, job, "result.json") if "result.json" in names else asked_of(found.request, events)
+    whole = "front" in result
+    return search_page(result, tried, chosen, live=None if whole else found.to_dict(), job=job if whole else None)
 
 
 def _document(server: Service, job: str, name: str) -> dict[str, Any]:
@@ -181,22 +207,6 @@ def _document(server: Service, job: str, name: str) -> dict[str, Any]:
 
     document: dict[str, Any] = json.loads(server.jobs.file(job, name))
     return document
-
-
-@router.post("/jobs/{job}/cancel")
-async def cancel(request: Request, job: str, csrf: Annotated[str, Form(max_length=200)]) -> Response:
-    """Stop a job, as the button of its page asks."""
-    server: Service = request.app.state.service
-    try:
-        principal = server.access.session(request.cookies.get(COOKIE, ""))
-        if principal is None:
-            return RedirectResponse(LOGIN, status_code=303)
-        require_own_page(request, principal, csrf)
-        require_scope(principal.scope, "profile")
-        await server.read(server.jobs.cancel, job)
-    except LutraError as error:
-        return shown(error_page(error), status=status_of(error))
-    return RedirectResponse(f"/jobs/{job}", status_code=303)
 
 
 @router.get("/static/{name}")

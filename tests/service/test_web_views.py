@@ -28,7 +28,8 @@ from lutra.service.web.views.families import Labelled, by_size
 from lutra.service.web.views.jobs import job_page, jobs_page
 from lutra.service.web.views.measured import measured_page, work_page
 from lutra.service.web.views.network import network_page
-from lutra.service.web.views.searches import search_page
+from lutra.service.web.views.runs import runs_page
+from lutra.service.web.views.searches import asked_of, search_page
 from lutra.service.web.views.table import row_page, table_page
 
 LINKS = SiteLinks()
@@ -146,6 +147,8 @@ RESULT = {
     "accuracy": {"label": "accuracy, %"}, "bounds": {"latency_ms": 10.0}, "front": FRONT,
 }  # fmt: skip
 TRIED = [{"name": f"n{i}", "accuracy": 60.0 + i, "latency_ms": 20.0 - i} for i in range(5)]
+ASKED = {"space": "fbnet", "device": "host", "strategy": "evolution", "accuracy": "macs", "max_ms": 9.0}
+RUN = {"id": "j-2", "request": ASKED, "result": RESULT | {"evaluated": 5}}
 
 PAGES = {
     "devices": lambda store: devices_page(store, LINKS),
@@ -159,7 +162,11 @@ PAGES = {
     "compare": lambda store: compare_page(store, *(d.digest for d in store.devices()), LINKS),
     "network": lambda _: network_page(zoo.build("mobilenet_v2"), [predicted()]),
     "search": lambda _: search_page(RESULT, TRIED, zoo.build("mobilenet_v2")),
-    "live search": lambda _: search_page({}, TRIED, live={"id": "j-2", "state": "running"}),
+    "live search": lambda _: search_page(
+        asked_of(ASKED, [{"simulated": True}]), TRIED, live={"id": "j-2", "state": "running"}
+    ),
+    "two searches": lambda _: runs_page(RUN, RUN | {"id": "j-3", "request": ASKED | {"max_ms": 12.0}}, [RUN]),
+    "no two searches": lambda _: runs_page(None, None, []),
     "jobs": lambda _: jobs_page([JOB], after="next"),
     "no jobs": lambda _: jobs_page([]),
     "job": lambda _: job_page(JOB, EVENTS, log="a line", files=["best.onnx"]),
@@ -232,6 +239,16 @@ def test_a_running_search_draws_the_front_of_what_was_tried():
     svg = search_page({}, tried).charts["front"]
     assert len(re.findall('circle class="front"', svg)) == 2
     assert len(re.findall('circle class="tried"', svg)) == 1
+
+
+def test_two_searches_say_what_differs_and_whether_they_can_be_compared():
+    other = RUN | {"id": "j-3", "request": ASKED | {"max_ms": 12.0}}
+    page = runs_page(RUN, other, [RUN, other])
+    assert page.data["differences"] == [{"name": "max_ms", "left": 9.0, "right": 12.0}]
+    assert page.data["comparable"]
+    assert page.charts["fronts"].count("<circle") >= 2 * len(FRONT)
+    elsewhere = RUN | {"result": RUN["result"] | {"accuracy": {"label": "macs"}}}
+    assert "not alike" in to_html(runs_page(RUN, elsewhere, [RUN, other]))
 
 
 def test_a_file_runs_and_fetches_nothing_and_its_links_lead_somewhere():

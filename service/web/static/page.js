@@ -13,11 +13,13 @@ function follow(live) {
     const event = JSON.parse(message.data);
     if ("done" in event && "total" in event) {
       const eta = event.eta_s == null ? "" : `, about ${Math.round(event.eta_s)} s to go`;
-      text.textContent = `${event.done} of ${event.total}${eta}: ${event.label ?? ""}`;
+      const what = event.label == null ? "" : `: ${event.label}`;
+      text.textContent = `${event.done} of ${event.total}${eta}${what}`;
       if (bar) {
         bar.max = event.total;
         bar.value = event.done;
       }
+      renew();
     }
   };
   for (const name of ["started", "row", "failed", "tried", "epoch"]) source.addEventListener(name, show);
@@ -25,6 +27,32 @@ function follow(live) {
     source.close();
     location.reload();
   });
+}
+
+let renewing = false;
+let again = false; // something happened since
+
+/** Show anew what the page says of a running job: now, and at most every two seconds. */
+async function renew() {
+  again = renewing;
+  if (renewing) return;
+  renewing = true;
+  try {
+    const answer = await fetch(location.href);
+    if (answer.ok && !answer.redirected) {
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const old of document.querySelectorAll("[data-fresh]")) {
+        const found = fresh.querySelector(`[data-fresh="${old.dataset.fresh}"]`);
+        if (found) old.replaceWith(found);
+      }
+    }
+  } catch {
+    // The server is away; the stream of events connects again by itself, and the next event tries again.
+  }
+  setTimeout(() => {
+    renewing = false;
+    if (again) renew();
+  }, 2000);
 }
 
 /** Mark the line of the table that the pointer's, or the keyboard's, bar leads to. */

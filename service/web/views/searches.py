@@ -21,6 +21,7 @@ def search_page(
     chosen: "Network | None" = None,
     *,
     live: Mapping[str, Any] | None = None,
+    job: str | None = None,
 ) -> Page:
     """A finished search, or one that runs.
 
@@ -30,6 +31,7 @@ def search_page(
         tried: architectures in the order in which they were tried: ``name``, ``accuracy``, ``latency_ms``.
         chosen: the network that was chosen, to be drawn.
         live: the job that runs it; None for a finished one.
+        job: id of the finished job, which can be put beside others; None where it is of no server.
     """
     charts = {}
     front = result.get("front", [])
@@ -41,9 +43,25 @@ def search_page(
         template="search.html",
         title=f"Search of {result.get('space', {}).get('name', 'a space')}",
         place="jobs",
-        data={"result": dict(result), "tried": len(tried), "latest": list(tried[-_LISTED:]), "live": live},
+        data={"result": dict(result), "tried": len(tried), "latest": list(tried[-_LISTED:]), "live": live, "job": job},
         charts=charts,
     )
+
+
+def asked_of(request: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """As much of a search's result as is known before it ends.
+
+    Args:
+        request: of the search job.
+        events: what it told, ``tried``.
+    """
+    limits = {"latency_ms": "max_ms", "macs": "max_macs", "params": "max_params"}
+    bounds = {name: request[asked] for name, asked in limits.items() if request.get(asked) is not None}
+    told: dict[str, Any] = {"space": {"name": request["space"]}, "strategy": {"name": request["strategy"]}}
+    told |= {"accuracy": {"name": request["accuracy"], "label": request["accuracy"]}, "bounds": bounds}
+    simulated = any(event["simulated"] for event in events)
+    device = "a fitted predictor" if request.get("model") else request["device"]
+    return told | {"device": {"name": device, "simulated": simulated}}
 
 
 def _scatter(

@@ -5,20 +5,28 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from lutra.luts import Store
+from lutra.networks import zoo
+from lutra.networks.exporters import to_onnx
+from lutra.service.jobs.job import Worker
+from lutra.service.jobs.queue import JobQueue
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="the browser's driver is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt install chromium")
 
 NETWORK = "mcunet_vww0"
-PATHS = ["/", "/networks", f"/networks?network={NETWORK}", "/work", "/tables/null", "/tables/null/networks", "/jobs"]
+PATHS = ["/", "/networks", f"/networks?network={NETWORK}", "/work", "/tables/null", "/tables/null/networks", "/jobs",
+         "/compare/searches"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """A server of its own process with a network on the null device: its one-time link, and its token."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, Path]]:
+    """A server of its own process with a network on the null device: its one-time link, its token, and its store."""
     store = tmp_path_factory.mktemp("browsed") / "rows.db"
     lutra = [sys.executable, "-m", "lutra.service.cli"]
     subprocess.run([*lutra, "profile", NETWORK, "-d", "null", "--store", store], check=True, capture_output=True)
@@ -29,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
         said = ""
         while "LUTRA_TOKEN=" not in said:
             said += process.stdout.readline()
-        yield re.search(r"http://\S+/login\?code=\S+", said)[0], re.search(r"LUTRA_TOKEN=(\S+)", said)[1]
+        yield re.search(r"http://\S+/login\?code=\S+", said)[0], re.search(r"LUTRA_TOKEN=(\S+)", said)[1], store
         process.terminate()
 
 
@@ -45,7 +53,7 @@ def chromium():
 def browser(request, chromium, served):
     """A page that is logged in, what its console said, and the server's address."""
     width, scheme = request.param
-    link, token = served
+    link, token, _ = served
     base = link.partition("/login")[0]
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
@@ -61,7 +69,7 @@ def browser(request, chromium, served):
 
 
 def test_the_link_logs_in_once(chromium, served):
-    link, _ = served
+    link, *_ = served
     for status, path in ((200, "/"), (401, "/login")):
         page = chromium.new_context().new_page()
         answer = page.goto(link)
@@ -100,6 +108,42 @@ def test_the_form_of_networks_keeps_its_state_in_the_address(browser):
     page.wait_for_url(re.compile(f"network={NETWORK}"))
     assert page.get_by_label("Network").input_value() == NETWORK
     assert page.locator("rect.op").count() > 20
+    assert complaints == []
+
+
+def test_a_file_that_is_handed_in_is_shown(browser, tmp_path):
+    page, complaints, base = browser
+    (tmp_path / "mine.onnx").write_bytes(to_onnx(zoo.build(NETWORK)).SerializeToString())
+    page.goto(f"{base}/networks")
+    page.get_by_label("Your own file").set_input_files(tmp_path / "mine.onnx")
+    page.get_by_role("button", name="Hand in").click()
+    page.wait_for_url(re.compile("upload=[0-9a-f]{64}"))
+    assert page.locator("rect.op").count() > 20
+    assert page.locator("[data-linked] a").count() > 5
+    assert complaints == []
+
+
+def test_a_search_is_followed_while_it_runs(browser, served):
+    page, complaints, base = browser
+    with Store.open(served[2]) as store:
+        queue = JobQueue(store)
+        job = queue.submit("search", {"space": "ofa-small", "device": "null", "max_ms": 1.0})
+        claim = queue.claim(Worker.here(), {"search"})
+
+        def tell(done):
+            items = [{"name": f"n{done}", "accuracy": float(done), "latency_ms": 1.0 / done}]
+            told = {"event": "tried", "items": items, "done": done, "total": 9, "eta_s": 5.0, "simulated": True}
+            queue.append_events(job.id, claim.token, [told])
+
+        page.goto(f"{base}/searches/{job.id}")
+        assert page.get_by_text("Nothing has been tried yet").is_visible()
+        for done in (1, 2):
+            tell(done)
+            page.locator("figure svg circle").nth(done - 1).wait_for(state="attached")
+            page.get_by_text(f"{done} of 9, about 5 s to go").wait_for()
+        assert page.get_by_text("simulated").is_visible()
+        queue.finish(job.id, claim.token, "cancelled")
+        page.get_by_text("cancelled").wait_for()
     assert complaints == []
 
 

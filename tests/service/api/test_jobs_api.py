@@ -7,7 +7,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from .conftest import OWNER, Api, Live
+from lutra.service.jobs.job import Worker
+
+from .conftest import OWNER, SPACE, Api, Live
 
 REQUEST = {"kind": "profile", "request": {"networks": ["resnet18"], "device": "null"}}
 
@@ -100,3 +102,25 @@ def test_files_of_jobs_are_no_paths(api: Api, name: str, store_path: Path) -> No
     path = api.owner.post("/v1/jobs", json=REQUEST).json()["links"]["self"]
     assert api.owner.get(f"{path}/files/{name}").status_code in (404, 422)
     assert store_path.exists()
+
+
+def test_two_searches_beside_each_other(api: Api) -> None:
+    queue = api.service.jobs
+    ids = []
+    for max_ms in (1.0, 2.0):
+        row = {"name": "a", "accuracy": 1.0, "latency_ms": max_ms, "macs": 1, "params": 1, "chosen": True}
+        row |= {"interval_ms": None, "measured_ms": None}
+        result = {"accuracy": {"label": "macs"}, "device": {"name": "null", "simulated": True}, "front": [row]}
+        result |= {"evaluated": 1, "bounds": {}}
+        queue.submit("search", {"space": SPACE, "device": "null", "max_ms": max_ms})
+        claim = queue.claim(Worker.here(), {"search"})
+        queue.put_file(claim.job.id, claim.token, "result.json", json.dumps(result).encode())
+        queue.finish(claim.job.id, claim.token, "succeeded", result=result)
+        ids.append(claim.job.id)
+        alone = api.owner.get("/compare/searches.json").json()
+        assert (alone["left"] is None) == (len(ids) < 2)
+    found = api.owner.get(f"/compare/searches.json?left={ids[0]}").json()
+    assert (found["left"]["id"], found["right"]["id"], found["comparable"]) == (ids[0], ids[1], True)
+    assert found["differences"] == [{"name": "max_ms", "left": 1.0, "right": 2.0}]
+    assert api.owner.get("/compare/searches.json?left=unknown").status_code == 404
+    assert api.owner.get(f"/searches/{ids[0]}").text.count(f"/compare/searches?left={ids[0]}") == 1

@@ -12,8 +12,9 @@ import pytest
 from lutra.luts import Store
 from lutra.service.jobs.job import Worker
 from lutra.service.jobs.queue import JobQueue
+from lutra.service.jobs.worker import WorkerSettings, work
 
-from .conftest import OWNER, Live, serve_copy, small_network
+from .conftest import OWNER, SPACE, Live, serve_copy, small_network
 
 
 @pytest.fixture
@@ -112,3 +113,60 @@ def test_jobs_of_a_server(
     assert lutra("jobs", "submit", "profile", "request.json", *server).code == 2
     assert lutra("jobs", "submit", "profile", "none.json", *server).code == 2
     assert lutra("jobs", "show", "ffff", *server).code != 0
+
+
+@pytest.fixture
+def worker(live: Live, tmp_path: Path) -> Iterator[None]:
+    """A worker of the server's store, which does whatever comes."""
+    assert live.url  # the store is there
+    stop = threading.Event()
+    settings = WorkerSettings(
+        store=str(tmp_path / "rows.db"), kinds=["search"], devices={"null": "null"}, folder=tmp_path / "work"
+    )
+    thread = threading.Thread(target=work, args=(settings, stop), daemon=True)
+    thread.start()
+    yield
+    stop.set()
+    thread.join(60)
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_search_on_a_server_leaves_the_folder_of_one_here(
+    lutra: Callable[..., Any], live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    asked = ("search", "--space", SPACE, "--device", "null", "--strategy", "random", "-n", "20", "--max-ms", "9")
+    there = lutra(*asked, "--server", live.url, "--out", "there")
+    assert there.code == 0, there.err
+    here = lutra(*asked, "--store", str(tmp_path / "rows.db"), "--out", "here")
+    assert there.out.splitlines()[0] == here.out.splitlines()[0]
+    assert there.out.replace("there", "here").splitlines()[:-1] == here.out.splitlines()[:-1]
+    for name in ("result.json", "tried.csv", "best.json", "best.onnx", "front/001.json"):
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes(), name
+    assert "20 of 20" in there.err
+    again = lutra(*asked, "--server", live.url, "--out", "there")
+    assert (again.code, "there exists" in again.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--space", "mine.py"),
+        ("--accuracy", "mine.py:accuracy"),
+        ("--supernet", "net.npz"),
+        ("--also", "mine.csv=3"),
+        ("--store", "rows.db"),
+        ("--resume", "run"),
+        ("--workers", "2"),
+    ],
+)
+def test_a_search_on_a_server_takes_nothing_of_this_machine(
+    option: str, value: str, lutra: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("")
+    (tmp_path / "mine.csv").write_text("")
+    space = () if option == "--space" else ("--space", SPACE)
+    refused = lutra("search", *space, option, value, "--server", "http://127.0.0.1:9")
+    assert refused.code == 2, refused.err
+    assert f"--server and {option}" in refused.err
+    assert not (tmp_path / "lutra-search").exists()

@@ -199,6 +199,28 @@ def test_a_cookie_lets_look_but_not_act_without_the_pages_token(api: Api) -> Non
     assert browser.get("/v1/devices").status_code == 401  # type: ignore[attr-defined]
 
 
+def test_a_file_is_handed_in_by_the_pages_own_form_alone(serving: Callable[..., Api]) -> None:
+    api = serving(max_upload_bytes=100_000)
+    browser, csrf = log_in(api)
+    post = browser.post  # type: ignore[attr-defined]
+    file = {"file": ("../../x.onnx", to_onnx(small_network()).SerializeToString())}
+    place = "/networks/file"
+    assert post(place, data={"csrf": "wrong"}, files=file).status_code == 403
+    assert post(place, files=file).status_code == 403
+    assert post(place, data={"csrf": csrf}, files=file, headers={"origin": "http://evil.example"}).status_code == 403
+    assert api.client(None).post(place, data={"csrf": csrf}, files=file).headers["location"] == "/login"
+    assert not api.service.uploads.list()
+    assert post(place, data={"csrf": csrf}).status_code == 422
+    assert post(place, data={"csrf": csrf}, files={"file": ("x.onnx", b"none")}).status_code == 422
+    assert post(place, data={"csrf": csrf}, files={"file": ("x.onnx", bytes(200_000))}).status_code == 413
+    assert post(place, content=b"x", headers={"content-type": "multipart/form-data"}).status_code in (400, 403)
+    done = post(place, data={"csrf": csrf, "device": "null"}, files=file)
+    (kept,) = api.service.uploads.list()
+    assert (done.status_code, done.headers["location"]) == (303, f"/networks?upload={kept.id}&device=null")
+    shown = browser.get(done.headers["location"])  # type: ignore[attr-defined]
+    assert (shown.status_code, "small" in shown.text) == (200, True)
+
+
 def test_a_session_ends_with_its_token(api: Api) -> None:
     made = api.owner.post("/v1/tokens", json={"name": "n", "scope": "read"}).json()
     browser = api.client(None)

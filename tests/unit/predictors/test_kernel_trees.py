@@ -44,6 +44,17 @@ def test_arrays_hold_all_of_the_trees() -> None:
     assert np.array_equal(BoostedTrees.from_arrays(trees.arrays()).predict(matrix), trees.predict(matrix))
 
 
+def test_averaged_trees_are_those_of_scikit_learn() -> None:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    rng = np.random.default_rng(0)
+    matrix, targets = rng.uniform(size=(80, 3)).astype(np.float32).astype(np.float64), rng.standard_normal(80)
+    trees = BoostedTrees.averaged(matrix, targets, count=7, least_leaf=2, seed=3)
+    forest = ExtraTreesRegressor(7, min_samples_leaf=2, random_state=3).fit(matrix, targets)
+    assert trees.predict(matrix) == pytest.approx(forest.predict(matrix), abs=1e-12)
+    assert np.array_equal(BoostedTrees.from_arrays(trees.arrays()).predict(matrix), trees.predict(matrix))
+
+
 def predictor_of(*networks, **params) -> KernelPredictor:
     lowered = [lower(network, "null") for network in networks]
     return KernelPredictor(synthetic_table(lowered, synthetic_fingerprint(), with_kernels=True), **params)

@@ -19,9 +19,19 @@ from lutra.profiler.client import WorkerClient
 from lutra.profiler.runtimes import runtime_class
 
 _MODULE = """
-import os, time
+import os, pathlib, signal, time
 from lutra.profiler.runtimes import Prepared, RuntimeInfo
 from lutra.profiler.runtimes.null import NullRuntime
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_once():
+    killed = pathlib.Path(__file__).with_name("killed")
+    if not killed.exists():
+        killed.touch()
+        die()
+    return True
 
 class Faulty(NullRuntime):
     name, kind = "faulty", "real"
@@ -39,7 +49,13 @@ class Faulty(NullRuntime):
             time.sleep(3600)
         if width == 7:
             raise RuntimeError("no kernel for width 7")
+        if width == 12:
+            die_once()
+        if width == 13:
+            die()
         good = super().prepare(kernel, copies, seed)
+        if width == 14:
+            return Prepared(good.runnable, good.executions, die_once, good.overheads)
         if width == 9:
             return Prepared(good.runnable, good.executions, lambda: False, good.overheads)
         if width == 10:
@@ -121,6 +137,20 @@ def test_nan_is_no_number(tmp_path: Path) -> None:
 def test_a_crash_while_measuring_is_traced_to_its_kernel(tmp_path: Path) -> None:
     (label,) = campaign(tmp_path, 4, 10, 8)
     assert "4->10" in label
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("width", [12, 14], ids=["preparing", "measuring"])
+def test_one_kill_from_outside_costs_nothing(tmp_path: Path, width: int) -> None:
+    assert campaign(tmp_path, 4, width, 8) == {}
+    assert (tmp_path / "killed").exists()
+
+
+@pytest.mark.usefixtures("faulty")
+def test_what_is_killed_again_has_no_number(tmp_path: Path) -> None:
+    ((label, reason),) = campaign(tmp_path, 4, 13, 8).items()
+    assert "4->13" in label
+    assert "SIGKILL" in reason
 
 
 @pytest.mark.usefixtures("faulty")

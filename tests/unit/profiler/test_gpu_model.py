@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from lutra.profiler.gpu_sim.constants import PARTS, SHIPPED, generation_of, nati
 from lutra.profiler.gpu_sim.device import GpuDevice, read_gpu
 from lutra.profiler.gpu_sim.model import BOUNDS, GpuModel, simulate
 from lutra.profiler.gpu_sim.ops import GpuOp, encode
+from lutra.profiler.gpu_sim.residual import FEATURES, MOST_TILES, SIZE_FEATURES, residual_features
+from lutra.profiler.gpu_sim.simulator import GpuSimulator
 
 DEVICES = SHIPPED.parent / "devices"
 SIZES = st.integers(1, 1 << 14)
@@ -134,6 +137,69 @@ def test_a_calibration_survives_its_file(tmp_path: Path) -> None:
     again = Calibration.load(tmp_path / "a100.json")
     expected = simulate(device, ops, calibration=calibration).latency_ns
     np.testing.assert_array_equal(simulate(device, ops, calibration=again).latency_ns, expected)
+
+
+def test_what_trees_learned_is_part_of_the_fingerprint() -> None:
+    device, ops = gpu("a100_pcie_80gb"), products(320)
+    learned = calibrate(device, ops, simulate(device, ops).latency_ns)
+    part = learned.parts["linear.simt"]
+    assert part.residual is not None
+    other = replace(part.residual, high=part.residual.high + 1)
+    changed = replace(learned, parts={"linear.simt": replace(part, residual=other)})
+    prints = [GpuSimulator(device, calibration=one).fingerprint for one in (learned, learned, changed)]
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_what_trees_learned_fades_beyond_the_sizes_they_saw() -> None:
+    device, ops = gpu("a100_pcie_80gb"), products(320)
+    few_rows = np.array([op.sizes[1] < 512 for op in ops])
+    calibration = calibrate(device, ops, simulate(device, ops).latency_ns * np.where(few_rows, 0.7, 1.4))
+    without = replace(calibration, parts={k: replace(v, residual=None) for k, v in calibration.parts.items()})
+    most = max(op.sizes[1] for op in ops)
+    asked = [GpuOp.linear(factor * most, 1024, 1024) for factor in (1, 2, 4, 1024)]
+    learned = np.log(
+        simulate(device, asked, calibration=calibration).latency_ns
+        / simulate(device, asked, calibration=without).latency_ns
+    )
+    assert abs(learned[0]) > 0.1
+    assert abs(learned[3]) < 0.01
+    assert np.abs(learned[1:3]).max() < abs(learned[0])
+
+
+def test_calibrations_of_version_1_are_read(tmp_path: Path) -> None:
+    device, path = gpu("a100_pcie_80gb"), tmp_path / "old.json"
+    step = {"feature": [[1, 0, 0]], "threshold": [[math.log(1000), 0, 0]], "left": [[1, 1, 2]], "right": [[2, 1, 2]]}
+    trees = {"scalars": [0.0, 1], **step, "value": [[0.0, math.log(2), math.log(3)]]}
+    part = {"compute": 1.0, "memory": 1.0, "floor_ns": 2500.0, "band": [0.9, 1.1], "samples": 300, "residual": trees}
+    content = {"version": 1, "device": device.name, "launch": "graph", "parts": {"linear.simt": part}}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    asked = [GpuOp.linear(512, 4096, 4096), GpuOp.linear(1 << 20, 512, 512)]
+    found = simulate(device, asked, calibration=Calibration.load(path)).latency_ns
+    assert found / simulate(device, asked).latency_ns == pytest.approx([2, 3])
+    trees["feature"] = [[SIZE_FEATURES, 0, 0]]  # of version 2
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(UsageError, match="ask for what there is not"):
+        Calibration.load(path)
+
+
+def test_trees_are_told_how_products_divide_into_tiles_and_waves() -> None:
+    device, rows = gpu("a100_pcie_80gb"), encode([GpuOp.linear(128, 256, 64), GpuOp.linear(129, 256 * 108, 64)])
+    asked: list[int] = []
+
+    def model(some: Any) -> Any:
+        asked.append(int(some[0, 6]))
+        return np.full(len(some), 2000.0 if some[0, 6] == 2 else 4000.0)
+
+    features = residual_features(device, rows, np.full(2, 4000.0), model, tiles=3)
+    assert features.shape == (2, FEATURES)
+    assert asked == [1, 2, 3]
+    waves, filled = features[:, SIZE_FEATURES + 4], features[:, SIZE_FEATURES + 5]  # blocks of 128 x 256
+    assert waves == pytest.approx([-math.log2(108), 1])
+    assert filled == pytest.approx([1 / 108, 1])
+    assert features[:, -1].tolist() == [1, 1]
+    assert features[0, -1 - MOST_TILES : -1][:4] == pytest.approx([0, -math.log(2), 0, 0])
+    streams = encode([GpuOp.elementwise(1000)])
+    assert not residual_features(device, streams, np.ones(1), model, tiles=0)[0, SIZE_FEATURES:].any()
 
 
 def test_calibrations_are_of_one_gpu_and_one_way_to_launch() -> None:
