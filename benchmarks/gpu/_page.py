@@ -24,11 +24,11 @@ DeepBench (2015 to 2019). Errors are mean absolute errors relative to the measur
 - A100-80 and H100 were scored three times: twice at first, between which only the search over splits of k was
   shortened for speed, and once after all that follows here. Element-wise kernels, softmax and norms keep their first
   constants: fitted anew they came out a little different (4.0, 7.7 and 5.4 % in the third scoring), with nothing of
-  their form changed.
+  their form changed; networks were summed once more with these.
 - That an H100's fp32 lanes wait for other instructions is taken from how its schedulers issue, and how long from
-  another GPU: the same products on an RTX 4070 Ti and an A100, as others published them (in
-  `csrc/gpu_sim/product.cpp`). The clock that those rates were reached at is not told, so that lanes may wait longer
-  than that.
+  another GPU: one product on an RTX 4070 Ti, relative to an A100-80, as others published it (in
+  `csrc/gpu_sim/product.cpp`). It was looked for because the second scoring had found an H100's products 10 % too
+  quick; its clock is not told, so that lanes may wait longer.
 - Convolutions were fitted three times. A first fit was 60.1 % off on DeepBench and 24.8 % with one GPU left out; for
   the second, priors were chosen by leaving P4, P100, V100 and T4 out in turn (31.4 and 23.0 %). The third changes the
   form, by what the names and grids of the kernels on these four tell: what a block of the fused Winograd covers, that

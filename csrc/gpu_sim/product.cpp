@@ -59,7 +59,8 @@ Shape shape_of(const Product& product, Dtype dtype) {
 // loads, stores and addresses in eight steps. What a load takes follows from a GPU with 128 lanes that
 // nothing here is scored on: cuBLAS reaches 29.17 of 35.48 TFLOPS on an RTX 4070 Ti, and 18.88 of 19.49 on an
 // A100, whose 64 lanes wait for nothing (5120 x 4096 x 4096; github.com/Yinghan-Li/YHs_Sample/issues/4):
-// 0.849 for 64 outputs.
+// 0.849 for 64 outputs. NVIDIA expects less still of an A10 at 150 W, 20 of 31.2
+// (github.com/NVIDIA/cutlass/issues/941).
 double issue_share(const Device& device, const Tile& tile) {
   constexpr double kLoadSlots = 2.4, kOthers = 14.0 / 8;
   if (!device.shared_issue) return 1;
