@@ -111,7 +111,7 @@ endef
 bench-gpu: $(VENV)/.package ## score simulated GPUs by others' data into benchmarks/results/gpu.json, render docs/gpu-figures.md
 	$(BIN)/python -m benchmarks.gpu
 
-bench-gpu-real: $(VENV)/.package ## measure an NVIDIA GPU, where there is one, into benchmarks/results/gpu_real (half an hour)
+bench-gpu-real: $(VENV)/.package ## measure an NVIDIA GPU, where there is one, into benchmarks/results/gpu_real (ten minutes)
 	$(BIN)/python -m benchmarks.gpu_real
 
 bench-kernels: $(VENV)/.package ## measure our kernels beside oneDNN's into benchmarks/results/kernels.json

@@ -320,8 +320,8 @@ class WorkerCrashedError(MeasurementError):
 
     code = "LUTRA-E501"
 
-    def __init__(self, message: str, *, killed: bool = False) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str | None = None, killed: bool = False) -> None:
+        super().__init__(message, hint=hint)
         self.killed = killed
 
 

@@ -172,8 +172,9 @@ def resolve_device(
 
 def _gpu_device(runtime: str, precision: str, cache: str) -> Device:
     """The first GPU that the driver shows (``CUDA_VISIBLE_DEVICES`` chooses another)."""
-    from .nvidia.discovery import gpu_fingerprint, gpu_report
+    from .nvidia.discovery import gpu_fingerprint, gpu_report, require_precision
 
     report = gpu_report()
+    require_precision(report, precision)
     version = runtime_class(runtime).device_version()
     return Device("cuda", gpu_fingerprint(report, runtime, version=version, precision=precision, cache=cache))

@@ -20,12 +20,12 @@ from ..networks.lowering import Kernel
 from ._native import (
     CancelFlag,
     EntryResult,
+    Fatal,
     Measured,
     Runnable,
     ScrubbedRunnable,
     Scrubber,
     Series,
-    gpu,
     measure_interleaved,
 )
 from .priority import measuring_priority
@@ -60,7 +60,7 @@ class Worker:
                 answer, data = handlers[message["do"]](message, blob)
             except LutraError as error:
                 answer, data = {"error": error.message, "hint": error.hint}, b""
-            except gpu.GpuLost as error:
+            except Fatal as error:
                 answer, data = {"error": str(error), "hint": None, "lost": True}, b""
             except Exception as error:  # a library's own error: the campaign records it and goes on
                 answer, data = {"error": f"{type(error).__name__}: {error}", "hint": None}, b""

@@ -85,7 +85,7 @@ PrecisionOption = Annotated[
         "--precision",
         "-p",
         metavar="NAME",
-        help="Number format to run in: float32 or int8; on GPUs tf32, float16 or bfloat16 too.",
+        help="Number format to run in: float32 or int8; on GPUs tf32, float16, bfloat16 or float8 too.",
     ),
 ]
 CacheOption = Annotated[

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "timing/runnable.hpp"
@@ -28,12 +29,15 @@ class CallableRunnable final : public lutra::timing::Runnable {
   }
 
  private:
-  /// What Python raises becomes an exception that is safe to handle without the GIL.
+  /// What Python raises becomes an exception that is safe to handle without the GIL; what ends a measurement
+  /// (`_native.Fatal` and its subclasses) still does.
   static void call(const pybind11::function& function) {
     const pybind11::gil_scoped_acquire acquired;
     try {
       function();
     } catch (const pybind11::error_already_set& error) {
+      const auto fatal = pybind11::module_::import("lutra.profiler._native").attr("Fatal");
+      if (error.matches(fatal)) throw lutra::timing::Fatal(pybind11::str(error.value()).cast<std::string>());
       throw std::runtime_error(error.what());
     }
   }

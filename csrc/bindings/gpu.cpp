@@ -11,6 +11,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/steps.hpp"
+#include "gpu/ahead.hpp"
 #include "gpu/blas.hpp"
 #include "gpu/clock.hpp"
 #include "gpu/compiler.hpp"
@@ -88,6 +89,8 @@ std::shared_ptr<R> make_runnable(const Environment& environment, std::shared_ptr
 }
 
 void bind_libraries(py::module_& gpu) {
+  gpu.def("ahead_compiler", &ahead_compiler);
+  gpu.def("ahead_runs", &ahead_runs, py::arg("architecture"), py::arg("cuda_version"));
   py::class_<Driver, std::shared_ptr<Driver>>(gpu, "Driver")
       .def(py::init([](const Places& places) { return std::make_shared<Driver>(candidates_of(places)); }),
            py::arg("places"))
@@ -146,6 +149,7 @@ void bind_libraries(py::module_& gpu) {
              return std::make_shared<Gpu>(std::move(driver), std::move(compiler), index);
            }),
            py::arg("driver"), py::arg("compiler"), py::arg("index"))
+      .def_property_readonly("compiler", &Gpu::compiler)
       .def_property_readonly("info", [](const Gpu& self) { return dict_of(self.info()); })
       .def_property_readonly("free_bytes", [](const Gpu& self) {
         self.enter();
@@ -242,7 +246,7 @@ void bind_programs(py::module_& gpu) {
 
 void bind_gpu(py::module_& module) {
   py::module_ gpu = module.def_submodule("gpu", "NVIDIA GPUs, their libraries opened at run time.");
-  py::register_exception<GpuLost>(gpu, "GpuLost", PyExc_RuntimeError);
+  py::register_exception<GpuLost>(gpu, "GpuLost", module.attr("Fatal"));
   py::register_exception<OutOfGpuMemory>(gpu, "OutOfGpuMemory", PyExc_RuntimeError);
   py::class_<DeviceClock, lutra::timing::Clock, std::shared_ptr<DeviceClock>>(gpu, "DeviceClock")
       .def(py::init<>())

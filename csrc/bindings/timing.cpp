@@ -105,6 +105,7 @@ void bind_clocks(py::module_& module) {
 }
 
 void bind_runnables(py::module_& module) {
+  py::register_exception<Fatal>(module, "Fatal", PyExc_RuntimeError);
   py::class_<Runnable, std::shared_ptr<Runnable>>(module, "Runnable")
       .def("run", &Runnable::run, py::call_guard<py::gil_scoped_release>())
       .def("before", &Runnable::before, py::call_guard<py::gil_scoped_release>());

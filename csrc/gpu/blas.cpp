@@ -1,5 +1,7 @@
 #include "gpu/blas.hpp"
 
+#include "gpu/content.hpp"
+
 #include <stdexcept>
 #include <utility>
 
@@ -14,6 +16,12 @@ int type_of(Element element) {
       return blas::kFloat16;
     case Element::kBfloat16:
       return blas::kBfloat16;
+    case Element::kInt8:
+      return blas::kInt8;
+    case Element::kInt32:
+      return blas::kInt32;
+    case Element::kFloat8:
+      return blas::kFloat8E4m3;
     default:
       throw std::invalid_argument("no products of whole numbers");
   }
@@ -22,6 +30,11 @@ int type_of(Element element) {
 std::string text_of(const ProductSpec& spec) {
   std::string text = std::to_string(spec.m) + "x" + std::to_string(spec.k) + "x" + std::to_string(spec.n);
   return spec.batch > 1 ? std::to_string(spec.batch) + " products " + text : "a product " + text;
+}
+
+int compute_of(Math math) {
+  if (math == Math::kTf32) return blas::kComputeTf32;
+  return math == Math::kInt8 ? blas::kComputeInt32 : blas::kComputeFloat32;
 }
 
 void* address(cuda::Pointer pointer) { return reinterpret_cast<void*>(pointer); }
@@ -33,6 +46,8 @@ Math math_named(std::string_view name) {
   if (name == "tf32") return Math::kTf32;
   if (name == "fp16") return Math::kFp16;
   if (name == "bf16") return Math::kBf16;
+  if (name == "int8") return Math::kInt8;
+  if (name == "fp8") return Math::kFp8;
   throw std::invalid_argument("unknown math mode '" + std::string(name) + "'");
 }
 
@@ -81,8 +96,9 @@ Product::~Product() {
 void Product::describe() {
   const blas::Api& api = blas_->api();
   const int type = type_of(spec_.element);
-  const int compute = spec_.math == Math::kTf32 ? blas::kComputeTf32 : blas::kComputeFloat32;
-  blas_->check(api.MatmulDescCreate(&desc_, compute, blas::kFloat32), "describing a product");
+  const int made = type_of(spec_.result());
+  const int scale = spec_.math == Math::kInt8 ? blas::kInt32 : blas::kFloat32;
+  blas_->check(api.MatmulDescCreate(&desc_, compute_of(spec_.math), scale), "describing a product");
   const std::int32_t transpose = spec_.transposed ? 1 : 0;
   blas_->check(api.MatmulDescSetAttribute(desc_, blas::kDescTransA, &transpose, sizeof(transpose)),
                "describing a product");
@@ -94,14 +110,22 @@ void Product::describe() {
   blas_->check(api.MatmulDescSetAttribute(desc_, blas::kDescEpilogue, &epilogue, sizeof(epilogue)),
                "describing an epilogue");
   if (spec_.bias)
-    blas_->check(api.MatmulDescSetAttribute(desc_, blas::kDescBiasType, &type, sizeof(type)),
+    blas_->check(api.MatmulDescSetAttribute(desc_, blas::kDescBiasType, &made, sizeof(made)),
                  "describing a bias");
+  if (spec_.math == Math::kFp8) {
+    weight_scale_ = Memory(std::shared_ptr<const Gpu>(blas_, &blas_->gpu()), sizeof(kFloat8WeightStep));
+    blas_->gpu().upload(weight_scale_.pointer(), &kFloat8WeightStep, sizeof(kFloat8WeightStep));
+    void* const pointer = address(weight_scale_.pointer());
+    blas_->check(api.MatmulDescSetAttribute(desc_, blas::kDescScaleOfA, static_cast<const void*>(&pointer),
+                                            sizeof(pointer)),
+                 "giving the weights' scale");
+  }
   const auto rows = static_cast<std::uint64_t>(spec_.transposed ? spec_.k : spec_.n);
   const auto columns = static_cast<std::uint64_t>(spec_.transposed ? spec_.n : spec_.k);
   const auto m = static_cast<std::uint64_t>(spec_.m);
   blas_->check(api.LayoutCreate(&left_, type, rows, columns, static_cast<std::int64_t>(rows)), "a layout");
   blas_->check(api.LayoutCreate(&right_, type, static_cast<std::uint64_t>(spec_.k), m, spec_.k), "a layout");
-  blas_->check(api.LayoutCreate(&result_, type, static_cast<std::uint64_t>(spec_.n), m, spec_.n), "a layout");
+  blas_->check(api.LayoutCreate(&result_, made, static_cast<std::uint64_t>(spec_.n), m, spec_.n), "a layout");
   if (spec_.batch == 1) return;
   const auto count = static_cast<std::int32_t>(spec_.batch);
   const std::pair<blas::Layout, std::int64_t> strides[] = {
@@ -159,7 +183,11 @@ void Product::enqueue(float alpha, cuda::Pointer a, cuda::Pointer b, cuda::Point
                  "giving the bias");
   }
   const float beta = spec_.adds ? 1.0F : 0.0F;
-  blas_->check(api.Matmul(blas_->handle(), desc_, &alpha, address(b), left_, address(a), right_, &beta,
+  const std::int32_t whole[] = {1, 0};  // of int8 products, which are scaled afterwards
+  const bool int8 = spec_.math == Math::kInt8;
+  const void* const times = int8 ? static_cast<const void*>(&whole[0]) : &alpha;
+  const void* const plus = int8 ? static_cast<const void*>(&whole[1]) : &beta;
+  blas_->check(api.Matmul(blas_->handle(), desc_, times, address(b), left_, address(a), right_, plus,
                           address(spec_.adds ? c : d), result_, address(d), result_, &algorithm_,
                           address(workspace), workspace_bytes_, blas_->gpu().stream()),
                text_of(spec_));

@@ -10,9 +10,9 @@
 namespace lutra::gpu {
 
 /// How numbers are multiplied; part of what identifies a measured kernel.
-enum class Math { kFp32, kTf32, kFp16, kBf16 };
+enum class Math { kFp32, kTf32, kFp16, kBf16, kInt8, kFp8 };
 
-/// "fp32", "tf32", "fp16" or "bf16". @throws std::invalid_argument for every other name.
+/// "fp32", "tf32", "fp16", "bf16", "int8" or "fp8". @throws std::invalid_argument for every other name.
 Math math_named(std::string_view name);
 
 /// cuBLASLt.
@@ -47,7 +47,9 @@ class Blas {
 };
 
 /// Row-major matrices: d[m x n] = activation(a[m x k] b + c + bias), `batch` of them one behind the other.
-/// With `transposed`, b is n x k, as the weights of a linear layer are; else k x n.
+/// With `transposed`, b is n x k, as the weights of a linear layer are; else k x n. In int8 d is sums in
+/// int32 of what the numbers stand for, and takes nothing in; in float8 d is float16, and b has the scale of
+/// weights. Both want b transposed, and rows of a multiple of 4 or 16 numbers.
 struct ProductSpec {
   std::int64_t m = 0, n = 0, k = 0;
   std::int64_t batch = 1;
@@ -58,6 +60,11 @@ struct ProductSpec {
   bool gelu_tanh = false;
   Element element = Element::kFloat32;
   Math math = Math::kFp32;
+
+  [[nodiscard]] Element result() const {
+    if (math == Math::kInt8) return Element::kInt32;
+    return math == Math::kFp8 ? Element::kFloat16 : element;
+  }
 };
 
 /// One product, its algorithm chosen by the library's heuristic.
@@ -92,6 +99,7 @@ class Product {
   blas::Layout right_ = nullptr;
   blas::Layout result_ = nullptr;
   blas::Algo algorithm_{};
+  Memory weight_scale_;
   std::size_t workspace_bytes_ = 0;
   std::string implementation_;
 };

@@ -38,8 +38,8 @@ class Compiler {
   std::vector<int> architectures_;
 };
 
-/// Our kernels for one element type (0 float32, 1 float16, 2 bfloat16): `kernel_source` with `LUTRA_ELEMENT`
-/// defined as its number.
+/// Our kernels for one element type (0 float32, 1 float16, 2 bfloat16, 3 int8): `kernel_source` with
+/// `LUTRA_ELEMENT` defined as its number.
 [[nodiscard]] std::string kernel_source();
 /// What the measuring protocol runs.
 [[nodiscard]] std::string tools_source();

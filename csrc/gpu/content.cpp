@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numbers>
 #include <random>
 
@@ -59,7 +60,43 @@ std::uint16_t bfloat_of(float value) {
   return static_cast<std::uint16_t>((bits + 0x7fffU + (bits >> 16 & 1U)) >> 16);
 }
 
+std::byte int8_of(float value) {
+  return std::bit_cast<std::byte>(
+      static_cast<std::int8_t>(std::nearbyint(std::clamp(value, -128.0F, 127.0F))));
+}
+
+/// e4m3, as csrc/gpu/kernels/eight.cu has it.
+std::byte float8_of(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const std::uint32_t sign = bits >> 24 & 0x80U;
+  const float magnitude = std::fabs(value);
+  std::uint32_t code = 0x7eU;
+  if (std::isnan(value)) {
+    code = 0x7fU;
+  } else if (magnitude < 0x1p-6F) {
+    code = static_cast<std::uint32_t>(std::nearbyint(magnitude * 512.0F));
+  } else if (magnitude < 448.0F) {
+    const auto own = std::bit_cast<std::uint32_t>(magnitude);
+    code = (own + 0x7ffffU + (own >> 20 & 1U)) / (1U << 20) - (120U << 3);
+  }
+  return static_cast<std::byte>(sign | code);
+}
+
+float float_of_float8(std::uint32_t code) {
+  const std::uint32_t exponent = code >> 3 & 0xfU;
+  const auto mantissa = static_cast<float>(code & 7U);
+  const float sign = (code & 0x80U) != 0 ? -1.0F : 1.0F;
+  if ((code & 0x7fU) == 0x7fU) return std::numeric_limits<float>::quiet_NaN();
+  if (exponent == 0) return sign * mantissa * 0x1p-9F;
+  return sign * (8.0F + mantissa) * std::bit_cast<float>((exponent + 117U) << 23);
+}
+
 }  // namespace
+
+float unit_of(Element element, bool weight) {
+  if (element == Element::kInt8) return weight ? kInt8WeightStep : kInt8Step;
+  return element == Element::kFloat8 && weight ? kFloat8WeightStep : 1.0F;
+}
 
 std::vector<float> normal_numbers(std::size_t count, float deviation, std::uint64_t seed) {
   const std::vector<float>& numbers = ring();
@@ -80,8 +117,14 @@ std::vector<float> positive_numbers(std::size_t count, std::uint64_t seed) {
   return made;
 }
 
-std::vector<std::byte> encoded(const std::vector<float>& values, Element element) {
+std::vector<std::byte> encoded(const std::vector<float>& values, Element element, float unit) {
   std::vector<std::byte> bytes(values.size() * element_bytes(element));
+  if (element_bytes(element) == 1) {
+    std::transform(values.begin(), values.end(), bytes.begin(), [=](float value) {
+      return element == Element::kInt8 ? int8_of(value / unit) : float8_of(value / unit);
+    });
+    return bytes;
+  }
   if (element == Element::kFloat32) {
     std::memcpy(bytes.data(), values.data(), bytes.size());
     return bytes;
@@ -93,8 +136,15 @@ std::vector<std::byte> encoded(const std::vector<float>& values, Element element
   return bytes;
 }
 
-std::vector<float> decoded(const std::vector<std::byte>& bytes, Element element) {
+std::vector<float> decoded(const std::vector<std::byte>& bytes, Element element, float unit) {
   std::vector<float> values(bytes.size() / element_bytes(element));
+  if (element_bytes(element) == 1) {
+    std::transform(bytes.begin(), bytes.end(), values.begin(), [=](std::byte byte) {
+      return unit * (element == Element::kInt8 ? static_cast<float>(std::bit_cast<std::int8_t>(byte))
+                                               : float_of_float8(std::to_integer<std::uint32_t>(byte)));
+    });
+    return values;
+  }
   if (element == Element::kFloat32) {
     std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "gpu/content.hpp"
+
 namespace lutra::gpu {
 namespace {
 
@@ -21,6 +23,8 @@ int type_of(Element element) {
       return dnn::kFloat16;
     case Element::kBfloat16:
       return dnn::kBfloat16;
+    case Element::kInt8:
+      return dnn::kInt8;
     default:
       throw std::invalid_argument("no convolutions of whole numbers");
   }
@@ -111,13 +115,14 @@ void Convolution::describe() {
   const dnn::Api& api = dnn_->api();
   const int type = type_of(spec_.element);
   const int format = spec_.channels_last ? dnn::kNhwc : dnn::kNchw;
-  const auto tensor = [&](dnn::Tensor& made, int n, int c, int h, int w) {
+  const bool int8 = spec_.element == Element::kInt8;
+  const auto tensor = [&](dnn::Tensor& made, int of, int n, int c, int h, int w) {
     dnn_->check(api.CreateTensor(&made), "describing a tensor");
-    dnn_->check(api.SetTensor4d(made, format, type, n, c, h, w), "describing a tensor");
+    dnn_->check(api.SetTensor4d(made, format, of, n, c, h, w), "describing a tensor");
   };
-  tensor(x_, spec_.batch, spec_.channels, spec_.height, spec_.width);
-  tensor(y_, spec_.batch, spec_.out_channels, spec_.out_height, spec_.out_width);
-  tensor(bias_, 1, spec_.out_channels, 1, 1);
+  tensor(x_, type, spec_.batch, spec_.channels, spec_.height, spec_.width);
+  tensor(y_, type, spec_.batch, spec_.out_channels, spec_.out_height, spec_.out_width);
+  tensor(bias_, int8 ? dnn::kFloat32 : type, 1, spec_.out_channels, 1, 1);
   dnn_->check(api.CreateFilter(&w_), "describing filters");
   dnn_->check(api.SetFilter4d(w_, type, format, spec_.out_channels, spec_.channels / spec_.groups,
                               spec_.kernel_height, spec_.kernel_width),
@@ -125,7 +130,7 @@ void Convolution::describe() {
   dnn_->check(api.CreateConvolution(&convolution_), "describing a convolution");
   dnn_->check(api.SetConvolution2d(convolution_, spec_.pad_height, spec_.pad_width, spec_.stride_height,
                                    spec_.stride_width, spec_.dilation_height, spec_.dilation_width,
-                                   dnn::kCrossCorrelation, dnn::kFloat32),
+                                   dnn::kCrossCorrelation, int8 ? dnn::kInt32 : dnn::kFloat32),
               "describing a convolution");
   dnn_->check(api.SetGroupCount(convolution_, spec_.groups), "describing a convolution");
   dnn_->check(api.SetMathType(convolution_, math_of(spec_.math)), "describing a convolution");
@@ -180,7 +185,7 @@ bool Convolution::accepts(const dnn::AlgoPerf& algorithm, bool fused) {
   const std::shared_ptr<const Gpu> gpu(std::shared_ptr<const Gpu>(), &dnn_->gpu());
   const Memory x(gpu, bytes(in));
   const Memory w(gpu, bytes(filter));
-  const Memory bias(gpu, bytes(spec_.out_channels));
+  const Memory bias(gpu, static_cast<std::size_t>(spec_.out_channels) * sizeof(float));
   const Memory y(gpu, bytes(out));
   const Memory workspace(gpu, workspace_bytes_);
   const dnn::Status status = run(fused, address(x.pointer()), address(w.pointer()), address(bias.pointer()),
@@ -201,11 +206,13 @@ dnn::Status Convolution::run(bool fused, const void* x, const void* w, const voi
   const dnn::Api& api = dnn_->api();
   const float one = 1.0F;
   const float zero = 0.0F;
+  // Activations have one scale, so what is left to scale by is that of the weights.
+  const float scale = spec_.element == Element::kInt8 ? kInt8WeightStep : one;
   if (!fused)
-    return api.ConvolutionForward(dnn_->handle(), &one, x_, x, w_, w, convolution_, algorithm_, workspace,
+    return api.ConvolutionForward(dnn_->handle(), &scale, x_, x, w_, w, convolution_, algorithm_, workspace,
                                   workspace_bytes_, &zero, y_, y);
   const float* add = spec_.residual ? &one : &zero;
-  return api.ConvolutionBiasActivationForward(dnn_->handle(), &one, x_, x, w_, w, convolution_, algorithm_,
+  return api.ConvolutionBiasActivationForward(dnn_->handle(), &scale, x_, x, w_, w, convolution_, algorithm_,
                                               workspace, workspace_bytes_, add, y_,
                                               spec_.residual ? residual : y, bias_, bias, activation_, y_, y);
 }

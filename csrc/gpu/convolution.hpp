@@ -42,6 +42,8 @@ class Dnn {
   std::size_t version_ = 0;
 };
 
+/// In int8 images lie channels last, channels are multiples of 4, and biases are float32 in steps of the
+/// activations.
 struct ConvolutionSpec {
   int batch = 1, channels = 1, height = 1, width = 1;
   int out_channels = 1, out_height = 1, out_width = 1;

@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "gpu/ahead.hpp"
+
 namespace lutra::gpu {
 namespace {
 
@@ -15,16 +17,22 @@ Element element_named(std::string_view name) {
   if (name == "float32") return Element::kFloat32;
   if (name == "float16") return Element::kFloat16;
   if (name == "bfloat16") return Element::kBfloat16;
+  if (name == "int8") return Element::kInt8;
   if (name == "int64") return Element::kInt64;
+  if (name == "float8") return Element::kFloat8;
   throw std::invalid_argument("no tensors of " + std::string(name) + " on a GPU");
 }
 
 std::size_t element_bytes(Element element) {
   switch (element) {
     case Element::kFloat32:
+    case Element::kInt32:
       return 4;
     case Element::kInt64:
       return 8;
+    case Element::kInt8:
+    case Element::kFloat8:
+      return 1;
     default:
       return 2;
   }
@@ -120,7 +128,10 @@ Gpu::Gpu(std::shared_ptr<const Driver> driver, std::shared_ptr<const Compiler> c
     throw std::runtime_error("there is no GPU " + std::to_string(index) + "; the driver shows " +
                              std::to_string(devices.size()));
   info_ = devices[static_cast<std::size_t>(index)];
-  if (compiler_->major() * 1000 > driver_->cuda_version() / 1000 * 1000)
+  ahead_ = ahead_runs(info_.architecture, driver_->cuda_version());
+  if (!ahead_ && !compiler_)
+    throw std::runtime_error("our kernels need NVRTC to be compiled, and it is missing");
+  if (!ahead_ && compiler_->major() * 1000 > driver_->cuda_version() / 1000 * 1000)
     throw std::runtime_error("the driver runs CUDA up to " + cuda_version_text(driver_->cuda_version()) +
                              ", but the libraries are for " + compiler_->version() +
                              "; install a newer driver, or nvidia-cuda-nvrtc-cu" +
@@ -154,7 +165,7 @@ std::size_t Gpu::free_bytes() const {
 }
 
 cuda::Function Gpu::kernel(Element element, const char* name) const {
-  if (element == Element::kInt64) throw std::invalid_argument("no kernels compute with int64 on a GPU");
+  if (element > Element::kInt8) throw std::invalid_argument("no kernels of ours compute on such numbers");
   const int key = static_cast<int>(element);
   const auto [place, fresh] = functions_.try_emplace({key, name});
   if (fresh)
@@ -174,13 +185,22 @@ cuda::Function Gpu::tool(const char* name) const {
 
 cuda::Module Gpu::module(int key) const {
   if (const auto known = modules_.find(key); known != modules_.end()) return known->second;
+  cuda::Module loaded = nullptr;
+  if (ahead_) {
+    check(api().ModuleLoadData(&loaded, ahead_image(key).data()),
+          "loading our kernels, compiled ahead of time");
+    return modules_[key] = loaded;
+  }
   const std::vector<char> code =
       key == kToolsModule
           ? compiler_->compile(tools_source(), info_.architecture, {})
           : compiler_->compile(kernel_source(), info_.architecture, {"LUTRA_ELEMENT=" + std::to_string(key)});
-  cuda::Module loaded = nullptr;
   check(api().ModuleLoadData(&loaded, code.data()), "loading our kernels");
   return modules_[key] = loaded;
+}
+
+std::string Gpu::compiler() const {
+  return ahead_ ? "nvcc " + ahead_compiler() + ", ahead of time" : "NVRTC " + compiler_->version();
 }
 
 void Gpu::upload(cuda::Pointer to, const void* from, std::size_t bytes) const {

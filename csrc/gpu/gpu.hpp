@@ -15,10 +15,11 @@
 
 namespace lutra::gpu {
 
-/// Element types of tensors.
-enum class Element { kFloat32, kFloat16, kBfloat16, kInt64 };
+/// Element types of tensors; the first four are those that our kernels compute on, by `LUTRA_ELEMENT`.
+enum class Element { kFloat32, kFloat16, kBfloat16, kInt8, kInt64, kFloat8, kInt32 };
 
-/// "float32", "float16", "bfloat16" or "int64". @throws std::invalid_argument for every other name.
+/// "float32", "float16", "bfloat16", "int8", "int64" or "float8" (e4m3). @throws std::invalid_argument for
+/// every other name.
 Element element_named(std::string_view name);
 std::size_t element_bytes(Element element);
 
@@ -95,6 +96,8 @@ class Recording {
 /// One GPU: its context, the one stream that everything runs on, and our kernels compiled for it.
 class Gpu {
  public:
+  /// @param compiler of our kernels; null where they were compiled ahead of time (`ahead_runs`), which comes
+  /// first.
   /// @param index among the GPUs that the driver shows.
   /// @throws std::runtime_error as the driver reports, or where there is no such GPU.
   Gpu(std::shared_ptr<const Driver> driver, std::shared_ptr<const Compiler> compiler, int index);
@@ -138,6 +141,9 @@ class Gpu {
           "launching a kernel");
   }
 
+  /// What compiled our kernels: "NVRTC 13.0", "nvcc 13.0, ahead of time".
+  [[nodiscard]] std::string compiler() const;
+
   void upload(cuda::Pointer to, const void* from, std::size_t bytes) const;
   void download(void* to, cuda::Pointer from, std::size_t bytes) const;
 
@@ -147,6 +153,7 @@ class Gpu {
   std::shared_ptr<const Driver> driver_;
   std::shared_ptr<const Compiler> compiler_;
   DeviceInfo info_;
+  bool ahead_ = false;
   cuda::Context context_ = nullptr;
   cuda::Stream stream_ = nullptr;
   mutable std::map<int, cuda::Module> modules_;

@@ -112,6 +112,20 @@ void Launches::epilogue(cuda::Pointer x, cuda::Pointer y, cuda::Pointer bias, cu
               counted(channels), counted(inner), static_cast<int>(function.kind), function.a, function.b);
 }
 
+void Launches::convert(cuda::Pointer x, cuda::Pointer y, std::int64_t count, Element to) const {
+  const char* const name = to == element_           ? "dequantise"
+                           : to == Element::kFloat8 ? "quantise_float8"
+                                                    : "quantise";
+  gpu_.launch(kernel(name), blocks(count), {kThreads}, x, y, counted(count));
+}
+
+void Launches::requantise(cuda::Pointer sums, cuda::Pointer y, cuda::Pointer bias, cuda::Pointer residual,
+                          std::int64_t count, std::int64_t channels, float factor,
+                          const Function& function) const {
+  gpu_.launch(kernel("requantise"), blocks(count), {kThreads}, sums, y, bias, residual, counted(count),
+              counted(channels), factor, static_cast<int>(function.kind), function.a, function.b);
+}
+
 void Launches::batch_norm(cuda::Pointer x, cuda::Pointer y, cuda::Pointer gamma, cuda::Pointer beta,
                           cuda::Pointer mean, cuda::Pointer variance, std::int64_t count,
                           std::int64_t channels, std::int64_t inner, float eps) const {

@@ -31,6 +31,11 @@ class Launches {
   void epilogue(cuda::Pointer x, cuda::Pointer y, cuda::Pointer bias, cuda::Pointer residual,
                 std::int64_t count, std::int64_t channels, std::int64_t inner,
                 const Function& function) const;
+  /// Into int8 or float8, or out of int8 into our own element type.
+  void convert(cuda::Pointer x, cuda::Pointer y, std::int64_t count, Element to) const;
+  /// What follows a product in int8: y = function(factor * sums + bias + residual).
+  void requantise(cuda::Pointer sums, cuda::Pointer y, cuda::Pointer bias, cuda::Pointer residual,
+                  std::int64_t count, std::int64_t channels, float factor, const Function& function) const;
   void batch_norm(cuda::Pointer x, cuda::Pointer y, cuda::Pointer gamma, cuda::Pointer beta,
                   cuda::Pointer mean, cuda::Pointer variance, std::int64_t count, std::int64_t channels,
                   std::int64_t inner, float eps) const;

@@ -146,6 +146,18 @@ std::unique_ptr<Step> make_cast(const StepContext& context) {
 
 }  // namespace
 
+std::unique_ptr<Step> make_conversion(const StepContext& context) {
+  const Element from = context.input(0).element;
+  const Element to = context.output().element;
+  const bool out_of = from == Element::kInt8;
+  if (!out_of && to != Element::kInt8 && to != Element::kFloat8)
+    throw std::invalid_argument("a change of element type that is none of 8 bits");
+  return simple_step([=, launches = Launches(context.gpu(), out_of ? to : from),
+                      count = cpu::elements(context.output().shape)](const Places& places) {
+    launches.convert(places.inputs[0], places.outputs[0], count, to);
+  });
+}
+
 std::unique_ptr<Step> make_movement(const StepContext& context) {
   const std::string& op = context.op();
   if (op == "transpose") return make_transpose(context);

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "gpu/content.hpp"
 #include "gpu/step.hpp"
 
 namespace lutra::gpu {
@@ -61,6 +62,43 @@ class LinearStep final : public Step {
   Rest rest_;
   std::size_t residual_ = 0;
   std::unique_ptr<Product> product_;
+};
+
+/// A product in int8: sums in the workspace, behind what the library uses, then a kernel of ours.
+class Int8LinearStep final : public Step {
+ public:
+  Int8LinearStep(const StepContext& context, const ProductSpec& spec, const Rest& rest)
+      : launches_(context.launches()),
+        spec_(spec),
+        rest_(rest),
+        residual_(rest.residual ? context.input_count() - 1 : 0),
+        product_(context.blas(), spec),
+        scratch_bytes_(aligned(product_.workspace_bytes())) {}
+
+  void enqueue(const Places& places) const override {
+    const cuda::Pointer sums = places.workspace + scratch_bytes_;
+    product_.enqueue(1.0F, places.inputs[0], places.inputs[1], 0, 0, sums, places.workspace);
+    launches_.requantise(sums, places.outputs[0], rest_.bias ? places.inputs[2] : 0,
+                         residual_ > 0 ? places.inputs[residual_] : 0, spec_.m * spec_.n, spec_.n,
+                         kInt8Step * kInt8WeightStep, rest_.function);
+  }
+  [[nodiscard]] std::size_t workspace_bytes() const override {
+    return scratch_bytes_ + static_cast<std::size_t>(spec_.m * spec_.n) * element_bytes(Element::kInt32);
+  }
+  [[nodiscard]] std::string implementation() const override {
+    return product_.implementation() + ", lutra requantise";
+  }
+  [[nodiscard]] Packing packing(std::size_t input) const override {
+    return input == 2 && rest_.bias ? Packing::kInSteps : Packing::kPlain;
+  }
+
+ private:
+  Launches launches_;
+  ProductSpec spec_;
+  Rest rest_;
+  std::size_t residual_;
+  Product product_;
+  std::size_t scratch_bytes_;
 };
 
 class MatmulStep final : public Step {
@@ -138,6 +176,7 @@ class ConvolutionStep final : public Step {
     return convolution_.implementation() + (!convolution_.fused() && rest_.any() ? ", lutra epilogue" : "");
   }
   [[nodiscard]] Packing packing(std::size_t input) const override {
+    if (input == 2 && rest_.bias && spec_.math == Math::kInt8) return Packing::kInSteps;
     return input == 1 && spec_.channels_last ? Packing::kChannelsLast : Packing::kPlain;
   }
 
@@ -171,8 +210,9 @@ std::unique_ptr<Step> make_linear(const StepContext& context) {
   spec.m = cpu::product(x, 0, x.size() - 1);
   spec.n = context.output().shape.back();
   spec.transposed = true;
-  spec.element = context.output().element;
+  spec.element = context.input(0).element;
   spec.math = math_named(context.text("math"));
+  if (spec.math == Math::kInt8) return std::make_unique<Int8LinearStep>(context, spec, rest_of(context));
   return std::make_unique<LinearStep>(context, spec, rest_of(context));
 }
 

@@ -44,6 +44,12 @@ std::vector<float> laid_out(const std::vector<float>& values, const Shape& shape
 
 std::vector<float> packed(const std::vector<float>& values, const Shape& shape, Packing packing) {
   if (packing == Packing::kPlain) return values;
+  if (packing == Packing::kInSteps) {
+    std::vector<float> counted(values.size());
+    std::transform(values.begin(), values.end(), counted.begin(),
+                   [](float value) { return value / kInt8Step; });
+    return counted;
+  }
   if (packing == Packing::kChannelsLast) return laid_out(values, shape, true);
   const auto filters = static_cast<std::size_t>(shape[0]);
   const std::size_t taps = values.size() / filters;
@@ -234,7 +240,7 @@ void Program::store(std::size_t tensor, const std::vector<float>& values) {
   const bool constant = spec.role == Role::kConstant;
   const std::vector<float> placed = constant ? packed(values, spec.shape, packing_[tensor])
                                              : laid_out(values, spec.shape, channels_last_[tensor]);
-  const std::vector<std::byte> bytes = encoded(placed, spec.element);
+  const std::vector<std::byte> bytes = encoded(placed, spec.element, unit_of(spec.element, constant));
   const std::vector<Memory>& sets = memories_.at(tensor);
   gpu().enter();
   gpu().upload(sets[0].pointer(), bytes.data(), bytes.size());
@@ -272,7 +278,8 @@ Program::Content Program::content(std::string_view name) const {
   gpu().enter();
   gpu().synchronize();
   gpu().download(bytes.data(), memories_.at(root_[tensor])[0].pointer(), bytes.size());
-  const std::vector<float> placed = decoded(bytes, spec.element);
+  const bool constant = tensors_[root_[tensor]].role == Role::kConstant;
+  const std::vector<float> placed = decoded(bytes, spec.element, unit_of(spec.element, constant));
   Content content{spec.shape, std::vector<float>(placed.size())};
   for_each_place(spec.shape, channels_last_[tensor], [&](std::int64_t to, std::int64_t from) {
     content.values[static_cast<std::size_t>(to)] = placed[static_cast<std::size_t>(from)];

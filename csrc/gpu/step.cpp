@@ -177,6 +177,7 @@ std::unique_ptr<Step> make_step(const StepContext& context) {
     if (among(kReductions, op)) return make_reduction(context);
     if (among(kMovements, op)) return make_movement(context);
     if (among(kBinaries, op)) return make_binary(context);
+    if (op == "quantise" || op == "dequantise") return make_conversion(context);
     return make_unary(context);
   } catch (const std::invalid_argument& error) {
     throw std::invalid_argument(context.what() + ": " + error.what());

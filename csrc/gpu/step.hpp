@@ -41,6 +41,7 @@ enum class Packing {
   kPlain,
   kChannelsLast,  ///< filters K x C x R x S as K x R x S x C
   kTapsFirst,     ///< filters K x 1 x R x S as R x S x K
+  kInSteps,       ///< biases of int8, in steps of the activations
 };
 
 /// Where the operands of one step are in one of its runs.
@@ -147,6 +148,7 @@ std::unique_ptr<Step> make_softmax(const StepContext& context);
 std::unique_ptr<Step> make_norm(const StepContext& context);
 std::unique_ptr<Step> make_reduction(const StepContext& context);
 std::unique_ptr<Step> make_movement(const StepContext& context);
+std::unique_ptr<Step> make_conversion(const StepContext& context);
 
 /// The image that a window passes over, from the attributes of a convolution or of pooling; images of one
 /// dimension are one row high.

@@ -12,6 +12,7 @@ class DepthwiseStep final : public Step {
         window_(window),
         function_(context.activation()),
         bias_(context.integer("bias", 0) != 0),
+        int8_(context.output().element == Element::kInt8),
         residual_(context.residual() ? context.input_count() - 1 : 0) {}
 
   void enqueue(const Places& places) const override {
@@ -20,6 +21,7 @@ class DepthwiseStep final : public Step {
   }
   [[nodiscard]] std::string implementation() const override { return "lutra depthwise"; }
   [[nodiscard]] Packing packing(std::size_t input) const override {
+    if (input == 2 && bias_ && int8_) return Packing::kInSteps;
     return input == 1 && window_.channels_last != 0 ? Packing::kTapsFirst : Packing::kPlain;
   }
 
@@ -28,6 +30,7 @@ class DepthwiseStep final : public Step {
   Window window_;
   Function function_;
   bool bias_;
+  bool int8_;
   std::size_t residual_;
 };
 

@@ -28,13 +28,15 @@ from .sim_cpu import lower_sim_cpu
 from .torch_calls import torch_version
 from .torch_compile import lower_torch_compile
 from .torch_eager import lower_torch
-from .torch_gpu import EAGER, GRAPH, lower_torch_gpu
+from .torch_gpu import RUNTIMES as TORCH_ON_GPU
+from .torch_gpu import lower_torch_gpu
 from .xnnpack import lower_xnnpack
 
-PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16")
+PRECISIONS = ("float32", "int8", "tf32", "float16", "bfloat16", "float8")
 """Number formats that networks can be run in. A network in int8 has 8-bit weights and activations wherever the runtime
-computes with them; the rest stays float32. In "tf32" tensors are float32 and are multiplied with ten bits of mantissa;
-this and the 16-bit formats are for GPUs, and "float16" for simulated CPUs."""
+computes with them; the rest stays float32, on GPUs float16. In "tf32" tensors are float32 and are multiplied with ten
+bits of mantissa; this and the 16-bit formats are for GPUs, and "float16" for simulated CPUs. In "float8" (e4m3) linear
+layers of GPUs multiply numbers of 8 bits; the rest is float16."""
 
 CACHE_SIZE = 256
 """Lowered networks that are kept; they hold no weights."""
@@ -157,7 +159,7 @@ _LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "sim-cpu": lower_sim_cpu,
     "null": _lower_for_null,
     "torch": lower_torch,
-    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in (EAGER, GRAPH)},
+    **{name: partial(lower_torch_gpu, runtime=name, precision="float32") for name in TORCH_ON_GPU},
     "torch-compile": partial(lower_torch_compile, threads=1),
     "xnnpack": lower_xnnpack,
 }
@@ -167,6 +169,7 @@ _FOR_THREADS: dict[str, Callable[[Network, int], LoweredNetwork]] = {"torch-comp
 
 _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
     "onnxruntime": _lower_int8_by_onnxruntime,
+    "cuda": partial(lower_cuda, precision="int8"),
     "native": partial(lower_native, precision="int8"),
     "null": _lower_for_null,
     "mcu": lower_mcu,
@@ -176,7 +179,7 @@ _INT8_LOWERINGS: dict[str, Callable[[Network], LoweredNetwork]] = {
 
 def _on_gpus(precision: str) -> dict[str, Callable[[Network], LoweredNetwork]]:
     """The lowerings of what runs on GPUs, in one of their precisions."""
-    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in (EAGER, GRAPH)}
+    torch = {name: partial(lower_torch_gpu, runtime=name, precision=precision) for name in TORCH_ON_GPU}
     return {"cuda": partial(lower_cuda, precision=precision), **torch}
 
 
@@ -186,6 +189,7 @@ _BY_PRECISION: dict[str, _Lowerings] = {
     "int8": _INT8_LOWERINGS,
     **{precision: _on_gpus(precision) for precision in ("tf32", "float16", "bfloat16")},
 }
+_BY_PRECISION["float8"] = {"cuda": partial(lower_cuda, precision="float8")}
 _BY_PRECISION["float16"]["sim-cpu"] = partial(lower_sim_cpu, precision="float16")
 
 __all__ = [

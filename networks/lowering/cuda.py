@@ -11,6 +11,7 @@ from typing import Final
 
 from ..graph import Network
 from ..ops import TensorType, make_op
+from .cuda_eight import BETWEEN, EIGHT_BITS, in_eight_bits
 from .kernel import LACKING, AttrValue, Constant, Kernel, KernelNode, LoweredNetwork, freeze_attrs
 from .labels import reorder_label
 from .native import fused_kernels
@@ -22,7 +23,10 @@ CHANNELS_LAST: Final = "nhwc"
 MATH: Final = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16"}
 """What each precision multiplies in: the attribute ``math`` of convolutions and matrix products."""
 
-_ELEMENT: Final = {"float16": "float16", "bfloat16": "bfloat16"}
+PRECISIONS: Final = (*MATH, *EIGHT_BITS)
+"""What networks can be run in on a GPU by the libraries and our own kernels."""
+
+_ELEMENT: Final = {"float16": "float16", "bfloat16": "bfloat16", **dict.fromkeys(EIGHT_BITS, BETWEEN)}
 _PRODUCTS = frozenset({"conv1d", "conv2d", "linear", "matmul", "sdpa"})
 _POINTWISE = frozenset(
     {"relu", "relu6", "leaky_relu", "hard_sigmoid", "hard_swish", "sigmoid", "silu", "gelu", "tanh", "exp", "sqrt"}
@@ -50,7 +54,8 @@ def lower_cuda(network: Network, precision: str = "float32") -> LoweredNetwork:
 
     Args:
         network: what is run.
-        precision: one of `MATH`. In float16 and bfloat16 all tensors of real numbers are of that type.
+        precision: one of `PRECISIONS`. In float16 and bfloat16 all tensors of real numbers are of that type; what runs
+            in 8 bits is told in `cuda_eight`.
     """
     kernels, roots, outputs = fused_kernels(network, RUNTIME)
     kernels = [_with_math(lacking or kernel, precision) for kernel in kernels for lacking in (_lacking(kernel),)]
@@ -58,13 +63,18 @@ def lower_cuda(network: Network, precision: str = "float32") -> LoweredNetwork:
     if precision != "float32":
         images = {name: type_ for name, type_ in network.inputs if type_.rank == 4}
         kernels = _channels_last(kernels, roots, images, outputs)
-    if precision in _ELEMENT:
+    if precision in EIGHT_BITS:
+        kernels = in_eight_bits(kernels, roots, outputs, precision, retyped, RUNTIME)
+    elif precision in _ELEMENT:
         kernels = [retyped(kernel, _ELEMENT[precision]) for kernel in kernels]
     return LoweredNetwork(RUNTIME, network.fingerprint, tuple(kernels))
 
 
 def element_type(precision: str) -> str:
-    """Element type of real numbers in a precision: "float32" for "tf32", which is a way of multiplying them."""
+    """Element type of real numbers in a precision: "float32" for "tf32", which is a way of multiplying them.
+
+    In 8 bits it is that of what is read and left behind.
+    """
     return _ELEMENT.get(precision, "float32")
 
 
@@ -103,7 +113,7 @@ def _with_math(kernel: Kernel, precision: str) -> Kernel:
     node = kernel.nodes[0]
     if node.op not in _PRODUCTS or node.domain == LACKING:
         return kernel
-    attrs = dict(node.attrs) | {"math": MATH[precision]}
+    attrs = dict(node.attrs) | {"math": (MATH | EIGHT_BITS)[precision]}
     return replace(kernel, nodes=(replace(node, attrs=freeze_attrs(attrs)),))
 
 

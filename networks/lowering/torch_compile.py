@@ -72,20 +72,35 @@ def compile_module(
         UnsupportedOpError: torch cannot compile it; with the compiler's own reason.
     """
     import torch
-    from torch._dynamo.exc import FailOnRecompileLimitHit
     from torch._inductor.codecache import PyCodeCache
 
     # Modules of the same class share one cache of compiled code, and a limit of eight.
     torch._dynamo.reset()
     PyCodeCache.cache_clear()
     compiled = torch.compile(module, fullgraph=True)
-    try:
+    with refusals():
         compiled(*inputs)
+    return compiled, [module for module in PyCodeCache.modules if hasattr(module, "call")]
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Within, a compiled module is called for the first time; memory that is missing is no refusal.
+
+    Raises:
+        UnsupportedOpError: torch cannot compile it; with the compiler's own reason.
+    """
+    import torch
+    from torch._dynamo.exc import FailOnRecompileLimitHit
+
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, TypeError, ValueError, AssertionError, FailOnRecompileLimitHit) as error:
         reason = " ".join(str(error).split())[:300]
         what = {type(error).__name__: 1}
         raise UnsupportedOpError(f"torch.compile refuses the network ({reason}); it", what) from None
-    return compiled, [module for module in PyCodeCache.modules if hasattr(module, "call")]
 
 
 def generated_sources(module: ModuleType) -> dict[str, _Written]:

@@ -56,10 +56,18 @@ def lower_torch(network: Network) -> LoweredNetwork:
 
 def op_of(kernel: Kernel) -> Op:
     """The catalogue's op behind a kernel of eager torch, on inputs as they are written in the kernel."""
-    node = kernel.nodes[0]
+    return ops_of(kernel)[0]
+
+
+def ops_of(kernel: Kernel) -> list[Op]:
+    """The catalogue's op behind each node of a kernel."""
     types = dict(kernel.inputs)
-    attrs = {name: value for name, value in node.attrs if name not in _OWN_ATTRS}
-    return make_op(node.op, *(types[name] for name in node.inputs if name in types), **attrs)
+    ops = []
+    for node in kernel.nodes:
+        attrs = {name: value for name, value in node.attrs if name not in _OWN_ATTRS}
+        ops.append(make_op(node.op, *(types[name] for name in node.inputs if name in types), **attrs))
+        types.update(zip(node.outputs, ops[-1].outputs, strict=True))
+    return ops
 
 
 def _kernel(node: Node, inputs: "list[torch.Tensor]", dispatches: tuple[str, ...]) -> Kernel:

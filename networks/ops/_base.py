@@ -25,6 +25,7 @@ BITS: dict[str, int] = {
     "float32": 32,
     "float16": 16,
     "bfloat16": 16,
+    "float8": 8,
     "int8": 8,
     "uint8": 8,
     "int4": 4,
@@ -32,7 +33,7 @@ BITS: dict[str, int] = {
     "int64": 64,
     "bool": 8,
 }
-"""Bits per element of every element type Lutra knows."""
+"""Bits per element of every element type Lutra knows; float8 is e4m3."""
 
 MAX_NUMEL = 1 << 40
 """Largest tensor that is accepted: a terabyte of int8; more is a malformed model, not a network."""

@@ -57,6 +57,9 @@ class Runnable:
     def before(self) -> None:
         """Untimed work in front of each sample; nothing for most."""
 
+class Fatal(RuntimeError):  # noqa: N818 - a state, in the words of its message
+    """What raises it will never run again in this process: a measurement ends, instead of noting a failed entry."""
+
 class CallableRunnable(Runnable):
     """Times the Python callable `run`; `before` is called, untimed, in front of each sample.
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from . import Clock, Runnable
+from . import Clock, Fatal, Runnable
 
 Places = tuple[Sequence[str], Sequence[str]]
 
-class GpuLost(RuntimeError):  # noqa: N818 - a state, in the words of its message
+class GpuLost(Fatal):
     """The GPU is gone, or of no use until the process is begun anew."""
 
 class OutOfGpuMemory(RuntimeError):  # noqa: N818 - likewise
@@ -39,6 +39,12 @@ class Driver:
         """Newest CUDA version that it runs: 13000 for 13.0."""
     def devices(self) -> list[dict[str, Any]]: ...
 
+def ahead_compiler() -> str:
+    """Version of the nvcc that compiled our kernels when Lutra was built; "" where none did."""
+
+def ahead_runs(architecture: int, cuda_version: int) -> bool:
+    """Whether what was compiled then runs on a GPU (90 for compute capability 9.0) under a driver (13000 for 13.0)."""
+
 class Compiler:
     """NVRTC; needs neither GPU nor driver."""
 
@@ -61,7 +67,10 @@ class Monitor:
 class Gpu:
     """One GPU with a stream."""
 
-    def __init__(self, driver: Driver, compiler: Compiler, index: int) -> None: ...
+    def __init__(self, driver: Driver, compiler: Compiler | None, index: int) -> None: ...
+    @property
+    def compiler(self) -> str:
+        """What compiled our kernels: "NVRTC 13.0", "nvcc 13.0, ahead of time"."""
     @property
     def info(self) -> dict[str, Any]: ...
     @property

@@ -11,7 +11,13 @@ from ...networks.ops import TensorType
 from .device import Dtype
 from .ops import GpuOp
 
-_ELEMENTS: Final[Mapping[str, Dtype]] = {"float32": "fp32", "float16": "fp16", "bfloat16": "bf16", "int8": "int8"}
+_ELEMENTS: Final[Mapping[str, Dtype]] = {
+    "float32": "fp32",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "int8": "int8",
+    "float8": "fp8",
+}
 """Number format of what is not multiplied, by element type; all else counts as four bytes."""
 
 _NORMS: Final = frozenset({"layer_norm", "rms_norm"})
@@ -19,7 +25,7 @@ _POOLS: Final = frozenset({"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "g
 _REDUCTIONS: Final = frozenset({"mean", "sum", "max"})
 _MOVES: Final = frozenset(
     {"concat", "split", "slice", "pad", "channel_shuffle", "transpose", "reshape", "flatten", "expand", "embedding"}
-    | {"relayout", "upsample"}
+    | {"relayout", "upsample", "quantise", "dequantise"}
 )
 _Attrs = Mapping[str, AttrValue]
 _Types = list[TensorType]
@@ -45,7 +51,9 @@ def ops_of(kernel: Kernel) -> list[GpuOp]:
     if node.op in _MOVES:
         # What is taken out of a table or a slice is all that is read.
         moved = sum(type_.nbytes for type_ in made)
-        return [GpuOp.movement(min(sum(type_.nbytes for type_ in read), moved), moved)]
+        given = sum(type_.nbytes for type_ in read)
+        converts = node.op in ("quantise", "dequantise")
+        return [GpuOp.movement(given if converts else min(given, moved), moved)]
     if node.op == "softmax":
         axis = attrs["axis"]
         assert isinstance(axis, int)
@@ -122,9 +130,14 @@ def _conv1d(attrs: _Attrs, read: _Types, made: _Types, dtype: Dtype) -> list[Gpu
 
 
 def _linear(attrs: _Attrs, read: _Types, made: _Types, dtype: Dtype) -> list[GpuOp]:
+    """A layer; in int8 a second kernel scales what the product has added up."""
     del attrs
     columns, depth = read[1].shape
-    return [GpuOp.linear(math.prod(made[0].shape[:-1]), columns, depth, dtype=dtype)]
+    rows = math.prod(made[0].shape[:-1])
+    product = GpuOp.linear(rows, columns, depth, dtype=dtype)
+    if dtype != "int8":
+        return [product]
+    return [product, GpuOp.movement(4 * rows * columns, made[0].nbytes)]  # its sums are int32 until they are scaled
 
 
 def _matmul(attrs: _Attrs, read: _Types, made: _Types, dtype: Dtype) -> list[GpuOp]:

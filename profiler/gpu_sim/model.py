@@ -24,6 +24,13 @@ BOUNDS: Final[tuple[Bound, ...]] = ("compute", "dram", "l2", "launch")
 """What kernels wait for, in the order of the compiled model's numbers."""
 
 
+UNMEASURED: Final = frozenset({"int8", "fp8"})
+"""Number formats that nothing was fitted to or compared with: the peak is the datasheet's, all else is taken over from
+the 16-bit formats of the same tensor cores. The band of a product is taken to be twice as wide (its logarithm)."""
+
+_UNMEASURED_WIDTH: Final = 2.0
+
+
 @dataclass(frozen=True)
 class Answers:
     """Simulated latencies of n kernels.
@@ -95,7 +102,7 @@ class GpuModel:
             latency = latency * residual_factors(
                 self.calibration, self.device, self._parts, parts, rows, latency, self.estimate_encoded
             )
-        bands = [self._band(part) for part in parts]
+        bands = [self._band(part, op.dtype) for part, op in zip(parts, ops, strict=True)]
         low = np.array([band[0] for band in bands])
         high = np.array([band[1] for band in bands])
         return Answers(latency, latency * low, latency * high, tuple(BOUNDS[number] for number in bound))
@@ -116,10 +123,12 @@ class GpuModel:
                 hint=f"give one of: {', '.join(self.device.dtypes)}",
             )
 
-    def _band(self, part: str) -> tuple[float, float]:
-        if self.calibration is not None and part in self.calibration.parts:
-            return self.calibration.parts[part].band
-        return self._bands[part]
+    def _band(self, part: str, dtype: str) -> tuple[float, float]:
+        calibrated = self.calibration is not None and part in self.calibration.parts
+        low, high = self.calibration.parts[part].band if calibrated and self.calibration else self._bands[part]
+        if dtype not in UNMEASURED or "." not in part:  # what only moves numbers goes by their bytes
+            return low, high
+        return low**_UNMEASURED_WIDTH, high**_UNMEASURED_WIDTH
 
 
 def simulate(

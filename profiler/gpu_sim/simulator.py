@@ -13,9 +13,16 @@ from .calibration import Calibration
 from .constants import read_constants
 from .describe import ops_of
 from .device import GpuDevice
-from .model import GpuModel
+from .model import UNMEASURED, GpuModel
 
-DTYPE_OF: Final = {"float32": "fp32", "tf32": "tf32", "float16": "fp16", "bfloat16": "bf16"}
+DTYPE_OF: Final = {
+    "float32": "fp32",
+    "tf32": "tf32",
+    "float16": "fp16",
+    "bfloat16": "bf16",
+    "int8": "int8",
+    "float8": "fp8",
+}
 """Number format of the hardware by precision: those that networks are lowered in."""
 
 MODEL_VERSION: Final = 1
@@ -23,6 +30,11 @@ MODEL_VERSION: Final = 1
 
 _BAND_SIGMAS: Final = 1.2816  # half of 80 % of a normal distribution
 _BYTES: Final = 1e9
+
+
+def runnable(device: GpuDevice) -> tuple[str, ...]:
+    """Number formats that networks run in there: around products of 8 bits all else is fp16, which must be there."""
+    return tuple(dtype for dtype in device.dtypes if dtype not in UNMEASURED or "fp16" in device.dtypes)
 
 
 class GpuSimulator(AnalyticSimulator):
@@ -41,7 +53,7 @@ class GpuSimulator(AnalyticSimulator):
     def __init__(
         self, device: GpuDevice, precision: str = "float32", *, calibration: Calibration | None = None
     ) -> None:
-        dtype_of(device.name, precision, DTYPE_OF, device.dtypes)
+        dtype_of(device.name, precision, DTYPE_OF, runnable(device))
         self.device, self.precision = device, precision
         self._calibration = calibration
         self._model = GpuModel(device, calibration=calibration)
@@ -75,8 +87,12 @@ class GpuSimulator(AnalyticSimulator):
     def note(self) -> str:
         if self._calibration is not None:
             samples = sum(part.samples for part in self._calibration.parts.values())
-            return f"simulated, calibrated on {samples} kernels that were measured; kernels run in a CUDA graph"
-        return "simulated from a datasheet, nothing fitted to this GPU; kernels run in a CUDA graph"
+            told = f"simulated, calibrated on {samples} kernels that were measured; kernels run in a CUDA graph"
+        else:
+            told = "simulated from a datasheet, nothing fitted to this GPU; kernels run in a CUDA graph"
+        if DTYPE_OF[self.precision] in UNMEASURED:
+            told += f"; no product in {self.precision} was ever compared with a measured one"
+        return told
 
     def estimate(self, kernel: Kernel) -> Estimate:
         """Latency of a kernel of `lutra.networks.lowering.cuda`.

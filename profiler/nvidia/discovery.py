@@ -8,7 +8,7 @@ from typing import Any
 from ...luts import Fingerprint
 from ...luts.host import CACHE_MODES, DEFAULT_CACHE, KERNEL_CODE_VERSION
 from ...luts.residency import CACHE_KEY
-from ...networks.errors import UsageError
+from ...networks.errors import UnsupportedDtypeError, UsageError
 from .._native import gpu
 from .libraries import FOLDER_VARIABLE, NEWEST, OLDEST, Library, find_libraries
 
@@ -16,6 +16,9 @@ EXTRA = "cuda"
 """The extra of Lutra's package that brings NVIDIA's libraries, for a driver that runs CUDA 13."""
 
 _NEEDED = ("nvrtc", "cublaslt", "cudnn")
+
+_NEEDS_ARCHITECTURE = {"tf32": 80, "bfloat16": 80, "int8": 75, "float8": 89}
+"""Oldest architecture (90 for compute capability 9.0) whose tensor cores multiply in a precision."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class GpuReport:
     Attributes:
         device: what the driver says of it; None where there is none.
         driver: newest CUDA version that the driver runs, as "13.0"; "" where there is none.
+        ahead: our kernels were compiled for it when Lutra was built, so that NVRTC is not needed.
         problems: what is in the way, each with what to install or do; empty where the GPU can be profiled.
         libraries: NVIDIA's libraries, for this driver.
     """
@@ -33,6 +37,7 @@ class GpuReport:
     driver: str
     problems: tuple[str, ...]
     libraries: dict[str, Library] = field(repr=False)
+    ahead: bool = False
 
     @property
     def usable(self) -> bool:
@@ -67,8 +72,27 @@ def _report(folder: str, visible: str | None) -> GpuReport:
     if major < OLDEST:
         return GpuReport(devices[0], version, (f"the driver runs CUDA {version}; install one that runs 12.0",), found)
     newest, found = found, find_libraries(min(major, NEWEST))
-    problems = [_problem(found[name], newest[name], version) for name in _NEEDED if not found[name].found]
-    return GpuReport(devices[0], version, tuple(problems), found)
+    ahead = gpu.ahead_runs(int(devices[0]["architecture"]), driver.cuda_version)
+    needed = [name for name in _NEEDED if not (ahead and name == "nvrtc")]
+    problems = [_problem(found[name], newest[name], version) for name in needed if not found[name].found]
+    return GpuReport(devices[0], version, tuple(problems), found, ahead)
+
+
+def require_precision(report: GpuReport, precision: str) -> None:
+    """Refuse a precision that the GPU has no units for.
+
+    Raises:
+        UnsupportedDtypeError: names those that it has among the ones that are not for every GPU.
+    """
+    assert report.device is not None
+    own = int(report.device["architecture"])
+    needed = _NEEDS_ARCHITECTURE.get(precision, 0)
+    if own < needed:
+        able = ["float32", "float16", *(name for name, least in _NEEDS_ARCHITECTURE.items() if least <= own)]
+        raise UnsupportedDtypeError(
+            f"{report.name} (sm_{own}) does not multiply in {precision}, which sm_{needed} and later do",
+            hint=f"it does in {', '.join(able)}",
+        )
 
 
 def _problem(library: Library, newest: Library, version: str) -> str:

@@ -15,10 +15,11 @@ import numpy as np
 from ...networks import Network, TensorType
 from ...networks.errors import NotSupportedError
 from ...networks.lowering import Constant, Kernel, lower, require_supported
-from ...networks.lowering.cuda import MATH, element_type
+from ...networks.lowering.cuda import PRECISIONS, element_type
+from ...networks.lowering.cuda_eight import converted
 from .._native import Clock, Runnable, gpu
 from ..copies import Rotation
-from ..nvidia.discovery import EXTRA, gpu_report
+from ..nvidia.discovery import EXTRA, gpu_report, require_precision
 from ..nvidia.libraries import cudnn_parts
 from ._base import Overhead, Prepared, Runtime, RuntimeInfo, register_runtime
 
@@ -46,7 +47,7 @@ class CudaRuntime(Runtime):
     name = "cuda"
     device = "cuda"
     extra = EXTRA
-    precisions = tuple(MATH)
+    precisions = PRECISIONS
     max_threads = 1
     rotation = ROTATION
     silence_timeout_s = 300.0  # libraries of half a gigabyte are read, kernels are compiled
@@ -54,18 +55,19 @@ class CudaRuntime(Runtime):
     def __init__(self, threads: int, precision: str = "float32") -> None:
         super().__init__(threads, precision)
         report = gpu_report()
-        if report.device is None or not report.libraries["nvrtc"].found:
+        if report.device is None or not (report.ahead or report.libraries["nvrtc"].found):
             problems = "; ".join(report.problems)
             raise NotSupportedError(f"no GPU can be profiled here: {problems}", hint="see lutra doctor")
+        require_precision(report, precision)
         found = report.libraries
         self._driver = gpu.Driver(found["driver"].places)
-        compiler = gpu.Compiler(found["nvrtc"].places, found["builtins"].places)
+        compiler = None if report.ahead else gpu.Compiler(found["nvrtc"].places, found["builtins"].places)
         self._gpu = gpu.Gpu(self._driver, compiler, report.device["index"])
         blas, blas_missing = _opened(gpu.Blas, self._gpu, found["cublaslt"].places)
         dnn, dnn_missing = _opened(gpu.Dnn, self._gpu, found["cudnn"].places, cudnn_parts(found["cudnn"]))
         self._versions = {
             "cuda driver": f"{self._driver.cuda_version}",
-            "nvrtc": compiler.version,
+            "kernels": self._gpu.compiler,
             "cublaslt": str(blas.version) if blas else "missing",
             "cudnn": str(dnn.version) if dnn else "missing",
         }
@@ -74,16 +76,19 @@ class CudaRuntime(Runtime):
     @classmethod
     def info(cls) -> RuntimeInfo:
         report = gpu_report()
-        note = f"{report.name}, driver for CUDA {report.driver}" if report.usable else "; ".join(report.problems)
+        kernels = f"nvcc {gpu.ahead_compiler()}, ahead of time" if report.ahead else "NVRTC"
+        found = f"{report.name}, driver for CUDA {report.driver}, our kernels compiled by {kernels}"
+        note = found if report.usable else "; ".join(report.problems)
         return RuntimeInfo(cls.name, cls.kind, report.usable, report.driver if report.usable else "", note)
 
     @classmethod
     def device_version(cls) -> str:
-        """Versions of the libraries that are loaded; our own kernels' is that of Lutra's code."""
-        found = gpu_report().libraries
+        """Versions of the libraries that are loaded, and of nvcc where that compiled our own kernels."""
+        report = gpu_report()
+        found, kernels = report.libraries, f", nvcc {gpu.ahead_compiler()}" if report.ahead else ""
         blas = gpu.library_version("cuBLASLt", found["cublaslt"].places, "cublasLtGetVersion")
         dnn = gpu.library_version("cuDNN", found["cudnn"].places, "cudnnGetVersion")
-        return f"cublaslt {blas}, cudnn {dnn}"
+        return f"cublaslt {blas}, cudnn {dnn}{kernels}"
 
     @property
     def clock(self) -> Clock:  # type: ignore[override]  # one of its own for each GPU
@@ -124,7 +129,7 @@ class CudaRuntime(Runtime):
                 assembly.alias(name, type_, sources)
             assembly.add(kernel)
         types = dict(_typed(((name, network.types[name]) for name in network.outputs), self.precision))
-        outputs = tuple(assembly.alias(name, types[name], sources) for name in network.outputs)
+        outputs = tuple(assembly.result(name, types[name], sources) for name in network.outputs)
         return self._program(assembly, outputs, 1, seed), outputs
 
     def overheads(self) -> Iterator[Overhead]:
@@ -200,6 +205,11 @@ class _Assembly:
             self._made[viewed] = type_
             self._renamed[name, type_] = viewed
         return self._renamed[name, type_]
+
+    def result(self, name: str, type_: TensorType, sources: dict[str, str]) -> str:
+        """The tensor that an output of the network is left behind in: the copy in its type, where there is one."""
+        copy = converted(name, type_.dtype)
+        return copy if self._made.get(copy) == type_ else self.alias(name, type_, sources)
 
     def add(self, kernel: Kernel) -> None:
         """Append the steps of a kernel."""

@@ -24,6 +24,10 @@ class TestTorchCaptured(RuntimeContract):
     name = "torch-cudagraph"
 
 
+class TestTorchCompiledOnGpu(RuntimeContract):
+    name = "torch-cuda-compile"
+
+
 class TestNative(RuntimeContract):
     name = "native"
 

@@ -45,8 +45,10 @@ inline constexpr int kFloat16 = 2;
 inline constexpr int kInt8 = 3;
 inline constexpr int kInt32 = 10;
 inline constexpr int kBfloat16 = 14;
+inline constexpr int kFloat8E4m3 = 28;
 
-/// cublasComputeType_t. The pedantic form of float32 uses no tensor core whatever the environment says.
+/// cublasComputeType_t. That of float32 uses no TF32, unless the environment asks for it
+/// (NVIDIA_TF32_OVERRIDE).
 inline constexpr int kComputeFloat32 = 68;
 inline constexpr int kComputeInt32 = 72;
 inline constexpr int kComputeTf32 = 77;
@@ -56,6 +58,7 @@ inline constexpr int kDescTransA = 3;
 inline constexpr int kDescTransB = 4;
 inline constexpr int kDescEpilogue = 7;
 inline constexpr int kDescBiasPointer = 8;
+inline constexpr int kDescScaleOfA = 17;  ///< address of a float on the GPU
 inline constexpr int kDescBiasType = 26;
 
 /// cublasLtMatrixLayoutAttribute_t.

@@ -42,6 +42,8 @@ inline constexpr Status kDriverTooOld = 3005;
 
 inline constexpr int kFloat32 = 0;
 inline constexpr int kFloat16 = 2;
+inline constexpr int kInt8 = 3;
+inline constexpr int kInt32 = 4;
 inline constexpr int kBfloat16 = 9;
 
 inline constexpr int kNchw = 0;

@@ -56,7 +56,7 @@ LUTRA_KERNEL(binary_broadcast)(const Element* a, const Element* b, Element* y, u
 
 /// y = activation(x + bias + residual), where bias and residual may be absent; x may be y. The channel of element i
 /// is (i / inner) % channels.
-LUTRA_KERNEL(epilogue)(const Element* x, Element* y, const Element* bias, const Element* residual, unsigned count,
+LUTRA_KERNEL(epilogue)(const Element* x, Element* y, const Vector* bias, const Element* residual, unsigned count,
                        unsigned channels, unsigned inner, int function, float a, float b) {
   const unsigned packs = count / LUTRA_PACK;
   for (unsigned i = LUTRA_THREAD; i < packs; i += LUTRA_THREADS) {
@@ -66,7 +66,7 @@ LUTRA_KERNEL(epilogue)(const Element* x, Element* y, const Element* bias, const 
 #pragma unroll
     for (int j = 0; j < LUTRA_PACK; ++j) {
       float value = widen(pack.values[j]);
-      if (bias) value += widen(bias[(i * LUTRA_PACK + j) / inner % channels]);
+      if (bias) value += widen_vector(bias[(i * LUTRA_PACK + j) / inner % channels]);
       if (residual) value += widen(added.values[j]);
       pack.values[j] = narrow(unary_of(function, value, a, b));
     }
@@ -74,7 +74,7 @@ LUTRA_KERNEL(epilogue)(const Element* x, Element* y, const Element* bias, const 
   }
   for (unsigned i = packs * LUTRA_PACK + LUTRA_THREAD; i < count; i += LUTRA_THREADS) {
     float value = widen(x[i]);
-    if (bias) value += widen(bias[i / inner % channels]);
+    if (bias) value += widen_vector(bias[i / inner % channels]);
     if (residual) value += widen(residual[i]);
     y[i] = narrow(unary_of(function, value, a, b));
   }

@@ -1,5 +1,5 @@
 // What all kernels share: the element type, loads and stores, reductions, activations. No header of NVIDIA's is
-// needed. LUTRA_ELEMENT is 0 for float32, 1 for float16, 2 for bfloat16; arithmetic is always in float32.
+// needed. LUTRA_ELEMENT is 0 for float32, 1 for float16, 2 for bfloat16, 3 for int8; arithmetic is always in float32.
 //
 // The native tests compile these files for the host: there LUTRA_KERNEL and the functions below whose names
 // begin with "lutra_" come from tests/native/gpu/host.hpp.
@@ -24,14 +24,28 @@ LUTRA_DEVICE unsigned lutra_float_bits(float value) { return __float_as_uint(val
 LUTRA_DEVICE float lutra_bits_float(unsigned bits) { return __uint_as_float(bits); }
 #endif
 
+/// Of activations in int8: from -8 to 7.94. csrc/gpu/content.hpp has the same.
+#define LUTRA_INT8_STEP 0.0625f
+LUTRA_DEVICE float float_of_int8(signed char value) { return static_cast<float>(value) * LUTRA_INT8_STEP; }
+LUTRA_DEVICE signed char int8_of(float value) {
+  return static_cast<signed char>(rintf(fminf(fmaxf(value * (1.0f / LUTRA_INT8_STEP), -128.0f), 127.0f)));
+}
+
 #if LUTRA_ELEMENT == 0
 typedef float Element;
 LUTRA_DEVICE float widen(Element value) { return value; }
 LUTRA_DEVICE Element narrow(float value) { return value; }
+LUTRA_KERNEL(of_float32)() {}  // tells whose module it is
 #elif LUTRA_ELEMENT == 1
 typedef unsigned short Element;
 LUTRA_DEVICE float widen(Element value) { return lutra_half_to_float(value); }
 LUTRA_DEVICE Element narrow(float value) { return lutra_float_to_half(value); }
+LUTRA_KERNEL(of_float16)() {}
+#elif LUTRA_ELEMENT == 3
+typedef signed char Element;
+LUTRA_DEVICE float widen(Element value) { return float_of_int8(value); }
+LUTRA_DEVICE Element narrow(float value) { return int8_of(value); }
+LUTRA_KERNEL(of_int8)() {}
 #else
 typedef unsigned short Element;
 LUTRA_DEVICE float widen(Element value) { return lutra_bits_float(static_cast<unsigned>(value) << 16); }
@@ -40,6 +54,19 @@ LUTRA_DEVICE Element narrow(float value) {
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Element>((bits >> 16) | 0x40u);  // NaN stays NaN
   return static_cast<Element>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);  // to the nearest, ties to even
 }
+LUTRA_KERNEL(of_bfloat16)() {}
+#endif
+
+/// What is kept beside tensors: biases, and filters of our own convolutions. In int8 a bias is in steps of the
+/// activations, and filters have a scale of their own.
+#if LUTRA_ELEMENT == 3
+typedef float Vector;
+LUTRA_DEVICE float widen_vector(Vector value) { return value * LUTRA_INT8_STEP; }
+LUTRA_DEVICE float widen_filter(Element value) { return static_cast<float>(value) * (1.0f / 128.0f); }
+#else
+typedef Element Vector;
+LUTRA_DEVICE float widen_vector(Vector value) { return widen(value); }
+LUTRA_DEVICE float widen_filter(Element value) { return widen(value); }
 #endif
 
 /// What one load of 16 bytes brings.

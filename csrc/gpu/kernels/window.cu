@@ -76,14 +76,14 @@ LUTRA_KERNEL(pool)(const Element* x, Element* y, unsigned count, Window w, int p
 
 /// Each output channel reads one input channel. Filters are out_channels x taps; channels last they are
 /// taps x out_channels, so that neighbouring threads read neighbouring numbers.
-LUTRA_KERNEL(depthwise)(const Element* x, const Element* filters, const Element* bias, const Element* residual,
+LUTRA_KERNEL(depthwise)(const Element* x, const Element* filters, const Vector* bias, const Element* residual,
                         Element* y, unsigned count, Window w, int function, float a, float b) {
   const int taps = w.kernel_height * w.kernel_width;
   const unsigned multiplier = w.out_channels / w.channels;
   for (unsigned i = LUTRA_THREAD; i < count; i += LUTRA_THREADS) {
     const Place at = place_of(i, w);
     const unsigned from = at.c / multiplier;
-    float sum = bias ? widen(bias[at.c]) : 0.0f;
+    float sum = bias ? widen_vector(bias[at.c]) : 0.0f;
     const int first_row = static_cast<int>(at.row) * w.stride_height - w.top;
     const int first_column = static_cast<int>(at.column) * w.stride_width - w.left;
     for (int i_row = 0; i_row < w.kernel_height; ++i_row) {
@@ -95,7 +95,7 @@ LUTRA_KERNEL(depthwise)(const Element* x, const Element* filters, const Element*
         const int tap = i_row * w.kernel_width + i_column;
         const Element filter = filters[w.channels_last ? static_cast<unsigned>(tap) * w.out_channels + at.c
                                                        : at.c * static_cast<unsigned>(taps) + static_cast<unsigned>(tap)];
-        sum += widen(x[offset_of(w, at.n, from, row, column)]) * widen(filter);
+        sum += widen(x[offset_of(w, at.n, from, row, column)]) * widen_filter(filter);
       }
     }
     if (residual) sum += widen(residual[i]);

@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
   if (argc < 2) return lutra::check::skip("nvidia-cuda-nvrtc is not installed");
   const Compiler compiler({{}, {argv[1]}}, {{}, builtins_beside(argv[1])});
   for (const int architecture : kArchitectures) {
-    for (const char* element : {"0", "1", "2"})
+    for (const char* element : {"0", "1", "2", "3"})
       CHECK(!compiler.compile(kernel_source(), architecture, {std::string("LUTRA_ELEMENT=") + element})
                  .empty());
     CHECK(!compiler.compile(tools_source(), architecture, {}).empty());

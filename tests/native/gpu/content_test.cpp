@@ -38,6 +38,29 @@ void test_bfloats_are_rounded_to_the_nearest() {
   CHECK(std::isnan(through(std::numeric_limits<float>::quiet_NaN(), Element::kBfloat16)));
 }
 
+void test_eight_bits_are_rounded_and_saturate() {
+  const auto int8 = [](float value) {
+    return decoded(encoded({value}, Element::kInt8, 0.5F), Element::kInt8, 0.5F)[0];
+  };
+  CHECK(int8(3.0F) == 3.0F);
+  CHECK(int8(3.2F) == 3.0F);
+  CHECK(int8(-1000.0F) == -64.0F);
+  CHECK(int8(1000.0F) == 63.5F);
+  const auto float8 = [](float value) { return static_cast<int>(encoded({value}, Element::kFloat8)[0]); };
+  CHECK(float8(1.0F) == 0x38);
+  CHECK(float8(-1.0F) == 0xb8);
+  CHECK(float8(1.0625F) == 0x38);   // halfway, to even
+  CHECK(float8(1.1875F) == 0x3a);   // likewise, upwards
+  CHECK(float8(448.0F) == 0x7e);    // the largest
+  CHECK(float8(1e9F) == 0x7e);      // saturates
+  CHECK(float8(0x1p-6F) == 0x08);   // the least normal
+  CHECK(float8(0x1p-9F) == 0x01);   // the least
+  CHECK(float8(0x1p-10F) == 0x00);  // halfway to it, to even
+  CHECK(float8(std::numeric_limits<float>::quiet_NaN()) == 0x7f);
+  for (const float value : {0.0F, 1.0F, -1.25F, 448.0F, 0x1p-6F, 0x1p-9F, -7 * 0x1p-9F})
+    CHECK(decoded(encoded({value}, Element::kFloat8), Element::kFloat8)[0] == value);
+}
+
 void test_random_numbers_are_normal_and_repeatable() {
   const std::vector<float> numbers = normal_numbers(100'000, 2.0F, 7);
   double sum = 0.0;
@@ -58,6 +81,7 @@ void test_random_numbers_are_normal_and_repeatable() {
 int main() {
   test_halves_are_rounded_to_the_nearest();
   test_bfloats_are_rounded_to_the_nearest();
+  test_eight_bits_are_rounded_and_saturate();
   test_random_numbers_are_normal_and_repeatable();
   return lutra::check::finish();
 }

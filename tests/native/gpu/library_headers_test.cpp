@@ -96,12 +96,15 @@ int main() {
   CHECK(blas::kBfloat16 == CUDA_R_16BF);
   CHECK(blas::kInt8 == CUDA_R_8I);
   CHECK(blas::kInt32 == CUDA_R_32I);
+  CHECK(blas::kFloat8E4m3 == CUDA_R_8F_E4M3);
+  CHECK(blas::kComputeInt32 == CUBLAS_COMPUTE_32I);
   CHECK(blas::kComputeFloat32 == CUBLAS_COMPUTE_32F);
   CHECK(blas::kComputeTf32 == CUBLAS_COMPUTE_32F_FAST_TF32);
   CHECK(blas::kDescTransA == CUBLASLT_MATMUL_DESC_TRANSA);
   CHECK(blas::kDescTransB == CUBLASLT_MATMUL_DESC_TRANSB);
   CHECK(blas::kDescEpilogue == CUBLASLT_MATMUL_DESC_EPILOGUE);
   CHECK(blas::kDescBiasPointer == CUBLASLT_MATMUL_DESC_BIAS_POINTER);
+  CHECK(blas::kDescScaleOfA == CUBLASLT_MATMUL_DESC_A_SCALE_POINTER);
   CHECK(blas::kDescBiasType == CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE);
   CHECK(blas::kLayoutBatchCount == CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT);
   CHECK(blas::kLayoutBatchStride == CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET);
@@ -125,6 +128,8 @@ int main() {
   CHECK(dnn::kFloat32 == CUDNN_DATA_FLOAT);
   CHECK(dnn::kFloat16 == CUDNN_DATA_HALF);
   CHECK(dnn::kBfloat16 == CUDNN_DATA_BFLOAT16);
+  CHECK(dnn::kInt8 == CUDNN_DATA_INT8);
+  CHECK(dnn::kInt32 == CUDNN_DATA_INT32);
   CHECK(dnn::kNchw == CUDNN_TENSOR_NCHW);
   CHECK(dnn::kNhwc == CUDNN_TENSOR_NHWC);
   CHECK(dnn::kCrossCorrelation == CUDNN_CROSS_CORRELATION);

@@ -55,6 +55,27 @@ def test_rows_hold_the_gpus_time_and_what_was_seen(fake_gpu: pytest.MonkeyPatch,
         assert whole[0].latency_ns == pytest.approx(total + launch, rel=0.02)
 
 
+@pytest.mark.parametrize("precision", ["int8", "float8"])
+def test_eight_bits_are_measured_and_add_up(fake_gpu: pytest.MonkeyPatch, store: Store, precision: str) -> None:
+    fake_gpu.setenv("LUTRA_FAKE_GPU", "compute=1")
+    b = NetworkBuilder("eight")
+    x = b.op("relu", b.op("conv2d", b.input((1, 3, 8, 8)), out_channels=16, kernel_size=3, padding=1))
+    y = b.op("relu", b.op("conv2d", x, out_channels=16, kernel_size=3, padding=1))
+    eight = b.build(b.op("linear", b.op("flatten", b.op("global_avg_pool2d", y)), out_features=16))
+    device = resolve_device("cuda", precision=precision)
+    result = run_campaign(make_plan(device, [eight]), store, settings=QUICK)
+    assert not result.failed
+    assert result.table is not None
+    rows = {row.subject_key: row for row in result.table.rows("kernel")}
+    kernels = lower(eight, "cuda", precision=precision).kernels
+    math = {"int8": "int8", "float8": "fp8"}[precision]
+    products = [k for k in kernels if dict(k.nodes[0].attrs).get("math") == math]
+    assert len(products) == {"int8": 2, "float8": 1}[precision]
+    assert all("cublasLt" in rows[k.key].conditions["implementation"] for k in products if k.nodes[0].op == "linear")
+    (check,) = result.table.self_checks()
+    assert check.predicted_ms == pytest.approx(check.measured_ms, rel=0.02)
+
+
 def test_a_gpu_that_disappears_ends_the_job_and_keeps_the_rows(fake_gpu: pytest.MonkeyPatch, store: Store) -> None:
     fake_gpu.setenv("LUTRA_FAKE_GPU", "compute=0")
     device = resolve_device("cuda")

@@ -14,12 +14,19 @@ import pytest
 from lutra.networks import Network, NetworkBuilder
 from lutra.networks.exporters import to_torch
 from lutra.networks.lowering import Kernel, lower_cuda
-from lutra.networks.lowering.cuda import MATH
+from lutra.networks.lowering.cuda import PRECISIONS
+from lutra.networks.lowering.cuda_eight import EIGHT_BITS
 from lutra.networks.ops import Op, catalogue
 from lutra.profiler.runtimes import Runtime, runtime_class
 
-TOLERANCE = {"float32": 2e-4, "tf32": 2e-4, "float16": 1e-2, "bfloat16": 6e-2}
-"""Largest difference over the largest output; halves are rounded at every step."""
+TOLERANCE = {"float32": 2e-4, "tf32": 2e-4, "float16": 1e-2, "bfloat16": 6e-2, "int8": 6e-2, "float8": 1e-2}
+"""Largest difference over the largest output; halves are rounded at every step, and int8 to a 16th."""
+
+DEEP = {"int8": 0.2, "float8": 8e-2}
+"""The same where what is multiplied was rounded before."""
+
+HELD = {"int8": (16, 128), "float8": (4, 16)}
+"""Parts of 1 that activations and weights come in, so that 8 bits hold them exactly."""
 
 Case = tuple[str, Network]
 
@@ -98,8 +105,21 @@ def stored(kernels: tuple[Kernel, ...]) -> dict[str, tuple[int, ...]]:
     return {name: c.type.shape for k in kernels for name, c in k.constants if c.values is None}
 
 
-def reference(network: Network, seed: int) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
-    """Outputs of torch for random inputs and weights, and those by their names in the lowered network."""
+def reference(
+    network: Network, seed: int, held: tuple[int, int] | None
+) -> tuple[list[np.ndarray], dict[str, np.ndarray]]:
+    """Outputs of torch for random inputs and weights, and those by their names in the lowered network.
+
+    Args:
+        network: what is computed.
+        seed: of the numbers.
+        held: parts of 1 that activations and matrices of weights come in (`HELD`); None for any numbers.
+    """
+
+    def rounded(values: np.ndarray, parts: int) -> np.ndarray:
+        most = 127 if held == HELD["int8"] else 8
+        return np.clip(np.rint(values * parts), -most, most) / parts
+
     import torch
 
     module: Any = to_torch(network).eval()
@@ -111,6 +131,7 @@ def reference(network: Network, seed: int) -> tuple[list[np.ndarray], dict[str, 
             drawn = generator.uniform(0.5, 1.0, state[name].shape) if state[name].ndim < 2 else None
             if drawn is None:
                 drawn = generator.standard_normal(state[name].shape) / np.sqrt(max(state[name][0].numel(), 1))
+                drawn = rounded(drawn, held[1]) if held else drawn
             state[name].copy_(torch.from_numpy(np.asarray(drawn, np.float32)))
             contents[f"{node.weights_from or node.name}.{name}"] = state[name].numpy()
     inputs = []
@@ -119,6 +140,7 @@ def reference(network: Network, seed: int) -> tuple[list[np.ndarray], dict[str, 
         drawn = generator.integers(0, 4, type_.shape) if whole else generator.standard_normal(type_.shape)
         if any(node.op.kind in ("sqrt", "pow", "div") for node in network):
             drawn = np.abs(drawn) + 0.5
+        drawn = rounded(drawn, held[0]) if held and not whole else drawn
         contents[name] = np.asarray(drawn, np.int64 if whole else np.float32)
         inputs.append(torch.from_numpy(contents[name]))
     with torch.no_grad():
@@ -142,7 +164,7 @@ def fold(network: Network, contents: dict[str, np.ndarray]) -> None:
 def runtimes(fake_gpu_folder: object) -> dict[str, Runtime]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LUTRA_CUDA_PATH", str(fake_gpu_folder))
-        return {precision: runtime_class("cuda")(1, precision) for precision in MATH}
+        return {precision: runtime_class("cuda")(1, precision) for precision in PRECISIONS}
 
 
 @pytest.fixture(autouse=True)
@@ -151,14 +173,14 @@ def _computing(fake_gpu_folder: Path) -> None:
     ctypes.CDLL(str(fake_gpu_folder / "libcuda.so.1")).lutra_fake_set(b"compute=1,fail_after=-1,hang=0")
 
 
-@pytest.mark.parametrize("precision", MATH)
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(("label", "network"), [*examples(), *FUSED], ids=lambda v: v if isinstance(v, str) else "")
 def test_what_a_gpu_computes_is_what_torch_does(
     label: str, network: Network, precision: str, runtimes: dict[str, Runtime]
 ) -> None:
     del label
     runtime: Any = runtimes[precision]
-    wanted, contents = reference(network, seed=1)
+    wanted, contents = reference(network, seed=1, held=HELD.get(precision))
     fold(network, contents)
     program, outputs = runtime.program_of(network)
     for name, shape in stored(lower_cuda(network, precision).kernels).items():
@@ -172,4 +194,5 @@ def test_what_a_gpu_computes_is_what_torch_does(
     for name, expected in zip(outputs, wanted, strict=True):
         found = program.content(name)
         assert found.shape == expected.shape
-        assert np.abs(found - expected).max() <= TOLERANCE[precision] * max(np.abs(expected).max(), 1.0)
+        tolerance = DEEP[precision] if precision in EIGHT_BITS and len(network) > 1 else TOLERANCE[precision]
+        assert np.abs(found - expected).max() <= tolerance * max(np.abs(expected).max(), 1.0)

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from lutra.networks.errors import NotSupportedError, UsageError
+from lutra.networks import NetworkBuilder
+from lutra.networks.errors import NotSupportedError, UnsupportedDtypeError, UsageError
+from lutra.networks.lowering import lower
+from lutra.networks.lowering.cuda import MATH, PRECISIONS
+from lutra.networks.lowering.cuda_eight import EIGHT_BITS
 from lutra.profiler import resolve_device
 from lutra.profiler._native import gpu
-from lutra.profiler.nvidia import find_libraries, gpu_report
+from lutra.profiler.nvidia import GpuReport, find_libraries, gpu_report
+from lutra.profiler.nvidia.discovery import require_precision
 from lutra.profiler.nvidia.libraries import cudnn_parts
 from lutra.profiler.runtimes import runtime_class
 
@@ -72,6 +77,33 @@ def test_what_is_missing_beside_a_gpu_is_named_with_its_package(
     )
 
 
+def test_kernels_compiled_ahead_of_time_need_no_nvrtc(
+    tmp_path: Path, fake_gpu_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("libcuda.so.1", "libcublasLt.so.13", "libcudnn.so.9"):
+        (tmp_path / name).symlink_to(fake_gpu_folder / "libfake_gpu.so")
+    monkeypatch.setenv("LUTRA_CUDA_PATH", str(tmp_path))
+    monkeypatch.setattr("lutra.profiler.nvidia.libraries._wheels", list)
+    monkeypatch.setattr("lutra.profiler.nvidia.libraries._SYSTEM", ())
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(gpu, "ahead_runs", lambda *given: not asked.append(given))
+    monkeypatch.setattr(gpu, "ahead_compiler", lambda: "13.0")
+    report = gpu_report()
+    assert asked == [(90, 13000)]
+    assert report.usable
+    assert "our kernels compiled by nvcc 13.0, ahead of time" in runtime_class("cuda").info().note
+    assert runtime_class("cuda").device_version().endswith(", nvcc 13.0")
+
+
+def test_what_compiles_our_kernels_is_told(fake_gpu: pytest.MonkeyPatch) -> None:
+    del fake_gpu
+    if gpu.ahead_compiler():
+        pytest.skip("this build has kernels that were compiled ahead of time")
+    assert not gpu.ahead_runs(90, 99000)
+    assert "our kernels compiled by NVRTC" in runtime_class("cuda").info().note
+    assert runtime_class("cuda")(1).describe()["kernels"] == "NVRTC 13.0"
+
+
 def test_a_gpu_is_a_device_with_its_own_identity(fake_gpu: pytest.MonkeyPatch) -> None:
     del fake_gpu
     device = resolve_device("cuda", precision="float16")
@@ -91,8 +123,41 @@ def test_runtimes_belong_to_their_device(fake_gpu: pytest.MonkeyPatch) -> None:
         resolve_device("host", runtime="cuda")
     with pytest.raises(UsageError, match="device 'cuda' has no runtime 'native'"):
         resolve_device("cuda", runtime="native")
-    with pytest.raises(UsageError, match="does not run in 'int8'"):
-        resolve_device("cuda", precision="int8")
+    with pytest.raises(UsageError, match="runtime 'torch-cuda' does not run in 'int8'"):
+        runtime_class("torch-cuda").check_precision("int8")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "precision", "able"),
+    [
+        (80, "float8", "float32, float16, tf32, bfloat16, int8"),
+        (75, "bfloat16", "float32, float16, int8"),
+        (70, "int8", "float32, float16"),
+    ],
+)
+def test_a_precision_that_the_gpu_lacks_is_refused_with_those_it_has(
+    architecture: int, precision: str, able: str
+) -> None:
+    report = GpuReport({"name": "Old GPU", "architecture": architecture}, "13.0", (), {})
+    wanted = rf"Old GPU \(sm_{architecture}\) does not multiply in {precision}"
+    with pytest.raises(UnsupportedDtypeError, match=wanted) as caught:
+        require_precision(report, precision)
+    assert caught.value.hint == f"it does in {able}"
+    require_precision(report, "float16")
+
+
+def test_math_modes_are_rows_of_their_own(fake_gpu: pytest.MonkeyPatch) -> None:
+    del fake_gpu
+    b = NetworkBuilder("product")
+    product = b.build(b.op("linear", b.op("relu", b.input((16, 32))), out_features=16))
+    keys: dict[str, str] = {}
+    for precision in PRECISIONS:
+        assert resolve_device("cuda", precision=precision).precision == precision
+        (kernel,) = [k for k in lower(product, "cuda", precision=precision).kernels if k.nodes[0].op == "linear"]
+        keys[precision] = kernel.key
+        assert dict(kernel.nodes[0].attrs)["math"] == (MATH | EIGHT_BITS)[precision]
+    assert len(set(keys.values())) == len(PRECISIONS)
+    assert keys["float32"] != keys["tf32"]  # the same shapes and types
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -105,3 +170,4 @@ def test_kernels_compile_without_a_gpu(architecture: int) -> None:
         pytest.skip(f"NVRTC {compiler.version} does not know sm_{architecture}")
     assert compiler.compile(architecture, None).startswith(b"\x7fELF")
     assert compiler.compile(architecture, "bfloat16").startswith(b"\x7fELF")
+    assert compiler.compile(architecture, "int8").startswith(b"\x7fELF")

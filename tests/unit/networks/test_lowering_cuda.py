@@ -10,6 +10,7 @@ from lutra.networks.lowering import Kernel, lower, lower_cuda
 from lutra.networks.zoo import build
 
 GPU_PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
+EVERY_PRECISION = (*GPU_PRECISIONS, "int8", "float8")
 
 
 def block() -> Network:
@@ -54,6 +55,52 @@ def test_images_lie_channels_last_on_tensor_cores_until_they_are_read_otherwise(
     assert not any("layout" in attrs(k) for k in lower_cuda(block(), "float32").kernels)
 
 
+def types(network: Network, precision: str) -> list[tuple[str, str]]:
+    """Op and output type of each kernel."""
+    return [(k.nodes[0].op, k.outputs[0][1].dtype) for k in lower_cuda(network, precision).kernels]
+
+
+def test_layers_follow_each_other_in_int8_and_leave_float16_behind() -> None:
+    b = NetworkBuilder("chain")
+    x = b.op("relu", b.op("conv2d", b.input((1, 8, 8, 8)), out_channels=16, kernel_size=3, padding=1))
+    y = b.op("conv2d", x, out_channels=16, kernel_size=3, padding=1, groups=16)
+    x = b.op("max_pool2d", b.op("add", b.op("conv2d", y, out_channels=16, kernel_size=1), x), kernel_size=2)
+    network = b.build(b.op("linear", b.op("flatten", b.op("global_avg_pool2d", x)), out_features=8))
+    middle = [("conv2d", "int8")] * 3 + [("max_pool2d", "int8"), ("global_avg_pool2d", "int8"), ("linear", "int8")]
+    assert types(network, "int8") == [("quantise", "int8"), *middle, ("dequantise", "float16")]
+    kernels = lower_cuda(network, "int8").kernels
+    assert {attrs(k)["math"] for k in kernels if k.macs} == {"int8"}
+    assert {c.type.dtype for k in kernels for _, c in k.constants} == {"int8", "float32"}  # weights, biases
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(6, 1), (8, 2), (3, 1)])
+def test_what_the_libraries_lack_in_int8_runs_in_float16(channels: int, groups: int) -> None:
+    b = NetworkBuilder("odd")
+    x = b.input((1, channels, 4, 4))
+    network = b.build(b.op("conv2d", x, out_channels=8, kernel_size=1, groups=groups))
+    (conv,) = (k for k in lower_cuda(network, "int8").kernels if k.macs)
+    assert attrs(conv)["math"] == "fp16"
+    assert {type_.dtype for _, type_ in (*conv.inputs, *conv.outputs)} == {"float16"}
+
+
+def test_a_value_is_converted_once_for_all_its_readers() -> None:
+    b = NetworkBuilder("fork")
+    x = b.op("softmax", b.input((4, 32)))
+    network = b.build(b.op("linear", x, out_features=16), b.op("linear", x, out_features=32))
+    for precision in ("int8", "float8"):
+        assert [op for op, _ in types(network, precision)].count("quantise") == 1
+
+
+def test_float8_is_for_layers_of_aligned_features() -> None:
+    b = NetworkBuilder("layers")
+    x = b.op("relu", b.op("linear", b.input((4, 32)), out_features=48))
+    network = b.build(b.op("linear", x, out_features=10))
+    assert types(network, "float8") == [("quantise", "float8"), ("linear", "float16"), ("linear", "float16")]
+    first, second = (k for k in lower_cuda(network, "float8").kernels if k.macs)
+    assert (attrs(first)["math"], attrs(second)["math"]) == ("fp8", "fp16")
+    assert attrs(first)["activation"] == "relu"
+
+
 def test_padding_that_differs_from_side_to_side_is_a_kernel_of_its_own() -> None:
     b = NetworkBuilder("padded")
     x = b.input((1, 3, 8, 8))
@@ -77,7 +124,7 @@ def test_other_runtimes_refuse_the_formats_of_gpus() -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "shufflenet_v2_x1_0", "vit_b_16", "swin_t"])
-@pytest.mark.parametrize("precision", GPU_PRECISIONS)
+@pytest.mark.parametrize("precision", EVERY_PRECISION)
 def test_networks_lower_whole(name: str, precision: str) -> None:
     network = build(name)
     lowered = lower_cuda(network, precision)
@@ -91,7 +138,7 @@ def test_networks_lower_whole(name: str, precision: str) -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(channels=st.integers(1, 9), size=st.integers(1, 9), precision=st.sampled_from(GPU_PRECISIONS))
+@given(channels=st.integers(1, 9), size=st.integers(1, 9), precision=st.sampled_from(EVERY_PRECISION))
 def test_every_kernel_reads_what_is_there(channels: int, size: int, precision: str) -> None:
     b = NetworkBuilder("any")
     x = b.input((1, channels, size, size))

@@ -1,6 +1,7 @@
 """Simulated GPUs: kernels as ops of the model, rows with what bounds them, and what is refused."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -10,9 +11,9 @@ from lutra.networks.lowering import lower
 from lutra.profiler import resolve_device
 from lutra.profiler.gpu_sim.describe import ops_of
 from lutra.profiler.gpu_sim.device import GPUS
-from lutra.profiler.gpu_sim.model import BOUNDS
+from lutra.profiler.gpu_sim.model import BOUNDS, GpuModel
 from lutra.profiler.gpu_sim.ops import GpuOp
-from lutra.profiler.gpu_sim.simulator import DTYPE_OF
+from lutra.profiler.gpu_sim.simulator import DTYPE_OF, runnable
 from lutra.profiler.simulation import simulated_row, simulated_table
 
 
@@ -30,7 +31,7 @@ def total_ms(name, precision="float32", network="resnet50", batch=1):
 
 @pytest.mark.parametrize("name", sorted(GPUS.all()))
 def test_every_shipped_gpu_runs_a_network_in_every_precision(name):
-    able = [precision for precision, dtype in DTYPE_OF.items() if dtype in GPUS.of(name).dtypes]
+    able = [precision for precision, dtype in DTYPE_OF.items() if dtype in runnable(GPUS.of(name))]
     assert "float32" in able
     for precision in able:
         assert 0.05 < total_ms(name, precision, "mobilenet_v2") < 100
@@ -55,7 +56,47 @@ def test_kernels_as_ops():
 def test_the_math_mode_is_that_of_the_op():
     for precision, dtype in DTYPE_OF.items():
         kernels = kernels_of("conv2d", (1, 8, 14, 14), out_channels=16, kernel_size=1, precision=precision)
-        assert [op.dtype for k in kernels for op in ops_of(k) if op.op_class == "conv"] == [dtype]
+        expected = "fp16" if precision == "float8" else dtype  # which is for linear layers
+        assert [op.dtype for k in kernels for op in ops_of(k) if op.op_class == "conv"] == [expected]
+        kernels = kernels_of("linear", (8, 64), out_features=32, precision=precision)
+        assert [op.dtype for k in kernels for op in ops_of(k) if op.op_class == "linear"] == [dtype]
+
+
+def test_a_layer_in_eight_bits_is_all_that_runs_for_it():
+    layer = kernels_of("linear", (8, 64), out_features=32, precision="int8")
+    assert [k.nodes[0].op for k in layer] == ["quantise", "linear", "dequantise"]
+    assert [ops_of(kernel) for kernel in layer] == [
+        [GpuOp.movement(2 * 8 * 64, 8 * 64)],
+        [GpuOp.linear(8, 32, 64, dtype="int8"), GpuOp.movement(4 * 8 * 32, 8 * 32)],
+        [GpuOp.movement(8 * 32, 2 * 8 * 32)],
+    ]
+    layer = kernels_of("linear", (8, 64), out_features=32, precision="float8")
+    assert [ops_of(kernel) for kernel in layer] == [
+        [GpuOp.movement(2 * 8 * 64, 8 * 64)],
+        [GpuOp.linear(8, 32, 64, dtype="fp8")],
+    ]
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("int8", "int8"), ("float8", "fp8")])
+def test_products_in_eight_bits_are_said_to_be_unmeasured(precision, dtype):
+    gpu = GPUS.of("h100_sxm")
+    model = GpuModel(gpu)
+    eight, half = model.estimate([GpuOp.linear(4096, 4096, 4096, dtype=d) for d in (dtype, "fp16")]), 1
+    assert eight.latency_ns[0] < eight.latency_ns[half]  # twice the peak
+    spread = [math.log(eight.high_ns[i] / eight.low_ns[i]) for i in (0, half)]
+    assert spread[0] == pytest.approx(2 * spread[1])
+    assert (
+        f"no product in {precision} was ever compared" in resolve_device("h100_sxm", precision=precision).simulator.note
+    )
+    assert "compared" not in resolve_device("h100_sxm", precision="float16").simulator.note
+
+
+def test_eight_bits_need_sixteen_around_them():
+    with pytest.raises(UnsupportedDtypeError, match="p4 does not compute in int8"):
+        resolve_device("p4", precision="int8")
+    with pytest.raises(UnsupportedDtypeError, match="a100_sxm does not compute in float8") as caught:
+        resolve_device("a100_sxm", precision="float8")
+    assert caught.value.hint.endswith("int8")
 
 
 @pytest.mark.parametrize("kind", [spec.kind for spec in catalogue()])

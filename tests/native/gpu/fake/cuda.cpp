@@ -3,10 +3,13 @@
 
 #include "gpu/api/cuda.hpp"
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <set>
 #include <sstream>
+#include <string_view>
+#include <utility>
 
 #include "device.hpp"
 #include "gpu/api/nvml.hpp"
@@ -74,6 +77,24 @@ struct _nvrtcProgram {
   std::string element = "-1";
 };
 struct nvmlDevice_st {};
+
+/// Whose kernels are in a module: what the stand-in of NVRTC wrote, or a file of nvcc's, where names tell.
+int element_of(const char* image) {
+  std::uint32_t magic = 0;
+  std::memcpy(&magic, image, sizeof(magic));
+  if (magic != 0xba55ed50U) return std::atoi(image);
+  std::uint16_t header = 0;
+  std::uint64_t bytes = 0;
+  std::memcpy(&header, image + 6, sizeof(header));
+  std::memcpy(&bytes, image + 8, sizeof(bytes));
+  const std::string_view all(image, header + bytes);
+  for (const auto& [element, name] : {std::pair{0, "lutra_of_float32"},
+                                      {1, "lutra_of_float16"},
+                                      {2, "lutra_of_bfloat16"},
+                                      {3, "lutra_of_int8"}})
+    if (all.find(name) != std::string_view::npos) return element;
+  return -1;
+}
 
 namespace fake {
 
@@ -352,7 +373,7 @@ EXPORT int cuEventElapsedTime(float* milliseconds, CUevent_st* begin, CUevent_st
   return fake::health();
 }
 EXPORT int cuModuleLoadData(CUmod_st** module, const void* image) {
-  *module = new CUmod_st{std::atoi(static_cast<const char*>(image))};
+  *module = new CUmod_st{element_of(static_cast<const char*>(image))};
   return 0;
 }
 EXPORT int cuModuleUnload(CUmod_st* module) {

@@ -18,7 +18,8 @@ namespace tools {
    LUTRA_ENTRY(transpose_tiles), LUTRA_ENTRY(fill),       LUTRA_ENTRY(embedding),        \
    LUTRA_ENTRY(upsample),        LUTRA_ENTRY(pool),       LUTRA_ENTRY(depthwise),        \
    LUTRA_ENTRY(softmax),         LUTRA_ENTRY(norm),       LUTRA_ENTRY(reduce_rows),      \
-   LUTRA_ENTRY(reduce_strided)}
+   LUTRA_ENTRY(reduce_strided),  LUTRA_ENTRY(quantise),   LUTRA_ENTRY(quantise_float8),  \
+   LUTRA_ENTRY(dequantise),      LUTRA_ENTRY(requantise)}
 #define LUTRA_ENTRY(name) {"lutra_" #name, fake::maker(&lutra_##name)}
 
 namespace fake {
@@ -44,6 +45,7 @@ namespace float32 {
 #include "gpu/kernels/movement.cu"
 #include "gpu/kernels/window.cu"
 #include "gpu/kernels/rows.cu"
+#include "gpu/kernels/eight.cu"
 // clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace float32
@@ -61,6 +63,7 @@ namespace float16 {
 #include "gpu/kernels/movement.cu"
 #include "gpu/kernels/window.cu"
 #include "gpu/kernels/rows.cu"
+#include "gpu/kernels/eight.cu"
 // clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace float16
@@ -78,9 +81,28 @@ namespace bfloat16 {
 #include "gpu/kernels/movement.cu"
 #include "gpu/kernels/window.cu"
 #include "gpu/kernels/rows.cu"
+#include "gpu/kernels/eight.cu"
 // clang-format on
 const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
 }  // namespace bfloat16
+#undef LUTRA_ELEMENT
+#undef LUTRA_PACK
+#undef LUTRA_THREAD
+#undef LUTRA_THREADS
+#undef LUTRA_ROW
+
+#define LUTRA_ELEMENT 3
+namespace int8 {
+// clang-format off
+#include "gpu/kernels/prelude.cu"
+#include "gpu/kernels/elementwise.cu"
+#include "gpu/kernels/movement.cu"
+#include "gpu/kernels/window.cu"
+#include "gpu/kernels/rows.cu"
+#include "gpu/kernels/eight.cu"
+// clang-format on
+const std::map<std::string, fake::Maker> all = LUTRA_ALL_KERNELS;
+}  // namespace int8
 
 namespace tools {
 const std::map<std::string, fake::Maker> all = {LUTRA_ENTRY(nothing),    LUTRA_ENTRY(hold),
@@ -98,6 +120,8 @@ const std::map<std::string, Maker>& kernels(int element) {
       return float16::all;
     case 2:
       return bfloat16::all;
+    case 3:
+      return int8::all;
     default:
       return tools::all;
   }

@@ -1,5 +1,7 @@
 // A fake of cuBLASLt and cuDNN: plain loops, and the refusals that the real ones are known for.
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "device.hpp"
@@ -13,17 +15,35 @@ namespace dnn = lutra::gpu::dnn;
 
 namespace {
 
-double read(const void* data, int bits_kind, std::int64_t at) {
-  if (bits_kind == 0) return static_cast<const float*>(data)[at];
-  const unsigned short bits = static_cast<const unsigned short*>(data)[at];
-  return bits_kind == 1 ? lutra_half_to_float(bits) : lutra_bits_float(static_cast<unsigned>(bits) << 16);
+/// How numbers are kept.
+enum Kind { kFloat, kHalf, kBfloat, kByte, kWhole, kE4m3 };
+
+double float8(unsigned char code) {
+  const int exponent = code >> 3 & 15;
+  const double mantissa = code & 7;
+  const double magnitude =
+      exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8.0 + mantissa, exponent - 10);
+  return (code & 0x80) != 0 ? -magnitude : magnitude;
 }
 
-void write(void* data, int bits_kind, std::int64_t at, double value) {
+double read(const void* data, Kind kind, std::int64_t at) {
+  if (kind == kFloat) return static_cast<const float*>(data)[at];
+  if (kind == kByte) return static_cast<const signed char*>(data)[at];
+  if (kind == kE4m3) return float8(static_cast<const unsigned char*>(data)[at]);
+  const unsigned short bits = static_cast<const unsigned short*>(data)[at];
+  return kind == kHalf ? lutra_half_to_float(bits) : lutra_bits_float(static_cast<unsigned>(bits) << 16);
+}
+
+void write(void* data, Kind kind, std::int64_t at, double value) {
   const auto narrow = static_cast<float>(value);
-  if (bits_kind == 0) {
+  if (kind == kFloat) {
     static_cast<float*>(data)[at] = narrow;
-  } else if (bits_kind == 1) {
+  } else if (kind == kByte) {
+    static_cast<signed char*>(data)[at] =
+        static_cast<signed char>(std::nearbyint(std::min(std::max(value, -128.0), 127.0)));
+  } else if (kind == kWhole) {
+    static_cast<int*>(data)[at] = static_cast<int>(value);
+  } else if (kind == kHalf) {
     static_cast<unsigned short*>(data)[at] = lutra_float_to_half(narrow);
   } else {
     const unsigned bits = lutra_float_bits(narrow);
@@ -32,8 +52,29 @@ void write(void* data, int bits_kind, std::int64_t at, double value) {
   }
 }
 
-/// 0 float32, 1 float16, 2 bfloat16.
-int kind_of(int type, int half, int bfloat) { return type == half ? 1 : type == bfloat ? 2 : 0; }
+Kind blas_kind(int type) {
+  switch (type) {
+    case blas::kFloat16:
+      return kHalf;
+    case blas::kBfloat16:
+      return kBfloat;
+    case blas::kInt8:
+      return kByte;
+    case blas::kInt32:
+      return kWhole;
+    case blas::kFloat8E4m3:
+      return kE4m3;
+    default:
+      return kFloat;
+  }
+}
+
+Kind dnn_kind(int type) {
+  return type == dnn::kFloat16    ? kHalf
+         : type == dnn::kBfloat16 ? kBfloat
+         : type == dnn::kInt8     ? kByte
+                                  : kFloat;
+}
 
 }  // namespace
 
@@ -46,7 +87,9 @@ struct MatmulDescOpaque {
   std::uint32_t epilogue = 1;
   void* bias = nullptr;
   int bias_type = -1;
+  const float* scale_of_a = nullptr;
   int compute = 0;
+  int scale_type = 0;
 };
 struct LayoutOpaque {
   int type;
@@ -67,8 +110,8 @@ EXPORT int cublasLtDestroy(cublasLtContext* handle) {
   delete handle;
   return 0;
 }
-EXPORT int cublasLtMatmulDescCreate(blas::MatmulDesc* desc, int compute, int) {
-  *desc = new blas::MatmulDescOpaque{.compute = compute};
+EXPORT int cublasLtMatmulDescCreate(blas::MatmulDesc* desc, int compute, int scale_type) {
+  *desc = new blas::MatmulDescOpaque{.compute = compute, .scale_type = scale_type};
   return 0;
 }
 EXPORT int cublasLtMatmulDescDestroy(blas::MatmulDesc desc) {
@@ -83,6 +126,8 @@ EXPORT int cublasLtMatmulDescSetAttribute(blas::MatmulDesc desc, int attribute, 
     std::memcpy(&desc->epilogue, value, size);
   else if (attribute == blas::kDescBiasPointer && size == 8)
     std::memcpy(&desc->bias, value, size);
+  else if (attribute == blas::kDescScaleOfA && size == 8)
+    std::memcpy(&desc->scale_of_a, value, size);
   else if (attribute == blas::kDescBiasType && size == 4)
     std::memcpy(&desc->bias_type, value, size);
   else
@@ -118,9 +163,20 @@ EXPORT int cublasLtMatmulPreferenceDestroy(blas::Preference preference) {
   return 0;
 }
 EXPORT int cublasLtMatmulPreferenceSetAttribute(blas::Preference, int, const void*, std::size_t) { return 0; }
-EXPORT int cublasLtMatmulAlgoGetHeuristic(cublasLtContext*, blas::MatmulDesc desc, blas::Layout, blas::Layout,
-                                          blas::Layout, blas::Layout d, blas::Preference, int,
+EXPORT int cublasLtMatmulAlgoGetHeuristic(cublasLtContext*, blas::MatmulDesc desc, blas::Layout a,
+                                          blas::Layout b, blas::Layout, blas::Layout d, blas::Preference, int,
                                           blas::HeuristicResult* result, int* count) {
+  // In 8 bits: A transposed and B not, rows aligned, the right types of sums and results.
+  if (a->type == blas::kInt8 || a->type == blas::kFloat8E4m3) {
+    const bool int8 = a->type == blas::kInt8;
+    const std::int64_t aligned = int8 ? 4 : 16;
+    if (desc->transpose == 0 || b->type != a->type || a->rows % aligned != 0 || d->rows % aligned != 0)
+      return blas::kNotSupported;
+    if (int8 && (desc->compute != blas::kComputeInt32 || desc->scale_type != blas::kInt32 ||
+                 d->type != blas::kInt32 || desc->epilogue != blas::kEpilogueDefault))
+      return blas::kNotSupported;
+    if (!int8 && d->type != blas::kFloat16) return blas::kNotSupported;
+  }
   const bool plain = desc->epilogue == blas::kEpilogueDefault;
   *count = plain || d->rows % 8 == 0 ? 1 : 0;  // epilogues want aligned rows
   *result = {};
@@ -138,13 +194,16 @@ EXPORT int cublasLtMatmul(cublasLtContext*, blas::MatmulDesc desc, const void* a
                           const void* c, blas::Layout, void* d, blas::Layout d_layout, const blas::Algo*,
                           void* workspace, std::size_t bytes, CUstream_st* stream) {
   if (bytes < 1024 || workspace == nullptr) return blas::kInvalidValue;
-  const float scale = *static_cast<const float*>(alpha);
-  const float add = *static_cast<const float*>(beta);
+  const bool whole = desc->scale_type == blas::kInt32;
+  const double scale = (whole ? *static_cast<const int*>(alpha) : *static_cast<const float*>(alpha)) *
+                       (desc->scale_of_a != nullptr ? *desc->scale_of_a : 1.0F);
+  const double add = whole ? *static_cast<const int*>(beta) : *static_cast<const float*>(beta);
   const blas::MatmulDescOpaque how = *desc;
   const blas::LayoutOpaque left = *a_layout;
   const blas::LayoutOpaque right = *b_layout;
   const blas::LayoutOpaque result = *d_layout;
-  const int kind = kind_of(result.type, blas::kFloat16, blas::kBfloat16);
+  const Kind operand = blas_kind(left.type);
+  const Kind kind = blas_kind(result.type);
   const std::int64_t inner = how.transpose != 0 ? left.rows : left.columns;
   if (inner != right.rows || result.columns != right.columns) return blas::kInvalidValue;
   return fake::submit(
@@ -158,12 +217,12 @@ EXPORT int cublasLtMatmul(cublasLtContext*, blas::MatmulDesc desc, const void* a
                      double sum = 0.0;
                      for (std::int64_t k = 0; k < inner; ++k) {
                        const std::int64_t at = how.transpose != 0 ? k + row * left.ld : row + k * left.ld;
-                       sum += read(a, kind, batch * left.stride + at) *
-                              read(b, kind, batch * right.stride + k + column * right.ld);
+                       sum += read(a, operand, batch * left.stride + at) *
+                              read(b, operand, batch * right.stride + k + column * right.ld);
                      }
                      const std::int64_t at = batch * result.stride + row + column * result.ld;
                      double value = scale * sum;
-                     if (add != 0.0F) value += add * read(c, kind, at);
+                     if (add != 0.0) value += add * read(c, kind, at);
                      if ((how.epilogue & blas::kEpilogueBias) != 0) value += read(how.bias, kind, row);
                      if ((how.epilogue & blas::kEpilogueRelu) != 0) value = std::max(value, 0.0);
                      if ((how.epilogue & blas::kEpilogueGelu) != 0)
@@ -189,7 +248,7 @@ struct FilterOpaque {
   int type, format, k, c, h, w;
 };
 struct ConvolutionOpaque {
-  int pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w, math = 0, groups = 1;
+  int pad_h, pad_w, stride_h, stride_w, dilation_h, dilation_w, type, math = 0, groups = 1;
 };
 struct ActivationOpaque {
   int mode;
@@ -203,10 +262,15 @@ std::int64_t place(int format, int channels, int height, int width, int n, int c
   return ((std::int64_t{n} * channels + c) * height + h) * width + w;
 }
 
-int convolve(cudnnContext* handle, const dnn::TensorOpaque& xd, const void* x, const dnn::FilterOpaque& wd,
-             const void* w, const dnn::ConvolutionOpaque& cd, const dnn::TensorOpaque& yd, void* y,
-             const void* bias, const void* z, bool relu) {
-  const int kind = kind_of(xd.type, dnn::kFloat16, dnn::kBfloat16);
+int convolve(cudnnContext* handle, float alpha, const dnn::TensorOpaque& xd, const void* x,
+             const dnn::FilterOpaque& wd, const void* w, const dnn::ConvolutionOpaque& cd,
+             const dnn::TensorOpaque& yd, void* y, const void* bias, const void* z, bool relu) {
+  const Kind kind = dnn_kind(xd.type);
+  // int8 convolutions know one layout, count in int32 and take channels by fours.
+  const bool int8 = kind == kByte;
+  if (int8 != (cd.type == dnn::kInt32)) return dnn::kBadParameter;
+  if (int8 && (xd.format != dnn::kNhwc || xd.c % 4 != 0 || yd.c % 4 != 0 || cd.groups > 1))
+    return dnn::kNotSupported;
   const std::int64_t macs = std::int64_t{yd.n} * yd.c * yd.h * yd.w * wd.c * wd.h * wd.w;
   const int status = fake::submit(handle->stream, 3000 + static_cast<unsigned long long>(macs / 64), [=] {
     if (fake::setting("compute") == 0) return;
@@ -227,7 +291,8 @@ int convolve(cudnnContext* handle, const dnn::TensorOpaque& xd, const void* x, c
                       read(w, kind, place(wd.format, wd.c, wd.h, wd.w, k, c, r, s));
                 }
             const std::int64_t at = place(yd.format, yd.c, yd.h, yd.w, n, k, row, column);
-            if (bias != nullptr) sum += read(bias, kind, k);
+            sum *= alpha;
+            if (bias != nullptr) sum += read(bias, int8 ? kFloat : kind, k);
             if (z != nullptr) sum += read(z, kind, at);
             write(y, kind, at, relu ? std::max(sum, 0.0) : sum);
           }
@@ -285,8 +350,9 @@ EXPORT int cudnnDestroyConvolutionDescriptor(dnn::Convolution convolution) {
 }
 EXPORT int cudnnSetConvolution2dDescriptor(dnn::Convolution convolution, int pad_h, int pad_w, int u, int v,
                                            int dilation_h, int dilation_w, int mode, int type) {
-  if (mode != dnn::kCrossCorrelation || type != dnn::kFloat32) return dnn::kBadParameter;
-  *convolution = {pad_h, pad_w, u, v, dilation_h, dilation_w};
+  if (mode != dnn::kCrossCorrelation || (type != dnn::kFloat32 && type != dnn::kInt32))
+    return dnn::kBadParameter;
+  *convolution = {pad_h, pad_w, u, v, dilation_h, dilation_w, type};
   return 0;
 }
 EXPORT int cudnnSetConvolutionMathType(dnn::Convolution convolution, int math) {
@@ -323,13 +389,14 @@ EXPORT int cudnnGetConvolutionForwardWorkspaceSize(cudnnContext*, dnn::Tensor, d
   *bytes = algorithm == 7 ? 4096 : 512;
   return 0;
 }
-EXPORT int cudnnConvolutionForward(cudnnContext* handle, const void*, dnn::Tensor xd, const void* x,
+EXPORT int cudnnConvolutionForward(cudnnContext* handle, const void* alpha, dnn::Tensor xd, const void* x,
                                    dnn::Filter wd, const void* w, dnn::Convolution cd, int, void* workspace,
                                    std::size_t bytes, const void*, dnn::Tensor yd, void* y) {
   if (workspace == nullptr || bytes < 512) return dnn::kBadParameter;
-  return convolve(handle, *xd, x, *wd, w, *cd, *yd, y, nullptr, nullptr, false);
+  return convolve(handle, *static_cast<const float*>(alpha), *xd, x, *wd, w, *cd, *yd, y, nullptr, nullptr,
+                  false);
 }
-EXPORT int cudnnConvolutionBiasActivationForward(cudnnContext* handle, const void*, dnn::Tensor xd,
+EXPORT int cudnnConvolutionBiasActivationForward(cudnnContext* handle, const void* alpha, dnn::Tensor xd,
                                                  const void* x, dnn::Filter wd, const void* w,
                                                  dnn::Convolution cd, int algorithm, void* workspace,
                                                  std::size_t, const void* alpha2, dnn::Tensor, const void* z,
@@ -339,6 +406,6 @@ EXPORT int cudnnConvolutionBiasActivationForward(cudnnContext* handle, const voi
   if (fake::setting("refuse") != 0 || cd->groups > 1) return dnn::kNotSupported;
   if (activation->mode == dnn::kIdentity && algorithm != dnn::kImplicitPrecompGemm) return dnn::kNotSupported;
   const bool adds = *static_cast<const float*>(alpha2) != 0.0F;
-  return convolve(handle, *xd, x, *wd, w, *cd, *yd, y, bias, adds ? z : nullptr,
-                  activation->mode == dnn::kRelu);
+  return convolve(handle, *static_cast<const float*>(alpha), *xd, x, *wd, w, *cd, *yd, y, bias,
+                  adds ? z : nullptr, activation->mode == dnn::kRelu);
 }
