@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.gpu`` measures all parts that lack, ``python -m benchmarks.gpu PART ...`` some anew; writes
 `benchmarks/results/gpu.json` and `docs/gpu-figures.md`. ``python -m benchmarks.gpu fit`` fits the constants that ship,
-``python -m benchmarks.gpu fit conv`` those of convolutions alone.
+``python -m benchmarks.gpu fit simt`` those of products and convolutions on plain lanes alone.
 ``python -m benchmarks.gpu --ops FILE --device FILE`` scores any file of the shape of ``gpu/neusight_ops.parquet`` on
 the GPU that a YAML file describes. Needs the measured data in ``../shared/data``, or where ``LUTRA_SHARED_DATA`` says.
 """
@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
     if not SHARED.is_dir():
         note(f"skipped: measured data are not in {SHARED}; set LUTRA_SHARED_DATA to their folder")
         return 0
-    if arguments in (["fit"], ["fit", "conv"]):
-        (_constants.write_conv if "conv" in arguments else _constants.write_constants)()
+    if arguments in (["fit"], ["fit", "simt"]):
+        (_constants.write_simt if "simt" in arguments else _constants.write_constants)()
         return 0
     found = run_parts("gpu", PARTS, _made, str(__doc__))
     if set(PARTS) <= set(found):

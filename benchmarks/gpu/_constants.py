@@ -20,7 +20,7 @@ from lutra.profiler.gpu_sim.ops import CLASSES, SIZES, OpClass
 from .._results import note
 from ._data import FIT, GPU, Floats, Integers, Measured, read_ops
 from ._fitting import GDDR_EFFICIENCY, Parameter, Task, device, estimate, fit, floors
-from ._start import start
+from ._start import SIMT_TILES, start
 
 GENERATIONS: Final = {6.0: ("p4", "p100_pcie_16gb"), 7.0: ("v100_pcie_32gb", "t4", "a100_pcie_40gb")}
 """From which compute capability on, and which GPUs tell of it."""
@@ -61,6 +61,15 @@ def _tile_parameters(path: tuple[str | int, ...], count: int, spread: float) -> 
     return [Parameter(((*path, "tiles", number, "efficiency"),), spread) for number in range(count)]
 
 
+def _drift_parameters(path: tuple[str | int, ...]) -> list[Parameter]:
+    """Of linear layers on Pascal, which take up to three times as long from rows of 64 kB on, and no longer on Volta.
+
+    The kernels read pieces of rows, but for those of the first tile, which are of transposed operands ("NT").
+    """
+    pieces = tuple((*path, "tiles", number, "overfetch") for number in range(1, len(SIMT_TILES)))
+    return [Parameter(((*path, "drift"),), 1.0), Parameter(pieces, 0.3)]
+
+
 def _power_parameters(paths: Sequence[tuple[str | int, ...]]) -> list[Parameter]:
     named = (("pj_per_flop", 0.5), ("node_exponent", 0.2), ("pj_per_l2_byte", 1.0))
     pause = Parameter(tuple((*path, "hosts", "eager", "pause_ns") for path in paths), 1.0)
@@ -72,16 +81,21 @@ Ops = Mapping[tuple[OpClass, str], Measured]
 
 def fit_products(parts: Mapping[str, Any], ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
     """Batched products and linear layers, which share what power takes; the tiles that ran are known."""
+    made = copy.deepcopy(dict(parts))
     tasks, parameters = [], []
+    drifting = set(gpus) <= set(GENERATIONS[6.0])
     for name in ("gemm", "linear"):
         measured = [found.take(found.tiles[:, 0] > 0) for found in _of(ops, name, gpus)]
         tasks.append(_task(measured, f"{name}.simt", known_tiles=True))
         path: tuple[str | int, ...] = (f"{name}.simt",)
         parameters += _named(path, (*_SHARED_PARAMETERS, ("retained_share", 0.5), ("warm_share", 0.5)))
         parameters += [*_tile_parameters(path, 9, 0.15), _unhidden(path)]
+        if name == "linear" and drifting:
+            made[f"{name}.simt"]["drift"] = 0.02
+            parameters += _drift_parameters(path)
     parameters += [Parameter((("linear.simt", "split_ns"),), 0.5)]
     parameters += _power_parameters([("gemm.simt",), ("linear.simt",)])
-    return fit(parts, tasks, parameters, most=25)
+    return fit(made, tasks, parameters, most=25)
 
 
 _CONV_PARAMETERS: Final = (
@@ -95,7 +109,6 @@ _CONV_PARAMETERS: Final = (
 free, they took the blame for which algorithm a library chose, and held for no other release of it."""
 
 _WINOGRAD_PARAMETERS: Final = (
-    ("winograd_efficiency", 0.05),
     ("winograd_bandwidth", 0.05),
     ("winograd_ns", 0.2),
     ("fused_winograd_efficiency", 0.2),
@@ -107,7 +120,8 @@ def fit_conv(parts: Mapping[str, Any], ops: Ops, gpus: Sequence[str], most: int 
     path: tuple[str | int, ...] = ("conv.simt", "product")
     parameters = [
         *_named(path, _CONV_PARAMETERS),
-        *_tile_parameters(path, 5, 0.1),
+        *_tile_parameters(path, 3, 0.1),
+        *(Parameter((("conv.simt", "winograd_tiles", number, "efficiency"),), 0.1) for number in range(4)),
         *_named(("conv.simt",), _WINOGRAD_PARAMETERS),
         *_named((*path, "power"), (("pj_per_flop", 0.4),)),
         *_named((*path, "hosts", "eager"), (("pause_ns", 0.7),)),
@@ -182,7 +196,8 @@ def _tree(measured: Measured, sm_count: int) -> dict[str, Any]:
     from sklearn.tree import DecisionTreeClassifier
 
     batch, m, n, k = measured.rows[:, 2:6].astype(np.float64).T
-    features = np.log2(np.column_stack([batch, m, n, k, batch * m * n / (128 * 128 * sm_count)]))
+    sizes = np.log2(np.column_stack([batch, m, n, k, batch * m * n / (128 * 128 * sm_count)]))
+    features = np.column_stack([sizes, k % 32 == 0])
     found = DecisionTreeClassifier(max_leaf_nodes=_TREE_LEAVES, min_samples_leaf=15, random_state=0).fit(
         features, measured.tiles[:, 0]
     )
@@ -222,19 +237,27 @@ def bf16_products(framework: str = "vllm") -> dict[str, Measured]:
     return found
 
 
-def _generation(ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
-    parts = fit_products(start(), ops, gpus)
+_SIMT: Final[tuple[OpClass, ...]] = ("gemm", "linear", "conv")
+_MEMORY: Final[tuple[OpClass, ...]] = ("elementwise", "softmax", "norm")
+
+
+def _fit_simt(conv: Mapping[str, Any], ops: Ops, gpus: Sequence[str]) -> dict[str, Any]:
+    """Products on the plain lanes of one generation, beside convolutions that are fitted on all."""
+    parts = fit_products(conv, ops, gpus)
     note(f"  products of {', '.join(gpus)} are fitted")
-    parts = fit_memory(fit_conv(parts, ops, FIT), ops, gpus)
     for name in ("gemm", "linear"):
         parts[f"{name}.simt"]["trees"] = trees(ops, name, gpus)
-    classes: tuple[OpClass, ...] = ("gemm", "linear", "conv", "elementwise", "softmax", "norm")
+    _complete(parts, _SIMT, ops, gpus)
+    return parts
+
+
+def _complete(parts: dict[str, Any], classes: Sequence[OpClass], ops: Ops, gpus: Sequence[str]) -> None:
+    """Set floors and bands."""
     for name in classes:
-        part = f"{name}.simt" if f"{name}.simt" in parts else name
+        part = f"{name}.simt" if name in _SIMT else name
         measured = _of(ops, name, gpus) or _of(ops, name, FIT)
         _set_floor(parts[part], measured, 0.001 if name == "conv" else 0.03)
         parts[part]["band"] = _band(parts, part, measured)
-    return parts
 
 
 def _set_floor(part: dict[str, Any], measured: Sequence[Measured], quantile: float) -> None:
@@ -260,32 +283,35 @@ def write_constants() -> None:
     tensor = fit_tensor(start(), [products[gpu] for gpu in BF16])
     band = _band(tensor, "linear.tensor", [products[gpu] for gpu in BF16], launch="graph")
     note("  tensor cores are fitted")
+    conv = fit_conv(start(), ops, FIT)
     generations = []
     for capability, gpus in GENERATIONS.items():
-        parts = _generation(ops, gpus)
+        parts = fit_memory(_fit_simt(conv, ops, gpus), ops, gpus)
+        _complete(parts, _MEMORY, ops, gpus)
         _copy_tensor(parts, tensor["linear.tensor"], band)
         generations.append({"capability": capability, "gddr_efficiency": GDDR_EFFICIENCY, "parts": parts})
-    content = {
-        "version": VERSION,
-        "fitted": f"fp32: {', '.join(FIT)} (NeuSight); bf16: {', '.join(BF16)} (aiconfigurator, vLLM)",
-        "generations": generations,
-    }
-    SHIPPED.write_text(json.dumps(_rounded(content), indent=1) + "\n", encoding="utf-8")
-    note(f"wrote {SHIPPED}")
+    _write(
+        {
+            "version": VERSION,
+            "fitted": f"fp32: {', '.join(FIT)} (NeuSight); bf16: {', '.join(BF16)} (aiconfigurator, vLLM)",
+            "generations": generations,
+        }
+    )
 
 
-def write_conv() -> None:
-    """Fit convolutions alone, and write what ships with all else as it is."""
+def write_simt() -> None:
+    """Fit products and convolutions on plain lanes, and write what ships with all else as it is."""
     ops = read_ops(gpus=FIT)
     content = read_constants()
-    fitted = fit_conv(start(), ops, FIT)["conv.simt"]
+    conv = fit_conv(start(), ops, FIT)
     for generation, gpus in zip(content["generations"], GENERATIONS.values(), strict=True):
-        parts = generation["parts"]
-        parts["conv.simt"] = copy.deepcopy(fitted)
-        measured = _of(ops, "conv", gpus)
-        _set_floor(parts["conv.simt"], measured, 0.001)
-        parts["conv.simt"]["band"] = _band(parts, "conv.simt", measured)
-        parts["conv.tensor"]["product"]["hosts"]["eager"] = dict(parts["conv.simt"]["product"]["hosts"]["eager"])
+        parts, fitted = generation["parts"], _fit_simt(conv, ops, gpus)
+        parts |= {f"{name}.simt": fitted[f"{name}.simt"] for name in _SIMT}
+        _copy_tensor(parts, parts["linear.tensor"], parts["linear.tensor"]["band"])
+    _write(content)
+
+
+def _write(content: dict[str, Any]) -> None:
     SHIPPED.write_text(json.dumps(_rounded(content), indent=1) + "\n", encoding="utf-8")
     note(f"wrote {SHIPPED}")
 

@@ -19,6 +19,21 @@ SIMT_TILES: Final = {
     "128x32s": (128, 32, 8, 2, 64),
     "32x32": (32, 32, 4, 6, 8),
 }
+CONV_TILES: Final = {
+    "128x128": (128, 128, 8, 2, 64),
+    "64x128": (64, 128, 4, 4, 64),
+    "32x128": (32, 128, 2, 8, 64),
+}
+"""Of cuDNN's implicit products (``volta_scudnn_128x64``): 128 positions by so many filters."""
+
+WINOGRAD_TILES: Final = {
+    "64x64": (64, 64, 2, 8, 64),
+    "64x128": (64, 128, 4, 4, 64),
+    "128x32": (128, 32, 8, 4, 16),
+    "32x128": (32, 128, 8, 4, 16),
+}
+"""Of the products within cuDNN's Winograd: filters by transformed tiles."""
+
 TENSOR_TILES: Final = {
     "256x128": (256, 128, 8, 1, 128),
     "128x256": (128, 256, 8, 1, 128),
@@ -40,7 +55,7 @@ _TILE_NAMES: Final = ("a", "b", "warps", "residency", "outputs")
 def tiles(named: Mapping[str, tuple[int, ...]], efficiency: float) -> list[dict[str, Any]]:
     """Tiles as constants."""
     return [
-        {"name": name, **dict(zip(_TILE_NAMES, sizes, strict=True)), "efficiency": efficiency}
+        {"name": name, **dict(zip(_TILE_NAMES, sizes, strict=True)), "efficiency": efficiency, "overfetch": 1.0}
         for name, sizes in named.items()
     ]
 
@@ -64,6 +79,7 @@ def _product(named: Mapping[str, tuple[int, ...]], *, tensor: bool, floor_ns: fl
         "l2_bytes_per_clock": 60.0 if tensor else 32.0,
         "retained_share": 0.5,
         "warm_share": 1.0,
+        "drift": 0.0,
         "split_ns": 1500.0,
         "power": {
             "pj_per_flop": 0.15 if tensor else 2.9,
@@ -80,17 +96,13 @@ def _product(named: Mapping[str, tuple[int, ...]], *, tensor: bool, floor_ns: fl
 
 
 def _conv(*, tensor: bool) -> dict[str, Any]:
-    named = (
-        TENSOR_TILES
-        if tensor
-        else {name: SIMT_TILES[name] for name in ("128x128", "128x64", "64x64", "128x32", "32x128")}
-    )
+    implicit = TENSOR_TILES if tensor else CONV_TILES
     return {
-        "product": _product(named, tensor=tensor, floor_ns=60e3),
-        "winograd_efficiency": 0.9,
+        "product": _product(implicit, tensor=tensor, floor_ns=60e3),
+        "winograd_tiles": tiles(WINOGRAD_TILES, 0.8),
         "winograd_bandwidth": 0.75,
         "winograd_ns": 10e3,
-        "fused_winograd_efficiency": 0.45,
+        "fused_winograd_efficiency": 0.8,
         "depthwise_efficiency": 0.15,
         "depthwise_bandwidth": 0.6,
         "band": [0.75, 1.35],

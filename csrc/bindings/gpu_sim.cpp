@@ -51,12 +51,18 @@ Tree tree_of(const py::dict& dict, const std::string& where) {
   return tree;
 }
 
+std::vector<Tile> tiles_of(const py::dict& dict, const std::string& where, const char* key) {
+  std::vector<Tile> tiles;
+  for (const py::handle tile : entry(dict, where, key).cast<py::list>())
+    tiles.push_back(numbers<Tile>(tile.cast<py::dict>(), where + "." + key));
+  return tiles;
+}
+
 ProductConstants product_constants(const py::dict& dict, const std::string& where) {
   auto constants = numbers<ProductConstants>(dict, where);
   constants.host = numbers<Host>(entry(dict, where, "host").cast<py::dict>(), where + ".host");
   constants.power = numbers<Power>(entry(dict, where, "power").cast<py::dict>(), where + ".power");
-  for (const py::handle tile : entry(dict, where, "tiles").cast<py::list>())
-    constants.tiles.push_back(numbers<Tile>(tile.cast<py::dict>(), where + ".tiles"));
+  constants.tiles = tiles_of(dict, where, "tiles");
   for (const py::handle tree : entry(dict, where, "trees").cast<py::list>())
     constants.selection.trees.push_back(tree_of(tree.cast<py::dict>(), where + ".trees"));
   return constants;
@@ -65,6 +71,7 @@ ProductConstants product_constants(const py::dict& dict, const std::string& wher
 ConvConstants conv_constants(const py::dict& dict, const std::string& where) {
   auto constants = numbers<ConvConstants>(dict, where);
   constants.product = product_constants(entry(dict, where, "product").cast<py::dict>(), where + ".product");
+  constants.winograd_tiles = tiles_of(dict, where, "winograd_tiles");
   return constants;
 }
 

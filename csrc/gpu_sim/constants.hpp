@@ -54,6 +54,7 @@ struct Tile {
   double residency = 0;   ///< blocks that a multiprocessor holds
   double outputs = 0;     ///< results that a thread accumulates
   double efficiency = 0;  ///< of the multiprocessor's peak, with enough warps and inputs at hand
+  double overfetch = 1;   ///< bytes that DRAM moves for one that the L2 lost: more than 1 for pieces of rows
 
   static Names<Tile> names() {
     return {{"a", &Tile::a},
@@ -61,7 +62,8 @@ struct Tile {
             {"warps", &Tile::warps},
             {"residency", &Tile::residency},
             {"outputs", &Tile::outputs},
-            {"efficiency", &Tile::efficiency}};
+            {"efficiency", &Tile::efficiency},
+            {"overfetch", &Tile::overfetch}};
   }
 };
 
@@ -76,6 +78,7 @@ struct ProductConstants {
   double l2_bytes_per_clock = 1;  ///< for each multiprocessor
   double retained_share = 0;      ///< of the L2 that keeps an operand which is read again
   double warm_share = 0.5;        ///< of the L2: operands that take less, in all copies, are found there
+  double drift = 0;               ///< how far blocks that share operands are apart, as a share of k
   double split_ns = 0;            ///< for adding up the parts of a split k
   Host host;
   Power power;
@@ -92,6 +95,7 @@ struct ProductConstants {
             {"l2_bytes_per_clock", &ProductConstants::l2_bytes_per_clock},
             {"retained_share", &ProductConstants::retained_share},
             {"warm_share", &ProductConstants::warm_share},
+            {"drift", &ProductConstants::drift},
             {"split_ns", &ProductConstants::split_ns}};
   }
 };
@@ -99,16 +103,15 @@ struct ProductConstants {
 /// Of convolutions: products as of matrices whose left operand is never written, and what else libraries do.
 struct ConvConstants {
   ProductConstants product;
-  double winograd_efficiency = 1;        ///< of the products of F(4x4, 3x3), relative to the others
+  std::vector<Tile> winograd_tiles;      ///< of the products of F(4x4, 3x3), whose transforms are kernels
   double winograd_bandwidth = 1;         ///< share of the DRAM's that the transforms reach
   double winograd_ns = 0;                ///< for launching them
-  double fused_winograd_efficiency = 1;  ///< F(2x2, 3x3) in one kernel, relative
+  double fused_winograd_efficiency = 1;  ///< of F(2x2, 3x3) in one kernel, as a tile's
   double depthwise_efficiency = 1;       ///< of the SIMT peak, where a group has few channels
   double depthwise_bandwidth = 1;        ///< of the DRAM's
 
   static Names<ConvConstants> names() {
-    return {{"winograd_efficiency", &ConvConstants::winograd_efficiency},
-            {"winograd_bandwidth", &ConvConstants::winograd_bandwidth},
+    return {{"winograd_bandwidth", &ConvConstants::winograd_bandwidth},
             {"winograd_ns", &ConvConstants::winograd_ns},
             {"fused_winograd_efficiency", &ConvConstants::fused_winograd_efficiency},
             {"depthwise_efficiency", &ConvConstants::depthwise_efficiency},

@@ -23,14 +23,18 @@ void check(const Power& power) {
   require(power.idle_share >= 0 && power.idle_share < 1, "power: idle_share in 0..1");
 }
 
-void check(const ProductConstants& constants) {
-  require(!constants.tiles.empty(), "products need a tile");
-  for (const Tile& tile : constants.tiles)
+void check(const std::vector<Tile>& tiles) {
+  require(!tiles.empty(), "products need a tile");
+  for (const Tile& tile : tiles)
     require(tile.a >= 1 && tile.b >= 1 && tile.warps >= 1 && tile.residency >= 1 && tile.outputs >= 1 &&
-                tile.efficiency > kLeast,
+                tile.efficiency > kLeast && tile.overfetch >= 0,
             "a tile needs positive sizes and efficiency");
+}
+
+void check(const ProductConstants& constants) {
+  check(constants.tiles);
   require(constants.step >= 1 && constants.dram_efficiency > kLeast && constants.warm_share > kLeast &&
-              constants.l2_bytes_per_clock > kLeast,
+              constants.l2_bytes_per_clock > kLeast && constants.drift >= 0,
           "products: step, dram_efficiency and l2_bytes_per_clock must be positive");
   for (const Tree& tree : constants.selection.trees) tree.check(constants.tiles.size());
   check(constants.host);
@@ -39,9 +43,9 @@ void check(const ProductConstants& constants) {
 
 void check(const ConvConstants& constants) {
   check(constants.product);
+  check(constants.winograd_tiles);
   for (const auto& [name, member] : ConvConstants::names())
-    if (constants.*member <= kLeast && std::string(name) != "gather_cycles" &&
-        std::string(name) != "winograd_ns")
+    if (constants.*member <= kLeast && std::string(name) != "winograd_ns")
       throw std::invalid_argument(std::string("conv: ") + name + " must be positive");
 }
 

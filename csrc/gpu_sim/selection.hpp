@@ -7,8 +7,9 @@
 
 namespace lutra::gpu_sim {
 
-/// What a selection looks at: log2 of batch, m, n, k, and of the waves of 128 x 128 results.
-inline constexpr std::size_t kFeatures = 5;
+/// What a selection looks at: log2 of batch, m, n, k, and of the waves of 128 x 128 results; whether k is a
+/// multiple of 32, which some kernels ask for.
+inline constexpr std::size_t kFeatures = 6;
 using Features = std::array<double, kFeatures>;
 
 /// Which tile a library was seen to take: a decision tree of one compute capability.

@@ -28,7 +28,7 @@ LEAST_RESIDUAL_SAMPLES: Final = 300
 """Measurements of a class from which trees learn what the factors leave over."""
 
 _MULTIPLIED: Final = {
-    "compute": ("efficiency", "depthwise_efficiency"),
+    "compute": ("efficiency", "fused_winograd_efficiency", "depthwise_efficiency"),
     "memory": ("dram_efficiency", "l2_bytes_per_clock", "winograd_bandwidth", "depthwise_bandwidth"),
 }
 _DIVIDED: Final = {

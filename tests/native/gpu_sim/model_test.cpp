@@ -29,7 +29,7 @@ Device device() {
 
 ProductConstants product_constants() {
   ProductConstants made;
-  made.tiles = {{128, 128, 8, 2, 64, 0.9}, {64, 64, 2, 8, 64, 0.8}};
+  made.tiles = {{128, 128, 8, 2, 64, 0.9, 1}, {64, 64, 2, 8, 64, 0.8, 1}};
   made.l2_bytes_per_clock = 32;
   made.warps_half = 4;
   return made;
@@ -39,7 +39,10 @@ Constants constants() {
   Constants made;
   made.gemm = {product_constants(), product_constants()};
   made.linear = made.gemm;
-  for (ConvConstants& conv : made.conv) conv.product = product_constants();
+  for (ConvConstants& conv : made.conv) {
+    conv.product = product_constants();
+    conv.winograd_tiles = conv.product.tiles;
+  }
   made.elementwise.l2_bytes_per_clock = 40;
   return made;
 }
@@ -112,6 +115,69 @@ void test_ways_of_convolutions() {
   CHECK(model.estimate(conv(256, 256, 56, 256)).latency_ns < model.estimate(conv(256, 256, 56)).latency_ns);
 }
 
+/// The way that is left when all others are too slow.
+ConvConstants only(double implicit, double winograd, double fused) {
+  ConvConstants made = constants().conv[0];
+  for (Tile& tile : made.product.tiles) tile.efficiency = implicit;
+  for (Tile& tile : made.winograd_tiles) tile.efficiency = winograd;
+  made.fused_winograd_efficiency = fused;
+  return made;
+}
+
+Conv square(double batch, double edge) {
+  return {batch, 64, edge, edge, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, edge, edge};
+}
+
+void test_batches_are_filled_up_where_tiles_are_transformed() {
+  const auto flops = [](double batch) {
+    return conv_parts(device(), only(0.001, 0.9, 0.001), square(batch, 16), Dtype::kFp32).flops;
+  };
+  CHECK_NEAR(flops(1) / flops(16), 1, 1e-12);
+  CHECK_NEAR(flops(17) / flops(16), 2, 1e-12);
+}
+
+void test_blocks_of_fused_kernels_cover_several_images_before_volta() {
+  // Two images of 8 x 8 fill a block of 32 tiles of 2 x 2 together; from Volta on each has a block of its
+  // own.
+  Device older = device();
+  older.capability = 6.0;
+  const auto flops = [](const Device& on) {
+    return conv_parts(on, only(0.001, 0.001, 0.9), square(2, 8), Dtype::kFp32).flops;
+  };
+  CHECK_NEAR(flops(older), 2.0 * 32 * 32 * 16 * 64 * 2, 1);
+  CHECK_NEAR(flops(device()) / flops(older), 2, 1e-12);
+}
+
+void test_plain_convolutions_do_not_split_k() {
+  // 64 positions and 64 filters are one block, however long k is.
+  Conv deep = square(1, 8);
+  deep.channels = 4096;
+  const Parts parts = conv_parts(device(), only(0.9, 0.001, 0.001), deep, Dtype::kFp32);
+  CHECK(parts.compute >= 64.0 * 64 * 4096 * 9 / (64 * 0.9));
+}
+
+void test_blocks_that_drift_apart_read_again() {
+  ProductConstants drifting = product_constants();
+  drifting.drift = 0.02;
+  const Tile& tile = drifting.tiles[0];
+  const auto bytes = [&tile](const ProductConstants& constants, double k) {
+    return product_parts(device(), constants, shape_of({1, 4096, 4096, k, 0, 0}, Dtype::kFp32), Dtype::kFp32,
+                         tile, 1)
+        .dram_bytes;
+  };
+  const double little = bytes(drifting, 64) / bytes(product_constants(), 64);
+  const double much = bytes(drifting, 65536) / bytes(product_constants(), 65536);
+  CHECK(little < 1.02);
+  CHECK(much > 2 * little);
+}
+
+void test_shared_issue_slots_slow_multiply_adds() {
+  Device shared = device();
+  shared.shared_issue = true;
+  CHECK_NEAR(issue_share(device(), product_constants().tiles[0]), 1, 1e-12);
+  CHECK_NEAR(issue_share(shared, product_constants().tiles[0]), 29.17 / 35.48 / (18.88 / 19.49), 2e-3);
+}
+
 void test_what_cannot_be_is_refused() {
   const Model model(device(), constants());
   CHECK_THROWS(std::invalid_argument, model.estimate(op(Kind::kGemm, {1, 0, 4, 4})));
@@ -126,6 +192,9 @@ void test_what_cannot_be_is_refused() {
   CHECK_THROWS(std::invalid_argument, Model(none, constants()));
   Constants broken = constants();
   broken.gemm[0].tiles.clear();
+  CHECK_THROWS(std::invalid_argument, Model(device(), broken));
+  broken = constants();
+  broken.conv[0].winograd_tiles.clear();
   CHECK_THROWS(std::invalid_argument, Model(device(), broken));
   std::vector<Answer> too_few(1);
   CHECK_THROWS(std::invalid_argument, model.estimate(std::vector<Op>(2), too_few));
@@ -149,6 +218,11 @@ int main() {
   test_given_tiles_are_kept_and_chosen_ones_are_no_slower();
   test_power_slows_what_draws_too_much();
   test_ways_of_convolutions();
+  test_batches_are_filled_up_where_tiles_are_transformed();
+  test_blocks_of_fused_kernels_cover_several_images_before_volta();
+  test_plain_convolutions_do_not_split_k();
+  test_blocks_that_drift_apart_read_again();
+  test_shared_issue_slots_slow_multiply_adds();
   test_what_cannot_be_is_refused();
   test_extreme_sizes_have_finite_answers();
   return lutra::check::finish();

@@ -37,7 +37,7 @@ void test_damaged_trees_are_refused() {
   beyond.right[0] = 3;
   CHECK_THROWS(std::invalid_argument, beyond.check(2));
   Tree unknown = two_tiles(7.0);
-  unknown.feature[0] = 5;
+  unknown.feature[0] = static_cast<std::int32_t>(kFeatures);
   CHECK_THROWS(std::invalid_argument, unknown.check(2));
   Tree uneven = two_tiles(7.0);
   uneven.threshold.pop_back();

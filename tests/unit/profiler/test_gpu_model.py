@@ -281,3 +281,23 @@ def test_larger_streams_are_never_quicker() -> None:
     latency = simulate(gpu(), ops).latency_ns
     assert (np.diff(latency) >= -1e-6).all()
     assert math.isfinite(latency[-1])
+
+
+@pytest.mark.parametrize("name", ["p4", "v100_pcie_32gb", "h100_sxm"])
+def test_larger_batches_of_convolutions_are_hardly_ever_quicker(name: str) -> None:
+    for size, edge in ((3, 7), (3, 56), (1, 28), (5, 14)):
+        ops = [
+            GpuOp.conv2d(batch, 64, edge, edge, 96, kernel=(size, size), padding=(size // 2, size // 2))
+            for batch in range(1, 130)
+        ]
+        latency = simulate(gpu(name), ops).latency_ns
+        assert (latency[1:] > 0.98 * np.maximum.accumulate(latency[:-1])).all()
+        assert latency[-1] > 2 * latency[0]
+
+
+@pytest.mark.parametrize("name", ["p4", "p100_pcie_16gb", "h100_sxm"])
+@given(m=SIZES, n=SIZES, k=st.integers(64, 1 << 15))
+def test_longer_products_take_longer(name: str, m: int, n: int, k: int) -> None:
+    k = 64 * math.ceil(k / 64)
+    latency = simulate(gpu(name), [GpuOp.linear(m, n, k), GpuOp.linear(m, n, 8 * k)]).latency_ns
+    assert latency[1] > latency[0]
