@@ -11,6 +11,7 @@ from ...networks.errors import NotCoveredError, UsageError
 from ...predictors import Prediction
 from ..api.knowledge import Setting
 from ..api.service import Service
+from ..jobs.job import Job
 from ..jobs.reading import every_event
 from ..options import split_numbers
 from ..scopes import includes
@@ -116,8 +117,9 @@ def _found(server: Service, job: str) -> dict[str, Any]:
 
     Raises:
         UnknownJobError: there is none, or it has found nothing.
+        UsageError: it is no search.
     """
-    return {"id": job, "request": server.jobs.get(job).request, "result": _document(server, job, "result.json")}
+    return {"id": job, "request": _search_job(server, job).request, "result": _document(server, job, "result.json")}
 
 
 @page(router, "/networks")
@@ -191,9 +193,7 @@ async def search(view: View, job: str) -> Page:
 
 
 def _search(server: Service, job: str) -> Page:
-    found = server.jobs.get(job)
-    if found.kind != "search":
-        raise UsageError(f"job {job} is a {found.kind}, no search", hint=f"look at it under /jobs/{job}")
+    found = _search_job(server, job)
     events = [event for event in every_event(server.jobs, job) if event.get("event") == "tried"]
     tried = [item for event in events for item in event["items"]]
     if not found.is_finished:
@@ -203,6 +203,13 @@ def _search(server: Service, job: str) -> Page:
     result = _document(server, job, "result.json") if "result.json" in names else asked_of(found.request, events)
     whole = "front" in result
     return search_page(result, tried, chosen, live=None if whole else found.to_dict(), job=job if whole else None)
+
+
+def _search_job(server: Service, job: str) -> Job:
+    found = server.jobs.get(job)
+    if found.kind != "search":
+        raise UsageError(f"job {job} is a {found.kind}, no search", hint=f"look at it under /jobs/{job}")
+    return found
 
 
 def _document(server: Service, job: str, name: str) -> dict[str, Any]:

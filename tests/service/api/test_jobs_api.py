@@ -123,4 +123,6 @@ def test_two_searches_beside_each_other(api: Api) -> None:
     assert (found["left"]["id"], found["right"]["id"], found["comparable"]) == (ids[0], ids[1], True)
     assert found["differences"] == [{"name": "max_ms", "left": 1.0, "right": 2.0}]
     assert api.owner.get("/compare/searches.json?left=unknown").status_code == 404
+    profile = api.owner.post("/v1/jobs", json=REQUEST).json()["id"]
+    assert api.owner.get(f"/compare/searches.json?left={profile}").status_code == 422
     assert api.owner.get(f"/searches/{ids[0]}").text.count(f"/compare/searches?left={ids[0]}") == 1
