@@ -19,6 +19,7 @@ from ...networks import Network
 from ...networks.errors import CheckpointError, DivergedError, NotSupportedError, TrainingError
 from ...networks.exporters import to_torch
 from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from ..layout import layout_for
 from .data import ImageSet, Statistics
 from .data_augmentation import Batches
 from .lessons import Labels, Lesson
@@ -235,7 +236,8 @@ class _Run:
             "part": list(part),
         }
         self.module = module
-        self.module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._layout = layout_for(module)
+        self.module.to(self.device, memory_format=self._layout)  # type: ignore[call-overload]
         self.averages = {n: t.clone() for n, t in self.module.state_dict().items()} if recipe.averaging else {}
         self.optimiser = lesson.optimiser(self.module, recipe)
         self.learned = Batches(
@@ -293,7 +295,7 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=self._layout)
         loss = self.lesson.gradients(self.module, inputs, targets, step)
         self.optimiser.step()
         self._average()

@@ -11,6 +11,7 @@ from ...networks import TensorType
 from ...networks.blocks import DARTS_OPS, DartsEdge
 from ...networks.blocks.darts import darts_input, darts_op
 from ...networks.errors import NotSupportedError, UsageError
+from ..layout import layout_for
 from ..spaces import Codes, SearchSpace
 from ..spaces.darts import NODES, Cell, DartsSpace
 from ._registry import register
@@ -95,10 +96,11 @@ class CellSupernet(MixedNet):
             self.head, _, _ = module_of(space.head, last, "the head")
         self.counts = [_NONE + 1] * (2 * len(_EDGES))
         self.identities = [_SKIP] * len(self.counts)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.layout = layout_for(self)
+        self.to(memory_format=self.layout)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, mix: Mix) -> Tensor:
-        before = last = self.stem(images.contiguous(memory_format=torch.channels_last))
+        before = last = self.stem(images.contiguous(memory_format=self.layout))
         for cell in self.cells:
             before, last = last, cell(before, last, mix)
         outputs: Tensor = self.head(last)
