@@ -64,7 +64,7 @@ def translate(where: str, error: BaseException) -> StoreError:
         return StoreLockedError(
             f"another process is writing to {where} ({error})", hint="wait until it is done, then try again"
         )
-    if code in _CORRUPT:
+    if code in _CORRUPT or "Could not decode to UTF-8" in str(error):  # a fault of Python's module has no code
         return StoreCorruptError(
             f"{where} is damaged, or not a Lutra store ({error})",
             hint=f"save what stands with {salvaging(where)}, restore it from a backup, {_ELSEWHERE}",

@@ -180,7 +180,9 @@ class _Reader:
     def _present(self, table: str) -> set[str]:
         """Columns that a table has: older schemas have fewer."""
         with translated(self._where):
-            return {row["name"] for row in self._connection.execute(f"PRAGMA table_info({table})")}
+            # Their names alone: what else is said of them may be damaged, and is not needed.
+            found = self._connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+            return {row["name"] for row in found}
 
     def _announced_bytes(self) -> int:
         """Size of the file as its first page tells, which is more than it is now if its end is missing."""

@@ -118,6 +118,14 @@ def test_overwritten_pages_cost_only_their_rows(original: tuple[bytes, Rows], tm
     assert saved.items() <= rows.items()
 
 
+def test_a_garbled_type_of_a_column_costs_nothing(original: tuple[bytes, Rows], tmp_path: Path) -> None:
+    content, rows = original
+    path = tmp_path / "lutra.db"
+    path.write_bytes(content.replace(b"device_id INTEGER", b"device_id INTEG\xb0R"))
+    examine(path)
+    assert saved_rows(path, tmp_path / "saved.db") == rows
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=6),
