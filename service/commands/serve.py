@@ -1,5 +1,6 @@
 """``lutra serve``: the REST API and its pages."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +85,6 @@ def serve(
             typer.echo(f"  in a browser, once: {url}{login}")
             typer.echo(f"  for programs, until it stops: LUTRA_SERVER={url} LUTRA_TOKEN={token}")
 
-    try:
+    with suppress(KeyboardInterrupt):  # the way it is meant to end
         serve(listening, settings, announce)
-    except KeyboardInterrupt:  # the way it is meant to end
-        typer.echo("stopped", err=True)
+    typer.echo("stopped", err=True)
