@@ -80,9 +80,7 @@ struct nvmlDevice_st {};
 
 /// Whose kernels are in a module: what the stand-in of NVRTC wrote, or a file of nvcc's, where names tell.
 int element_of(const char* image) {
-  std::uint32_t magic = 0;
-  std::memcpy(&magic, image, sizeof(magic));
-  if (magic != 0xba55ed50U) return std::atoi(image);
+  if (image[0] == '-' || (image[0] >= '0' && image[0] <= '9')) return std::atoi(image);
   std::uint16_t header = 0;
   std::uint64_t bytes = 0;
   std::memcpy(&header, image + 6, sizeof(header));
