@@ -86,6 +86,10 @@ class LutraError(Exception):
         self.message = message
         self.hint = hint
 
+    def to_dict(self) -> dict[str, str | None]:
+        """What people are told of it, as plain JSON data: ``code``, ``message``, ``hint``."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  fix: {self.hint}"
 

@@ -20,6 +20,18 @@ logger = logging.getLogger(__name__)
 STANDARD_OUTPUT = "-"
 
 
+def require_one_on_output(as_json: bool, events: str | None) -> None:
+    """Refuse that a result as JSON and events both go to standard output.
+
+    Raises:
+        UsageError: they would.
+    """
+    from ..networks.errors import UsageError
+
+    if as_json and events == STANDARD_OUTPUT:
+        raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+
+
 def run(
     plan: "Plan",
     store: "Store",

@@ -74,11 +74,12 @@ def finished_job(client: "Client", server: str, kind: str, request: Mapping[str,
     return done
 
 
-def refuse_local(given: Mapping[str, Any]) -> None:
+def refuse_local(given: Mapping[str, Any], why: str = "the job is done elsewhere") -> None:
     """Refuse options that mean this machine.
 
     Args:
         given: values of such options, by name; None where they are not given.
+        why: they make no sense.
 
     Raises:
         UsageError: one is given.
@@ -87,7 +88,7 @@ def refuse_local(given: Mapping[str, Any]) -> None:
 
     told = [name for name, value in given.items() if value is not None]
     if told:
-        raise UsageError(f"--server and {', '.join(told)}", hint="leave them out: the job is done elsewhere")
+        raise UsageError(f"--server and {', '.join(told)}", hint=f"leave them out: {why}")
 
 
 def networks_for_a_server(names: list[str], input_shapes: list[str] | None) -> list[str | dict[str, Any]]:

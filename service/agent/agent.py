@@ -208,11 +208,7 @@ class _Agent:
         try:
             self._assignments.accept(job, token)
         except (UnknownNameError, JobRequestError) as error:
-            told = {
-                "code": error.code,
-                "message": error.message,
-                "hint": "upgrade the agent, or ask for something else",
-            }
+            told = error.to_dict() | {"hint": "upgrade the agent, or ask for something else"}
             self._link.ask(RemoteWork.end, job.id, token, "failed", error=told)
             self._assignments.decline()
             return True

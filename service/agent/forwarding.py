@@ -56,6 +56,7 @@ class Forwarder:
         link: the server.
         name: what the agent is called.
         kinds: of jobs that it can run.
+        devices: names of those that it measures.
 
     Attributes:
         running: id of the job that is being run, whose log may still grow; None for none.

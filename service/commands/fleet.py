@@ -174,14 +174,12 @@ def profile(
     Rows are committed as they come. Of a machine that is lost nothing is measured twice: when it joins again the rest
     is, and meanwhile the others go on. Ctrl-C ends all after the rows that are good enough.
     """
-    from ...networks.errors import UsageError
-    from ..campaigns import STANDARD_OUTPUT, cancel_on_interrupt, event_writer
+    from ..campaigns import STANDARD_OUTPUT, cancel_on_interrupt, event_writer, require_one_on_output
     from ..fleet import Fleet, Order
     from ..fleet.quiet import ray_in_the_log
     from ..stores import open_store, require_store
 
-    if as_json and events == STANDARD_OUTPUT:
-        raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+    require_one_on_output(as_json, events)
     patience_s = seconds_of(patience)
     assert patience_s is not None
     order = Order.of(

@@ -89,11 +89,11 @@ def predict(
     subjects: dict[str, Any] = {"batch": batch, "resolution": resolution, "input_shapes": input_shape}
     given: dict[str, object]
     if server is not None:
+        from ..remote import refuse_local
+
         given = {"--store": store, "--encoding": encoding, "--exact": exact or None, "--engine": engine}
         given |= {"--no-simulate": None if simulate else True}
-        if any(value is not None for value in given.values()):
-            names = ", ".join(name for name, value in given.items() if value is not None)
-            raise UsageError(f"--server and {names}", hint="leave them out: the server has a store of its own")
+        refuse_local(given, "the server has a store of its own")
         asked = {"device": device, "model": model, "runtime": runtime, "threads": threads, "precision": precision}
         predictions = _of_server(server, asked, networks, coverage, subjects)
     elif model is not None:

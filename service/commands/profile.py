@@ -85,8 +85,7 @@ def profile(
     from ..stores import open_store, require_store
 
     budget_s, target = seconds_of(budget), share_of(target_error)
-    if as_json and events == campaigns.STANDARD_OUTPUT:
-        raise UsageError("--json and --events - both want standard output", hint="send the events to a file")
+    campaigns.require_one_on_output(as_json, events)
     if server is not None:
         refuse_local({"--store": store, "--events": events, "--dry-run": dry_run or None, "--wait": wait or None})
         _on_a_server(

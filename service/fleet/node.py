@@ -76,7 +76,7 @@ class Measurer:
             self._order = Order.from_json(order, sources)
             self._work = self._planned(self._order)
         except LutraError as error:
-            return json.dumps({"error": _told(error)})
+            return json.dumps({"error": error.to_dict()})
         return json.dumps({"fingerprint": self._work.device.fingerprint.to_dict()})
 
     def _planned(self, order: Order) -> "Work":
@@ -171,7 +171,7 @@ class _Campaign:
             )
             self._end = {"result": self._came_to(result), "documents": self._store.documents(plan.device.fingerprint)}
         except LutraError as error:
-            self._end = {"error": _told(error)}
+            self._end = {"error": error.to_dict()}
         except Exception as error:
             logger.exception("the campaign broke off")
             self._end = {
@@ -193,7 +193,3 @@ class _Campaign:
 
         compared = self._work.compared(result)
         return document(result, self._work, compared) | {"shown": None if compared is None else compared.detailed()}
-
-
-def _told(error: LutraError) -> dict[str, Any]:
-    return {"code": error.code, "message": error.message, "hint": error.hint}

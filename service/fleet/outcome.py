@@ -45,6 +45,5 @@ class Outcome:
         """Plain JSON data."""
         told = {"node": self.node, "digest": self.digest, "committed": self.committed, "node_losses": self.losses}
         if self.error is not None:
-            error = self.error
-            told["error"] = {"code": error.code, "message": error.message, "hint": error.hint}
+            told["error"] = self.error.to_dict()
         return {**self.document, **told}

@@ -106,7 +106,7 @@ def _outcome(context: Context) -> tuple[dict[str, Any] | None, dict[str, Any] | 
         raise
     except LutraError as error:
         logger.error("%s", error)
-        return None, {"code": error.code, "message": error.message, "hint": error.hint}
+        return None, error.to_dict()
     except Exception as error:
         traceback.print_exc()
         return None, {"code": JobError.code, "message": f"{type(error).__name__}: {error}", "hint": _BROKEN}

@@ -13,6 +13,7 @@ from ...luts.measurement import utc_now
 from ...networks.errors import JobLostError, StoreError
 from .job import Claim, Job
 from .queue import JobQueue
+from .reading import write_files
 
 if TYPE_CHECKING:
     from ...profiler import Device
@@ -90,11 +91,7 @@ class Context:
 
     def fetch_folder(self, job_id: str, prefix: str, folder: Path) -> Path:
         """Write the files of another job whose names begin with ``prefix`` into a folder, which is returned."""
-        for file in self._queue.files(job_id):
-            if file.name.startswith(prefix):
-                path = folder / file.name.removeprefix(prefix)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(self._queue.file(job_id, file.name))
+        write_files(self._queue, job_id, folder, prefix)
         return folder
 
     def _tell_until_stopped(self) -> None:

@@ -68,19 +68,24 @@ class JobQueue(Working):
             UnknownJobError: it is to wait for a job that is not there.
             JobStateError: it is to wait for one that did not succeed.
         """
+        asked = self._asked(kind, request, limit_s)
+        row = asked | {"priority": priority, "idempotency_key": _submitting.key(idempotency_key)}
+        with self._deciding() as connection:
+            return _submitting.submitted(connection, row, self.limits)
+
+    def _asked(self, kind: str, request: Mapping[str, Any], limit_s: float | None) -> dict[str, Any]:
+        """Columns of a job that is asked for, checked."""
         cls, asked = checked_request(kind, request)
-        row = {
+        return {
             "kind": kind,
             "request": _submitting.request_text(kind, asked.model_dump(mode="json"), self.limits),
             "device": cls.device_of(asked),
-            "priority": priority,
+            "priority": 0,
             "limit_s": _submitting.time_limit(limit_s),
-            "idempotency_key": _submitting.key(idempotency_key),
+            "idempotency_key": None,
             "waits_for": cls.waits_for(asked),
             "cloned_from": None,
         }
-        with self._deciding() as connection:
-            return _submitting.submitted(connection, row, self.limits)
 
     def clone(self, job_id: str) -> Job:
         """Take a job once more, under another id; a profile goes on where the earlier one stopped.
@@ -111,18 +116,7 @@ class JobQueue(Working):
             JobRequestError: the request makes no sense here.
             UsageError: a limit that makes none.
         """
-        cls, asked = checked_request(kind, request)
-        row = {
-            "id": job_id,
-            "kind": kind,
-            "request": _submitting.request_text(kind, asked.model_dump(mode="json"), self.limits),
-            "device": cls.device_of(asked),
-            "priority": 0,
-            "limit_s": _submitting.time_limit(limit_s),
-            "idempotency_key": None,
-            "waits_for": None,
-            "cloned_from": None,
-        }
+        row = self._asked(kind, request, limit_s) | {"id": job_id, "waits_for": None}
         with self._deciding() as connection:
             known = connection.execute(select(job).where(job.c.id == job_id)).mappings().one_or_none()
             if known is not None and known["state"] not in FINISHED:

@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from ..searching.settings import Settings
 
 _FOLDER: Final = "search"
-_SAME: Final = (  # in a request as in the settings
-    "space",
-    "device",
-    "runtime",
-    "threads",
-    "precision",
-    "engine",
-    "strategy",
-    "parameters",
-    "accuracy",
-    "data",
-    "also",
-    "margin",
-    "evaluations",
-    "batch",
-    "seed",
-)
 
 
 class SearchRequest(Request):
@@ -122,19 +105,19 @@ class SearchJob(JobKind[SearchRequest]):
 
 def _settings(request: SearchRequest, context: Context) -> "Settings":
     from ..searching.parameters import require_known
-    from ..searching.settings import Settings
+    from ..searching.settings import BOUNDS, SAME, Settings
 
     require_known(request.strategy, request.parameters)
     model = None
     if request.model is not None:
         model = str(context.fetch_folder(request.model, PREDICTOR, context.folder / "model"))
-    bounds = {"latency_ms": request.max_ms, "macs": request.max_macs, "params": request.max_params}
+    bounds = {name: getattr(request, asked) for name, asked in BOUNDS.items()}
     return Settings(
         model=model,
         store=None,  # that of the environment, which a worker's processes share
         trade=tuple(request.trade),
         bounds={name: bound for name, bound in bounds.items() if bound is not None},
-        **{name: getattr(request, name) for name in _SAME},
+        **{name: getattr(request, name) for name in SAME},
     )
 
 

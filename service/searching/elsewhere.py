@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from .folder import TEXT
+from .settings import BOUNDS, SAME
 
 if TYPE_CHECKING:
     from ..client import Client
@@ -11,20 +12,6 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _HINT: Final = "a server's job names no files: give the name of what the server has; lutra search alone takes files"
-_SAME: Final = (  # in a request as in the settings
-    "space",
-    "runtime",
-    "threads",
-    "precision",
-    "engine",
-    "strategy",
-    "accuracy",
-    "data",
-    "margin",
-    "evaluations",
-    "batch",
-    "seed",
-)
 
 
 def request_of(settings: "Settings", *, fit_job: str | None, remeasure: int) -> dict[str, Any]:
@@ -52,12 +39,11 @@ def request_of(settings: "Settings", *, fit_job: str | None, remeasure: int) -> 
     for option, text in named:
         if text is not None and Path(text).is_absolute():
             raise UsageError(f"--server and {option} {text}", hint=_HINT)
-    bounds = {"latency_ms": "max_ms", "macs": "max_macs", "params": "max_params"}
-    request: dict[str, Any] = {name: getattr(settings, name) for name in _SAME}
-    request |= {bounds[name]: bound for name, bound in settings.bounds.items()}
-    request |= {"parameters": dict(settings.parameters), "also": dict(settings.also), "trade": list(settings.trade)}
-    request |= {"model": fit_job} if fit_job is not None else {"device": settings.device}
-    return request | {"remeasure": remeasure}
+    request = {name: getattr(settings, name) for name in SAME}
+    request |= {BOUNDS[name]: bound for name, bound in settings.bounds.items()}
+    if fit_job is not None:
+        del request["device"]
+    return request | {"trade": list(settings.trade), "model": fit_job, "remeasure": remeasure}
 
 
 def fetched(client: "Client", job: "Job", folder: Path) -> str:
@@ -72,12 +58,7 @@ def fetched(client: "Client", job: "Job", folder: Path) -> str:
         LutraError: a file cannot be had.
         UsageError: a file's name leads out of the folder.
     """
-    from ...networks.errors import UsageError
+    from ..jobs.reading import write_files
 
-    for file in client.jobs.files(job.id):
-        path = (folder / file.name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise UsageError(f"the server has a file {file.name!r}", hint="it would lie outside of the folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(client.jobs.file(job.id, file.name))
+    write_files(client.jobs, job.id, folder)
     return (folder / TEXT).read_text(encoding="utf-8")

@@ -15,6 +15,27 @@ TRAINED: Final = "trained"
 """Files of a search's folder, and the folder in it for networks that an estimator has trained."""
 FORMAT, VERSION = "lutra.search", 1
 
+SAME: Final = (
+    "space",
+    "device",
+    "runtime",
+    "threads",
+    "precision",
+    "engine",
+    "strategy",
+    "parameters",
+    "accuracy",
+    "data",
+    "also",
+    "margin",
+    "evaluations",
+    "batch",
+    "seed",
+)
+"""What the request of a search job calls as the settings do."""
+BOUNDS: Final = {"latency_ms": "max_ms", "macs": "max_macs", "params": "max_params"}
+"""What the request calls the bounds of the settings."""
+
 _OPTIONAL: Final = (str, int, float)
 
 

@@ -92,8 +92,7 @@ def shown(found: Page, principal: Principal | None = None, *, twin: str = "", st
 
 def error_page(error: LutraError) -> Page:
     """What went wrong, and what to do about it."""
-    data = {"code": error.code, "message": error.message, "hint": error.hint}
-    return Page(template="error.html", title="That did not work", data=data)
+    return Page(template="error.html", title="That did not work", data=error.to_dict())
 
 
 async def _looking(request: Request, scope: Scope) -> View:

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...drawing.architecture import architecture_svg
 from ...drawing.scatter import Scatter, to_svg
+from ...searching.settings import BOUNDS
 from ..page import Page
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def asked_of(request: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) ->
         request: of the search job.
         events: what it told, ``tried``.
     """
-    limits = {"latency_ms": "max_ms", "macs": "max_macs", "params": "max_params"}
-    bounds = {name: request[asked] for name, asked in limits.items() if request.get(asked) is not None}
+    bounds = {name: request[asked] for name, asked in BOUNDS.items() if request.get(asked) is not None}
     told: dict[str, Any] = {"space": {"name": request["space"]}, "strategy": {"name": request["strategy"]}}
     told |= {"accuracy": {"name": request["accuracy"], "label": request["accuracy"]}, "bounds": bounds}
     simulated = any(event["simulated"] for event in events)
