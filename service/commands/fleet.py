@@ -37,7 +37,7 @@ from ..options import (
 if TYPE_CHECKING:
     from ..fleet import Outcome
 
-app = typer.Typer(no_args_is_help=True, help="Many machines that measure and evaluate together, in a Ray cluster.")
+app = typer.Typer(no_args_is_help=True, help="Measure and evaluate on many machines at once.")
 
 _PORT: Final = 6379
 _LINE_EVERY_S: Final = 5.0
