@@ -7,6 +7,7 @@ from typing import Any, Final
 from ..networks.errors import UsageError
 
 _ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)  # once: rows are many
+_IN_ORDER: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def canonical(value: object) -> str:
@@ -15,8 +16,21 @@ def canonical(value: object) -> str:
     Raises:
         UsageError: the value has no JSON form (NaN, infinity, an object that is not plain data).
     """
+    return _encoded(_ENCODER, value)
+
+
+def in_order(value: object) -> str:
+    """Return the text of a JSON value whose order of keys matters: as they come, no spaces, ASCII.
+
+    Raises:
+        UsageError: as `canonical` raises.
+    """
+    return _encoded(_IN_ORDER, value)
+
+
+def _encoded(encoder: json.JSONEncoder, value: object) -> str:
     try:
-        return _ENCODER.encode(value)
+        return encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"not representable as JSON: {error}", hint="use plain str, int, finite float, bool, list and dict"

@@ -1,5 +1,6 @@
 """Taking a job into the queue."""
 
+import json
 import math
 import uuid
 from collections.abc import Mapping
@@ -7,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, insert, select
 
-from ...luts._json import canonical
+from ...luts._json import in_order
 from ...luts.measurement import utc_now
 from ...networks.errors import IdempotencyError, JobRequestError, JobStateError, QueueFullError, UsageError
 from ..schema import job
@@ -19,12 +20,12 @@ _LONGEST_KEY: Final = 255
 
 
 def request_text(kind: str, request: Mapping[str, Any], limits: Limits) -> str:
-    """A request as it is stored.
+    """A request as it is stored: columns of samples keep their order.
 
     Raises:
         JobRequestError: it is too large.
     """
-    told = canonical(request)
+    told = in_order(request)
     if len(told) > limits.request_bytes:
         raise JobRequestError(kind, {"": f"it has {len(told)} bytes; {limits.request_bytes} are allowed"})
     return told
@@ -62,7 +63,7 @@ def submitted(connection: Connection, row: Mapping[str, Any], limits: Limits) ->
         query = select(job).where(job.c.idempotency_key == row["idempotency_key"])
         known = connection.execute(query).mappings().one_or_none()
         if known is not None:
-            if (known["kind"], known["request"]) != (row["kind"], row["request"]):
+            if known["kind"] != row["kind"] or json.loads(known["request"]) != json.loads(row["request"]):
                 raise IdempotencyError(known["id"])
             return Job.of(dict(known))
     waiting = select(func.count()).select_from(job).where(job.c.state.in_(WAITING))

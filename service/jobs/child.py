@@ -98,8 +98,8 @@ def _outcome(context: Context) -> tuple[dict[str, Any] | None, dict[str, Any] | 
         JobLostError, StoreUnavailableError, StoreLockedError, WorkerCrashedError: it cannot be said of the job itself
             that it failed; it may well succeed the next time.
     """
-    kind, request = checked_request(context.job.kind, context.job.request)
     try:
+        kind, request = checked_request(context.job.kind, context.job.request)  # a newer version may have taken it
         with context:
             return dict(kind().run(request, context)), None
     except (JobLostError, StoreUnavailableError, StoreLockedError, WorkerCrashedError):

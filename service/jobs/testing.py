@@ -24,6 +24,7 @@ from ...networks.errors import (
 from ..schema import job
 from ._streams import Standing, Told
 from .job import FINISHED, Claim, Worker
+from .kinds import checked_request
 from .limits import Limits
 from .queue import JobQueue
 
@@ -84,6 +85,23 @@ class QueueContract:
         assert found.request["threads"] == 1  # defaults stand as they were when it was asked for
         assert states(queue, made.id) == ["created", "queued"]
 
+    @pytest.mark.parametrize(
+        ("kind", "request_"),
+        [
+            ("profile", NULL | {"budget_s": 9.5, "check": False}),
+            ("fit", {"data": {"width": [1.0, 2.0], "depth": [3.0, 1.0], "latency_ms": [1.5, 2.5]}, "test_share": 0.5}),
+            ("fit", {"table": "null", "models": ["additive"]}),
+            ("fit", {"samples": 5, "space": "fbnet", "device": "null"}),
+            ("search", {"space": "fbnet", "max_ms": 5.0, "also": {"phone": 3.0, "board": 2.0}, "remeasure": 2}),
+        ],
+    )
+    def test_what_was_asked_is_still_what_is_asked_when_it_is_taken(
+        self, queue: JobQueue, kind: str, request_: dict[str, Any]
+    ) -> None:
+        stored = queue.get(queue.submit(kind, request_).id).request
+        assert checked_request(kind, stored)[1] == checked_request(kind, request_)[1]
+        assert list(stored.get("data") or {}) == list(request_.get("data") or {})  # codes are in that order
+
     def test_what_makes_no_sense_is_refused_and_leaves_nothing(self, queue: JobQueue) -> None:
         with pytest.raises(UnknownNameError, match="unknown job kind 'profiel'"):
             queue.submit("profiel", NULL)
@@ -111,7 +129,7 @@ class QueueContract:
 
     def test_one_key_stands_for_one_request(self, queue: JobQueue) -> None:
         first = queue.submit("profile", NULL, idempotency_key="k")
-        assert queue.submit("profile", dict(NULL), idempotency_key="k") == first
+        assert queue.submit("profile", dict(reversed(NULL.items())), idempotency_key="k") == first
         with pytest.raises(IdempotencyError) as caught:
             queue.submit("profile", on("host"), idempotency_key="k")
         assert caught.value.job == first.id

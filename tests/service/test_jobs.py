@@ -12,12 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import update
 
 from lutra.luts import Store
 from lutra.service.jobs import attempt
 from lutra.service.jobs.job import Job
 from lutra.service.jobs.queue import JobQueue
 from lutra.service.jobs.worker import WorkerSettings, devices_of, work
+from lutra.service.schema import job
 
 PLUGINS = Path(__file__).with_name("plugins")
 NULL = {"networks": ["mobilenet_v2"], "device": "null", "resolution": 32}
@@ -104,6 +106,17 @@ def test_jobs_that_end(queue: JobQueue, run: Run, tmp_path: Path) -> None:
     assert (error["code"], error["message"]) == ("LUTRA-E900", "ZeroDivisionError: by nothing")
     assert "Traceback" in queue.log(broken.id)
     assert [*(tmp_path / "work").iterdir()] == []
+
+
+def test_a_request_that_is_not_known_here_fails_at_once(queue: JobQueue, run: Run, tmp_path: Path) -> None:
+    newer = queue.submit("profile", NULL)
+    with Store.open(tmp_path / "rows.db") as store, store.database.write() as connection:
+        connection.execute(update(job).values(request='{"networks": ["mobilenet_v2"], "newer": 1}'))
+    assert run() == 1
+    ended = queue.get(newer.id)
+    assert (ended.state, ended.attempts) == ("failed", 1)
+    assert ended.error is not None
+    assert (ended.error["code"], "newer" in ended.error["message"]) == ("LUTRA-E902", True)
 
 
 def test_a_process_that_dies_is_tried_again_from_where_it_stopped(queue: JobQueue, run: Run) -> None:
