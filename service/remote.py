@@ -37,11 +37,16 @@ def run_job(server: str, kind: str, request: Mapping[str, Any], *, as_json: bool
         if as_json:
             echo_json(result)
             return
-        for name, value in result.items():  # what has parts is for --json
-            if value is not None and not isinstance(value, dict | list):
-                typer.echo(f"{name.replace('_', ' ')}: {value}")
+        show_result(result)
         for file in client.jobs.files(job.id):
             typer.echo(f"file: {file.name} ({file.size_bytes} bytes; lutra jobs fetch gets it)")
+
+
+def show_result(result: Mapping[str, Any]) -> None:
+    """Print what a job's result says in one line each; what has parts is for ``--json``."""
+    for name, value in result.items():
+        if value is not None and not isinstance(value, dict | list):
+            typer.echo(f"{name.replace('_', ' ')}: {value}")
 
 
 def finished_job(client: "Client", server: str, kind: str, request: Mapping[str, Any]) -> "Job":

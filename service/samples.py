@@ -110,6 +110,32 @@ def read_columns(path: str) -> "pa.Table":
         ) from None
 
 
+def plain_columns(path: str) -> dict[str, list[float] | list[str]]:
+    """The columns of a CSV or Parquet file with a header, as a request holds them: all of numbers, or all of text.
+
+    Raises:
+        TableFileError: the file cannot be read, or a column has a gap, no finite number, or something else.
+    """
+    import pyarrow as pa
+
+    table = read_columns(path)
+    found: dict[str, list[float] | list[str]] = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            _require_no_gaps(path, table, name)
+            found[name] = column.to_pylist()
+            continue
+        numbers = numbers_of(path, table, name)
+        if not np.isfinite(numbers).all():
+            row = int(np.argmin(np.isfinite(numbers)))
+            raise TableFileError(
+                path, f"{numbers[row]} is no number", row=1 + row, column=name, hint="leave out such rows"
+            )
+        found[name] = numbers.tolist()
+    return found
+
+
 def scale_of(path: str, latency: str) -> float:
     """What brings a column's numbers to ms."""
     _, said, unit = latency.rpartition("_")
@@ -132,12 +158,16 @@ def numbers_of(path: str, table: "pa.Table", name: str) -> NDArray[np.float64]:
     import pyarrow as pa
 
     column = _column(path, table, name)
-    if column.null_count:
-        row = 1 + int(np.argmax(np.asarray(column.is_null())))
-        raise TableFileError(path, "the cell is empty", row=row, column=name, hint="leave out such rows")
+    _require_no_gaps(path, table, name)
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         raise TableFileError(path, f"holds {column.type}, not numbers", column=name, hint="name the columns to use")
     return np.asarray(column.to_numpy(), np.float64)
+
+
+def _require_no_gaps(path: str, table: "pa.Table", name: str) -> None:
+    if table[name].null_count:
+        row = 1 + int(np.argmax(np.asarray(table[name].is_null())))
+        raise TableFileError(path, "the cell is empty", row=row, column=name, hint="leave out such rows")
 
 
 def network_names(path: str, table: "pa.Table", column: str) -> list[str]:

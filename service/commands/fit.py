@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from ..options import AnyPrecisionOption, JsonOption, NewTableOption, RuntimeOption, StoreOption, echo_json, split_names
+from ..options import (
+    AnyPrecisionOption,
+    JsonOption,
+    NewTableOption,
+    RuntimeOption,
+    ServerOption,
+    StoreOption,
+    echo_json,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from ...profiler import Device
@@ -13,6 +22,12 @@ if TYPE_CHECKING:
 
 _ONLY_WITH_SAMPLES: Final = ("space", "sources", "costs", "new_table")
 _ONLY_WITHOUT: Final = ("table", "latency", "models", "test_share", "coverage")
+_LISTS: Final = ("sources", "costs", "encoding", "models")
+_ASKED: Final = (
+    *("device", "samples", "space", "table", "latency", "networks", "test_share", "coverage", "seed"),
+    *("runtime", "threads", "precision", "new_table"),
+)
+"""What a job is asked by the same name, beside the lists."""
 
 
 def fit(
@@ -93,6 +108,7 @@ def fit(
     precision: AnyPrecisionOption = None,
     new_table: NewTableOption = False,
     store: StoreOption = None,
+    server: ServerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit predictors to measured latencies, compare them on samples that none has seen, and keep the best.
@@ -109,6 +125,9 @@ def fit(
     if Path(out).exists() and not overwrite:  # before minutes of training, not after
         raise UsageError(f"{out} exists", hint="give another --out, or --overwrite")
     _require_apply(context, samples is not None)
+    if server is not None:
+        _on_a_server(context, server, data, out, overwrite, as_json)
+        return
     if samples is not None:
         from ...profiler import resolve_device
         from ..offers import Offer
@@ -165,12 +184,40 @@ def _require_apply(context: typer.Context, choosing: bool) -> None:
     from ...networks.errors import UsageError
 
     for name in _ONLY_WITHOUT if choosing else _ONLY_WITH_SAMPLES:
-        given = context.get_parameter_source(name)
-        if given is not None and given.name != "DEFAULT":
+        if _is_given(context, name):
             word = "with" if choosing else "without"
             raise UsageError(
                 f"--{name.replace('_', '-')} does not apply {word} --samples", hint="leave one of them out"
             )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def _on_a_server(
+    context: typer.Context, server: str, data: str | None, out: str, overwrite: bool, as_json: bool
+) -> None:
+    """Have a server's worker fit, and fetch the predictor."""
+    from ..client import Client
+    from ..jobs.fit import fetch_predictor
+    from ..remote import finished_job, refuse_local, show_result
+    from ..samples import plain_columns
+
+    given = {name: context.params[name] for name in (*_ASKED, *_LISTS, "store") if _is_given(context, name)}
+    refuse_local({"--store": given.pop("store", None)})
+    request = {name: split_names(value) if name in _LISTS else value for name, value in given.items()}
+    if data is not None:
+        request["data"] = plain_columns(data)
+    with Client(server) as client:
+        job = finished_job(client, server, "fit", request)
+        folder = fetch_predictor(client.jobs, job.id, out, overwrite=overwrite)
+        result = client.jobs.result(job.id) | {"saved": str(folder)}
+    if as_json:
+        echo_json(result)
+    else:
+        show_result(result)
 
 
 def _fit_new(

@@ -1,6 +1,7 @@
 """Jobs that do what ``lutra fit`` does."""
 
 import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
@@ -9,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from .context import Context
 from .kinds import JOB_KINDS, JobKind, Request
+from .reading import HasFiles, write_files
 from .sources import Columns, Name, SpaceName, require_columns, write_columns
 
 if TYPE_CHECKING:
@@ -74,6 +76,25 @@ class FitJob(JobKind[FitRequest]):
         if request.samples is not None:
             return _fit_new(request, request.samples, data, context)
         return _fit(request, data, context)
+
+
+def fetch_predictor(queue: HasFiles, job_id: str, folder: str, *, overwrite: bool) -> Path:
+    """Save the predictor that a fit job left in a folder of this machine, which is returned.
+
+    Args:
+        queue: where the job is.
+        job_id: one that succeeded.
+        folder: is made.
+        overwrite: replace an earlier predictor there.
+
+    Raises:
+        LutraError: the files cannot be had, are damaged, or cannot be written.
+    """
+    from ...predictors._artifact import read_artifact, write_artifact
+
+    with tempfile.TemporaryDirectory() as there:
+        write_files(queue, job_id, Path(there), PREDICTOR)
+        return write_artifact(read_artifact(there), folder, overwrite=overwrite)
 
 
 def _fit(request: FitRequest, data: Path | None, context: Context) -> dict[str, Any]:

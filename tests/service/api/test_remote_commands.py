@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lutra.luts import Store
+from lutra.predictors import load_predictor
 from lutra.service.jobs.job import Worker
 from lutra.service.jobs.queue import JobQueue
 from lutra.service.jobs.worker import WorkerSettings, work
@@ -121,7 +123,7 @@ def worker(live: Live, tmp_path: Path) -> Iterator[None]:
     assert live.url  # the store is there
     stop = threading.Event()
     settings = WorkerSettings(
-        store=str(tmp_path / "rows.db"), kinds=["search"], devices={"null": "null"}, folder=tmp_path / "work"
+        store=str(tmp_path / "rows.db"), kinds=["search", "fit"], devices={"null": "null"}, folder=tmp_path / "work"
     )
     thread = threading.Thread(target=work, args=(settings, stop), daemon=True)
     thread.start()
@@ -146,6 +148,62 @@ def test_a_search_on_a_server_leaves_the_folder_of_one_here(
     assert "20 of 20" in there.err
     again = lutra(*asked, "--server", live.url, "--out", "there")
     assert (again.code, "there exists" in again.err) == (2, True)
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> Path:
+    """A file of 40 networks as numbers, with latencies that these tell."""
+    path = tmp_path / "samples.csv"
+    rows = [f"{width},{depth},{width * depth / 8 + 1}" for width in range(8) for depth in range(5)]
+    path.write_text("\n".join(["width,depth,latency_ms", *rows]) + "\n")
+    return path
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_fit_on_a_server_leaves_the_predictor_of_one_here(
+    lutra: Callable[..., Any], live: Live, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    asked = ("fit", samples.name, "--device", "board", "--models", "additive,quadratic", "--seed", "3", "--json")
+    there = lutra(*asked, "--server", live.url, "--out", "there").document
+    here = lutra(*asked, "--out", "here").document
+    assert there["saved"] == str(tmp_path / "there")
+    assert there["best"] == here["best"] == "quadratic"
+    assert there["encoding"] == here["encoding"] == ["width", "depth"]
+    codes = np.array([[3.0, 4.0], [7.0, 1.0]])
+    loaded = [load_predictor(tmp_path / name) for name in ("there", "here")]
+    assert loaded[0].device == loaded[1].device == "board"
+    assert loaded[0].predict_batch(codes).tolist() == loaded[1].predict_batch(codes).tolist()
+
+    again = lutra(*asked, "--server", live.url, "--out", "there")
+    assert (again.code, "there exists" in again.err) == (2, True)
+    replaced = lutra(*asked[:-1], "--server", live.url, "--out", "there", "--overwrite")
+    assert replaced.code == 0, replaced.err
+    assert f"saved: {tmp_path / 'there'}\n" in replaced.out
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_fit_on_a_server_from_its_own_measurements(
+    lutra: Callable[..., Any], live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUTRA_TOKEN", OWNER)
+    asked = ("fit", "--samples", "56", "--space", SPACE, "--device", "null", "--out", "few", "--server", live.url)
+    done = lutra(*asked)
+    assert done.code == 0, done.err
+    assert load_predictor(tmp_path / "few").device == "null"
+    refused = lutra(*asked, "--overwrite", "--test-share", "0.5")
+    assert (refused.code, "--test-share does not apply with --samples" in refused.err) == (2, True)
+
+
+def test_a_fit_on_a_server_refuses_what_is_of_this_machine(lutra: Callable[..., Any], samples: Path) -> None:
+    nobody = ("--server", "http://127.0.0.1:9")
+    refused = lutra("fit", samples.name, "--store", "rows.db", *nobody)
+    assert (refused.code, "--server and --store" in refused.err) == (2, True)
+    samples.write_text("width,latency_ms\n3,1.5\n4,nan\n")
+    refused = lutra("fit", samples.name, *nobody)
+    assert (refused.code, "row 2" in refused.err, "latency_ms" in refused.err) == (2, True, True)
+    samples.write_text("width,latency_ms\n3,1.5\n,2\n")
+    assert "the cell is empty" in lutra("fit", samples.name, *nobody).err
 
 
 @pytest.mark.parametrize(
