@@ -31,7 +31,7 @@ quickstart: $(VENV)/.package ## set up, profile this CPU for MobileNetV2, predic
 	$(BIN)/lutra predict mobilenet_v2
 
 test: $(VENV)/.dev $(VENV)/.package ## set up and run the fast tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.dev $(VENV)/.package ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow
