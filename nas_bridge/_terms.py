@@ -45,6 +45,8 @@ class Terms:
     def __init__(self, terms: Sequence[_Term], counts: Sequence[int], fixed_ms: float) -> None:
         self._terms = tuple(terms)
         self._counts = np.array(counts)
+        self._most_choices = int(self._counts.max())
+        self._one_each = [term.decisions for term in terms] == [(d,) for d in range(len(counts))]
         self._fixed_ms = fixed_ms
         costs = np.full((len(terms), max(term.costs.size for term in terms)), np.nan)
         for row, term in zip(costs, terms, strict=True):
@@ -102,7 +104,7 @@ class Terms:
         found = np.empty(len(codes), np.float32)
         for start in range(0, len(codes), _CHUNK):
             chunk = unsigned[start : start + _CHUNK]
-            if chunk.max() >= self._counts.max():
+            if chunk.max() >= self._most_choices:
                 return None  # before they are cut to bytes
             choices = np.ascontiguousarray(chunk.astype(self._dtype).T)
             if (choices.max(axis=1) >= self._counts).any():
@@ -112,6 +114,8 @@ class Terms:
 
     def _columns(self, choices: NDArray[Any]) -> NDArray[Any]:
         """Where in its table each term is read, [terms, n], from choices [P, n]."""
+        if self._one_each:
+            return choices
         columns = np.empty((len(self._terms), choices.shape[1]), self._dtype)
         before: dict[tuple[int, ...], NDArray[Any]] = {}  # many terms share all but their last decision
         for column, term in zip(columns, self._terms, strict=True):

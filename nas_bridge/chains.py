@@ -171,6 +171,9 @@ class TableOracle(ChainOracle):
 
     def intervals_ms(self, codes: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
         """As the table's predictor gives them: from its rows, which are taken to err one way, and its own errors."""
+        return self.estimates_ms(codes, coverage)[:, 1:]
+
+    def estimates_ms(self, codes: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
         latencies_ms = self.latencies_ms(codes)
         halfwidths_ms: NDArray[Any] | None = None
         if self._halfwidth_terms is not None:
@@ -178,7 +181,7 @@ class TableOracle(ChainOracle):
         if halfwidths_ms is None:
             halfwidths_ms = self._halfwidths.of(self.space.validate(codes))
         factors = self._predictor.interval_factor(halfwidths_ms / latencies_ms, coverage)
-        return np.stack([latencies_ms / factors, latencies_ms * factors], axis=1)
+        return np.array([latencies_ms, latencies_ms / factors, latencies_ms * factors]).T
 
     def expected_ms(self, probabilities: "Sequence[torch.Tensor]") -> "torch.Tensor":
         if self._share is not None:

@@ -86,6 +86,21 @@ class LatencyOracle(ABC):
             hint="use a predictor, which has intervals, or bound the latency without a margin",
         )
 
+    def estimates_ms(self, codes: ArrayLike, coverage: float = 0.9) -> NDArray[np.float64]:
+        """Latencies with their intervals, for less than both would take one after the other.
+
+        Args:
+            codes: integers [n, P].
+            coverage: in (0, 1).
+
+        Returns:
+            Latency, lower and upper end in ms, float64 [n, 3].
+
+        Raises:
+            LutraError: as `latencies_ms` and `intervals_ms` raise.
+        """
+        return np.column_stack([self.latencies_ms(codes), self.intervals_ms(codes, coverage)])
+
     def refit(self, codes: ArrayLike, latencies_ms: ArrayLike) -> None:
         """Learn from architectures that were measured; from then on the oracle gives other numbers.
 

@@ -157,6 +157,8 @@ class OracleContract(ABC):
                 oracle.intervals_ms(codes)
             return
         narrow, wide = oracle.intervals_ms(codes, 0.5), oracle.intervals_ms(codes, 0.95)
+        both = np.column_stack([oracle.latencies_ms(codes), narrow])
+        np.testing.assert_array_equal(oracle.estimates_ms(codes, 0.5), both)
         latencies_ms = oracle.latencies_ms(codes)
         assert narrow.shape == wide.shape == (8, 2)
         assert (wide[:, 0] <= narrow[:, 0]).all()

@@ -137,9 +137,11 @@ class Predicting:
         found = self._knowledge.space(space)
         rows = checked_codes(found, codes)
         oracle = self._knowledge.oracle(known, found)
-        latencies_ms = oracle.latencies_ms(rows)
-        ends = None if coverage is None else oracle.intervals_ms(rows, checked_coverage(coverage))
-        return _many(known, latencies_ms, ends, coverage) | {"simulated": oracle.simulated}
+        simulated = {"simulated": oracle.simulated}
+        if coverage is None:
+            return _many(known, oracle.latencies_ms(rows), None, None) | simulated
+        found_ms = oracle.estimates_ms(rows, checked_coverage(coverage))
+        return _many(known, found_ms[:, 0], found_ms[:, 1:], coverage) | simulated
 
     def networks(self, source: Setting | str, subjects: list[Subject], coverage: float | None) -> dict[str, Any]:
         """Latencies of several networks, and their intervals where a coverage is given.
@@ -186,8 +188,7 @@ def _exact(predictor: Any) -> TablePredictor:
 def _of_code(known: Known, oracle: Any, code: tuple[int, ...], wish: Wish) -> bytes:
     """The answer for one code: no parts, and nothing said of where they come from."""
     codes = checked_codes(oracle.space, [code])
-    latency_ms = float(oracle.latencies_ms(codes)[0])
-    low_ms, high_ms = oracle.intervals_ms(codes, checked_coverage(wish.coverage))[0].tolist()
+    latency_ms, low_ms, high_ms = oracle.estimates_ms(codes, checked_coverage(wish.coverage))[0].tolist()
     fingerprint = None if known.device is None else known.device.fingerprint
     document = {
         "network": oracle.space.name,

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,6 +84,33 @@ def test_codes_are_those_of_the_oracle(api: Api, store_path: Path) -> None:
         whole = client.post("/v1/predictions", json=question | {"detail": True})
         assert whole.json()["latency_ms"] == pytest.approx(latency_ms, rel=1e-5)
         assert whole.json()["parts"]
+
+
+def test_what_is_answered_at_once_is_what_the_usual_way_gives(api: Api) -> None:
+    client = api.client("read")
+    rows = spaces.build(SPACE).sample(3, np.random.default_rng(1)).tolist()
+    usual = {"content-type": "application/json; charset=utf-8"}  # whatever is not quite ordinary
+    for row in [*rows, [0], [9999] * len(rows[0])]:
+        question = json.dumps({"device": "null", "space": SPACE, "code": row, "detail": False})
+        answers = [
+            client.post("/v1/predictions", content=question, headers={"content-type": "application/json"}),
+            client.post("/v1/predictions", content=question, headers={"content-type": "application/json"}),
+            client.post("/v1/predictions", content=question, headers=usual),
+        ]
+        assert len({(answer.status_code, _untold(answer)) for answer in answers}) == 1
+    assert 'lutra_predictions_total{how="single"} 9.0' in api.owner.get("/metrics").text
+    for headers in (
+        {"authorization": "Bearer lutra_x_y"},
+        {"authorization": f"Basic {client.headers['authorization'][7:]}"},
+    ):
+        assert client.post("/v1/predictions", content=question, headers=headers).status_code == 401
+
+
+def _untold(answer: Any) -> str:
+    """What an answer says, without the number of its request."""
+    found = answer.json()
+    found.pop("request", None)
+    return json.dumps(found)
 
 
 def test_networks_in_a_batch(api: Api) -> None:
