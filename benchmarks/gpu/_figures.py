@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from .._results import Better, Figure
+from ._whole import CALIBRATION_KERNELS
 
 COMMAND: Final = "make bench-gpu"
 _HELD_OUT: Final = (
@@ -113,15 +114,17 @@ def _networks(found: Mapping[str, Any]) -> Iterator[Figure]:
     yield _figure(
         "sim_h100_e2e_mape_pct", error(found["blind"]), "%", 5.0, "lower", "NeuSight 6.1", f"{how}; sums of kernels."
     )
-    yield _figure(
-        "sim_h100_e2e_calibrated_mape_pct",
-        error(found["calibrated"]),
-        "%",
-        5.0,
-        "lower",
-        "NeuSight 6.1",
-        f"{how}; after `calibrate` with 30 batched products and 30 linear layers measured on an H100.",
-    )
+    for count in CALIBRATION_KERNELS:
+        yield _figure(
+            f"sim_h100_e2e_{count}_mape_pct",
+            error(found[f"calibrated_{count}"]),
+            "%",
+            5.0,
+            "lower",
+            "NeuSight 6.1",
+            f"{how}; after `calibrate` with {count} batched products and {count} linear layers measured on an H100, "
+            "none of the sizes in these networks.",
+        )
 
 
 def _speed(found: Mapping[str, Any]) -> Iterator[Figure]:

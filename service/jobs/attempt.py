@@ -28,6 +28,7 @@ GRACE_S: Final[Mapping[Order, float]] = {"cancel": 60.0, "stop": 60.0, "time": 1
 """How long a job may go on after an order, to bring what it measures to the disk; then it is killed."""
 _LAST_S: Final = 5.0  # of a process whose job has ended, or is another worker's
 _LONGEST_WAIT_S: Final = 15.0  # for a store that does not answer, between two tries
+_LEAVE_S: Final = 10.0  # how long a worker that is to end asks a store that does not answer
 _AT_ONCE: Final = 1 << 16
 _MOST_UNSAID: Final = 1 << 20  # bytes of the log, while the store does not answer
 
@@ -59,6 +60,7 @@ class Attempt:
         self._store, self._folder, self._devices = store, folder, devices
         self._stop, self._grace_s = stop, grace_s
         self._order: Order | None = None
+        self._leaves_s = float("inf")
         self._log = bytearray()
         self._lock = threading.Lock()
 
@@ -180,7 +182,10 @@ class Attempt:
             self._queue.give_back(job_id, token, f"its process ended with {how}", lost=True)
 
     def _until_it_answers(self, ask: Callable[[], Any]) -> Any:
-        """Ask the store until it answers; None where the job is lost."""
+        """Ask the store until it answers; None where the job is lost, or the worker has to end before.
+
+        The next worker that asks sees that this one is dead, and takes the job.
+        """
         wait_s = _LOOK_S
         while True:
             try:
@@ -189,8 +194,19 @@ class Attempt:
                 return None
             except StoreError as fault:
                 logger.warning("the end of job %s cannot be told: %s", self._job.id, fault.message)
-                time.sleep(wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+            if self._has_to_leave():
+                return None
+            if self._stop.wait(wait_s):
+                time.sleep(_BEAT_S)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _has_to_leave(self) -> bool:
+        """Whether the worker is to end, and the store has not answered for as long as that may take."""
+        if not self._stop.is_set():
+            return False
+        now_s = time.monotonic()
+        self._leaves_s = min(self._leaves_s, now_s + _LEAVE_S)
+        return now_s >= self._leaves_s
 
 
 def _has_ended(process: "subprocess.Popen[bytes]") -> bool:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import psutil
 import pytest
 from sqlalchemy import update
 
 from lutra.luts import Store
+from lutra.networks.errors import StoreError
 from lutra.service.jobs import attempt
 from lutra.service.jobs.job import Job
 from lutra.service.jobs.queue import JobQueue
@@ -135,6 +137,25 @@ def test_a_job_that_could_not_reach_the_store_goes_on_later(queue: JobQueue, run
     job = do(queue, "loses-store")
     assert run() == 2
     assert queue.get(job.id).state == "succeeded"
+
+
+def test_a_worker_that_is_to_end_does_not_wait_for_a_store_that_is_away(
+    queue: JobQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempt, "_LEAVE_S", 0.5)
+    monkeypatch.setattr(attempt, "_BEAT_S", 0.1)
+    job, stop, away = do(queue, "waits"), threading.Event(), StoreError("no room to write", hint="make some")
+    thread = threading.Thread(target=work, args=(settings(tmp_path), stop))
+    thread.start()
+    event_of(queue, job, "begun")
+    with monkeypatch.context() as patched:
+        for method in ("append_log", "heartbeat"):
+            patched.setattr(JobQueue, method, Mock(side_effect=away))
+        patched.setattr(JobQueue, "get", Mock(side_effect=away))
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+    assert (tmp_path / "work" / job.id / "left.txt").exists()
 
 
 def test_time_limits_end_a_job_politely_or_not(

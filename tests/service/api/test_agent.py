@@ -84,22 +84,22 @@ def settings(folder: Path, url: str, **others: Any) -> AgentSettings:
     return AgentSettings(**given | others)
 
 
-def start(folder: Path, url: str, *arguments: str) -> "subprocess.Popen[str]":
+def start(folder: Path, url: str, *arguments: str, store: Path | None = None) -> "subprocess.Popen[str]":
     """An agent as a process that measures the null device as "pi", where there is no torch and nothing of a server."""
     absent = folder / "absent"
     absent.mkdir(exist_ok=True)
     for library in ("torch", "fastapi", "starlette", "uvicorn", "jinja2", "sklearn"):
         (absent / f"{library}.py").write_text("raise ImportError('it is not here')")
     environment = os.environ | {"PYTHONPATH": f"{absent}{os.pathsep}{os.environ['PYTHONPATH']}"}
-    command = [sys.executable, "-c", RUN, "-v", "agent", "--server", url, "--store", str(folder / "agent.db")]
+    command = [sys.executable, "-c", RUN, "-v", "agent", "--server", url, "--store", str(store or folder / "agent.db")]
     command += ["--device", "pi=null", "--name", "pi", "--folder", str(folder / "work"), *arguments]
     with (folder / "agent.log").open("a") as log:
         return subprocess.Popen(command, stdout=log, stderr=log, text=True, cwd=folder, env=environment)
 
 
 @contextmanager
-def agent(folder: Path, url: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
-    process = start(folder, url, *arguments)
+def agent(folder: Path, url: str, *arguments: str, store: Path | None = None) -> "Iterator[subprocess.Popen[str]]":
+    process = start(folder, url, *arguments, store=store)
     try:
         yield process
     finally:
@@ -281,6 +281,44 @@ def test_agent_and_server_are_killed_in_the_middle(tmp_path: Path) -> None:
         server.kill()
         server.wait()
     assert require_same(tmp_path / "agent.db", tmp_path / "rows.db") > 200
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for a store and some of its rows."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_fails_a_job_and_loses_no_row(live: Live, client: Client, small_disk: Path, tmp_path: Path) -> None:
+    job = client.jobs.submit("profile", NULL | {"networks": MANY})
+    (tmp_path / "token").write_text(OWNER)
+    spool = small_disk / "agent.db"
+    with agent(tmp_path, live.url, "--token-file", str(tmp_path / "token"), "--until-idle", store=spool) as process:
+        wait_for(lambda: "no room to write" in (tmp_path / "agent.log").read_text())
+        assert process.poll() is None
+        before = client.jobs.get(job.id).events
+        assert before > 1
+        subprocess.run(["mount", "-o", "remount,size=50m", small_disk], check=True)
+        assert process.wait(120) == 0
+    failed = client.jobs.get(job.id)
+    assert failed.state == "failed"
+    assert failed.error is not None
+    assert "no room to write" in failed.error["message"]
+    require_told_once(client, job)
+    kept = require_same(spool, tmp_path / "rows.db")
+    again = client.jobs.clone(job.id)
+    with agent(tmp_path, live.url, "--token-file", str(tmp_path / "token"), "--until-idle", store=spool) as process:
+        assert process.wait(120) == 0
+    assert client.jobs.get(again.id).state == "succeeded"
+    assert require_same(spool, tmp_path / "rows.db") > kept > 10
 
 
 def _free_port() -> int:
