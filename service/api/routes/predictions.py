@@ -200,8 +200,9 @@ async def _at_once(request: Request) -> Response | None:
     principal = known_by_token(request, "read")
     if principal is None or request.headers.get("content-type") != JSON:
         return None
+    content = await request.body()  # which the usual way finds again
     try:
-        body = PredictionIn.model_validate_json(await request.body())
+        body = PredictionIn.model_validate_json(content)
         wish = Wish(body.coverage, body.detail, body.exact)
         answer = server.predicting.at_once(body.source(), body.subject(), wish)
     except (ValidationError, LutraError):
