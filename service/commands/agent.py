@@ -65,4 +65,4 @@ def agent(
     sys.stderr.write(f"{settings.name} measures {', '.join(settings.devices)}; spool: {settings.store}\n")
     with stopped_by_signals() as stop:
         taken = run_agent(settings, stop)
-    sys.stderr.write(f"{taken} jobs taken\n")
+    sys.stderr.write(f"{taken} job{'s' * (taken != 1)} taken\n")

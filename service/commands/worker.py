@@ -49,4 +49,4 @@ def worker(
     sys.stderr.write(f"taking {', '.join(settings.kinds)} jobs; devices: {', '.join(settings.devices)}\n")
     with stopped_by_signals() as stop:
         taken = work(settings, stop)
-    sys.stderr.write(f"{taken} jobs taken\n")
+    sys.stderr.write(f"{taken} job{'s' * (taken != 1)} taken\n")
