@@ -103,6 +103,7 @@ PAGES_THAT_RUN = [
     for page, found in ALL_EXAMPLES.items()
     if any(example.command.startswith("lutra") for example in found) or blocks(page.read_text(), "python")
 ]
+PAGES_THAT_TRAIN = ("docs/accuracy-estimation.md", "docs/commands/supernet.md")  # for long enough to be slow tests
 
 
 @pytest.fixture
@@ -142,7 +143,11 @@ def run(arguments, page_folder):
     )
 
 
-@pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=relative)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=[pytest.mark.slow] * (relative(p) in PAGES_THAT_TRAIN)) for p in PAGES_THAT_RUN],
+    ids=map(relative, PAGES_THAT_RUN),
+)
 def test_what_a_page_shows_runs(page, page_folder):
     for example in ALL_EXAMPLES[page]:
         words = shlex.split(example.command)

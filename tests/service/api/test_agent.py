@@ -231,6 +231,7 @@ def test_a_job_that_was_given_away_is_taken_back(live: Live, client: Client, tmp
     require_told_once(client, job)
 
 
+@pytest.mark.slow
 def test_rows_of_a_job_that_another_has_taken_are_delivered(live: Live, client: Client, tmp_path: Path) -> None:
     job = client.jobs.submit("test-job", {"does": "waits", "device": "pi"})
     live.app.state.service.jobs.limits = limits = Limits(stale_after_s=1.0)
