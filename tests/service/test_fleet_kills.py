@@ -137,7 +137,7 @@ def test_a_machine_that_stays_away_fails_alone(machines, tmp_path):
     dying = machines.add(SLOW)
     machines.add(QUICK)
     listen = Listener("board", 2)
-    order = Order.of([zoo.build("mobilenet_v2", resolution=64)], [], settings={})
+    order = Order.of([zoo.build("mobilenet_v2", resolution=128)], [], settings={})  # long enough to be killed in it
     with Store.open(tmp_path / "rows.db") as store, Fleet(machines.cluster.address) as fleet:
         with ThreadPoolExecutor(1) as asking:
             asked = asking.submit(fleet.profile, order, ["board", "gpu"], store, listen=listen, patience_s=3.0)
