@@ -114,13 +114,14 @@ def _networks(found: Mapping[str, Any]) -> str:
         count: {(row["network"], row["batch"]): row["error_pct"] for row in found[f"calibrated_{count}"]}
         for count in CALIBRATION_KERNELS
     }
-    rows = []
+    rows, errors_pct = [], []
     for row in found["blind"]:
         if row["gpu"] == "h100_sxm":
-            again = [errors[row["network"], row["batch"]] for errors in after.values()]
-            numbers = (row["measured_ms"], row["simulated_ms"], row["error_pct"], *again)
+            errors = (row["error_pct"], *(again[row["network"], row["batch"]] for again in after.values()))
+            numbers = (row["measured_ms"], row["simulated_ms"], *errors)
             rows.append((row["network"], str(row["batch"]), *(f"{number:.1f}" for number in numbers)))
-    means = [mean(abs(float(row[column])) for row in rows) for column in range(4, 5 + len(after))]
+            errors_pct.append(errors)
+    means = [mean(map(abs, column)) for column in zip(*errors_pct, strict=True)]
     rows.append(("mean, without signs", "", "", "", *(f"**{number:.1f}**" for number in means)))
     columns = [f"with 2 x {count} kernels, error %" for count in CALIBRATION_KERNELS]
     header = ("network", "batch", "measured ms", "simulated ms", "error %", *columns)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.utils import get_authorization_scheme_param
 
 from ...networks.errors import ForbiddenError, UnauthenticatedError
 from ..scopes import Scope, includes, require_scope
@@ -194,7 +195,7 @@ def known_by_token(request: Request, scope: Scope) -> Principal | None:
     What `requires` finds out, but for counting the request.
     """
     service: Service = request.app.state.service
-    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    scheme, text = get_authorization_scheme_param(request.headers.get("authorization"))
     found = service.access.remembered(text) if scheme.lower() == "bearer" else None
     if found is None or not includes(found.scope, scope):
         return None

@@ -149,9 +149,8 @@ def test_a_worker_that_is_to_end_does_not_wait_for_a_store_that_is_away(
     thread.start()
     event_of(queue, job, "begun")
     with monkeypatch.context() as patched:
-        for method in ("append_log", "heartbeat"):
+        for method in ("append_log", "heartbeat", "get"):
             patched.setattr(JobQueue, method, Mock(side_effect=away))
-        patched.setattr(JobQueue, "get", Mock(side_effect=away))
         stop.set()
         thread.join(30)
         assert not thread.is_alive()
